@@ -1,0 +1,171 @@
+"""The network's configuration: plain numbers, shared by both implementations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T", int, bool)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of the U-Net: widths on its way down, and the attention it uses."""
+
+    dim_in: int
+    dim_out: int
+    full_attn: bool
+    heads: int
+    dim_head: int
+    is_innermost: bool
+
+
+@dataclass(frozen=True)
+class UnetConfig:
+    """Shape of the U-Net of Ho et al. 2020 (arXiv 2006.11239, appendix B), as built today.
+
+    Attributes:
+        dim: base width; level i has ``dim * dim_mults[i]`` channels. Even, at least 4.
+        init_dim: width after the first 7x7 convolution (default: ``dim``).
+        out_dim: channels that the network returns (default: ``channels``, twice that
+            with ``learned_variance``).
+        dim_mults: one width multiplier for each resolution; n entries halve the image n - 1 times.
+        channels: channels of the images (1 grey, 3 RGB, ...).
+        self_condition: feed the last estimate of x_0 back in (arXiv 2208.04202).
+        learned_variance: return a second map per channel for the variance (arXiv 2102.09672).
+        learned_sinusoidal_cond: time embedding with learned frequencies.
+        random_fourier_features: time embedding with random, fixed frequencies.
+        learned_sinusoidal_dim: number of those frequencies, times two. Even.
+        sinusoidal_pos_emb_theta: longest wavelength of the fixed sinusoidal embedding / 2 pi.
+        dropout: probability of dropping an activation in the first block of each residual pair.
+        attn_dim_head: channels per attention head, one number or one for each level.
+        attn_heads: attention heads, one number or one for each level.
+        full_attn: softmax attention (True) or linear attention (False), one value or one for
+            each level (default: softmax attention at the innermost level only).
+
+    Raises:
+        ValueError: a value that no network can be built from; the message names it.
+    """
+
+    dim: int
+    init_dim: int | None = None
+    out_dim: int | None = None
+    dim_mults: tuple[int, ...] = (1, 2, 4, 8)
+    channels: int = 3
+    self_condition: bool = False
+    learned_variance: bool = False
+    learned_sinusoidal_cond: bool = False
+    random_fourier_features: bool = False
+    learned_sinusoidal_dim: int = 16
+    sinusoidal_pos_emb_theta: float = 10000.0
+    dropout: float = 0.0
+    attn_dim_head: int | tuple[int, ...] = 32
+    attn_heads: int | tuple[int, ...] = 4
+    full_attn: bool | tuple[bool, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("dim_mults", "attn_dim_head", "attn_heads", "full_attn"):
+            value = getattr(self, name)
+            if isinstance(value, list):  # as JSON gives it back
+                object.__setattr__(self, name, tuple(value))
+        if not self.dim_mults or any(m < 1 for m in self.dim_mults):
+            raise ValueError(
+                f"dim_mults {self.dim_mults} must hold positive multipliers, for example (1, 2, 4)"
+            )
+        if self.dim < 4 or self.dim % 2:
+            raise ValueError(
+                f"dim {self.dim} must be even and at least 4 (it is half sines, half cosines)"
+            )
+        if self.learned_sinusoidal_dim < 2 or self.learned_sinusoidal_dim % 2:
+            raise ValueError(
+                f"learned_sinusoidal_dim {self.learned_sinusoidal_dim} must be even and positive"
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout {self.dropout} is a probability: at least 0, less than 1")
+        if not self.sinusoidal_pos_emb_theta > 0:
+            raise ValueError(
+                f"sinusoidal_pos_emb_theta {self.sinusoidal_pos_emb_theta} must be positive"
+            )
+        for name in ("init_dim", "out_dim", "channels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} {value} must be at least 1")
+        for name in ("attn_dim_head", "attn_heads"):
+            if any(value < 1 for value in self._per_level(name, getattr(self, name))):
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")
+        self._per_level("full_attn", self.full_attn or False)
+
+    def _per_level(self, name: str, value: T | tuple[T, ...]) -> tuple[T, ...]:
+        levels = len(self.dim_mults)
+        if not isinstance(value, tuple):
+            return (value,) * levels
+        if len(value) != levels:
+            raise ValueError(
+                f"{name} {value} has {len(value)} entries: give one value, or one for each of "
+                f"the {levels} dim_mults"
+            )
+        return value
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The resolutions from the outermost to the innermost."""
+        dims = (self.first_dim, *(self.dim * m for m in self.dim_mults))
+        last = len(self.dim_mults) - 1
+        full = self.full_attn or (*(False,) * last, True)
+        return tuple(
+            Level(dims[i], dims[i + 1], full_attn, heads, dim_head, is_innermost=i == last)
+            for i, (full_attn, heads, dim_head) in enumerate(
+                zip(
+                    self._per_level("full_attn", full),
+                    self._per_level("attn_heads", self.attn_heads),
+                    self._per_level("attn_dim_head", self.attn_dim_head),
+                    strict=True,
+                )
+            )
+        )
+
+    @property
+    def first_dim(self) -> int:
+        """Channels after the first convolution."""
+        return self.dim if self.init_dim is None else self.init_dim
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the first convolution reads."""
+        return self.channels * (2 if self.self_condition else 1)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that the network returns."""
+        default = self.channels * (2 if self.learned_variance else 1)
+        return default if self.out_dim is None else self.out_dim
+
+    @property
+    def time_dim(self) -> int:
+        """Width of the time embedding."""
+        return 4 * self.dim
+
+    @property
+    def fourier_dim(self) -> int:
+        """Width of the sinusoidal features that the time embedding reads."""
+        if self.learned_sinusoidal_cond or self.random_fourier_features:
+            return self.learned_sinusoidal_dim + 1
+        return self.dim
+
+    @property
+    def downsample_factor(self) -> int:
+        """Height and width must be multiples of this: 2 ** (len(dim_mults) - 1)."""
+        return 2 ** (len(self.dim_mults) - 1)
+
+    def check_image_size(self, image_size: tuple[int, int]) -> None:
+        """Raise ValueError unless both sides can be halved as often as the network does."""
+        for side in image_size:
+            if side < 1 or side % self.downsample_factor:
+                raise ValueError(
+                    f"image_size {side} is not divisible by {self.downsample_factor} "
+                    "(2 ** (len(dim_mults) - 1))"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; ``UnetConfig(**d)`` gives the configuration back."""
+        return asdict(self)
