@@ -1,1 +1,7 @@
-"""Part of ddpm-mindspore."""
+"""Training data: images of one size, read by index."""
+
+from .arrays import Images
+from .digits import digit_labels, load_digits
+from .images import open_images
+
+__all__ = ["Images", "digit_labels", "load_digits", "open_images"]
