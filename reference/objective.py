@@ -62,8 +62,8 @@ def loss_weight(
     By default 1 everywhere: the plain mean in the objective's own space. The two rules below weigh
     the error of eps, which is snr times that of x_0 and snr / (snr + 1) times that of v:
 
-        p2 (arXiv 2204.00227, eq. 8), where p2_loss_weight_gamma > 0:  1 / (k + snr)^gamma
-        min-SNR (arXiv 2303.09556, section 3.4):                       min(snr, gamma) / snr
+        p2 (arXiv 2204.00227), where p2_loss_weight_gamma > 0:  1 / (k + snr)^gamma
+        min-SNR (arXiv 2303.09556, section 3.4):                min(snr, gamma) / snr
 
     Raises ValueError for both rules at once, for parameters out of range, for an unknown objective
     and for pred_noise on a schedule with zero terminal SNR.
