@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from ..schedule import Array, Schedule, posterior_coefficients
-from .common import Denoiser, check_noise, estimate, steps
+from .common import Denoiser, check_inputs, estimate, steps
 
 
 def sample(
@@ -42,7 +42,7 @@ def sample(
     Returns x_0, of the shape of x_T. Raises ValueError for timesteps or shapes that do not fit.
     """
     pairs = steps(schedule, range(schedule.T, 0, -1) if timesteps is None else timesteps)
-    check_noise(x_T, noise, len(pairs))
+    check_inputs(x_T, noise, len(pairs))
     x = x_T
     for i, (t, s) in enumerate(pairs):
         x0_hat = estimate(predict_x0, x, t, clip)

@@ -29,10 +29,10 @@ def steps(schedule: Schedule, timesteps: Sequence[int]) -> list[tuple[int, int]]
     return list(pairwise(path))
 
 
-def check_noise(x_T: Array, noise: Array, n: int) -> None:
-    """Raise ValueError unless ``noise`` has the shape (n, *x_T.shape): one array for each step."""
+def check_inputs(x_T: Array, noise: Array | None, n: int) -> None:
+    """Raise ValueError unless x_T is floats and noise, if any, holds one array for each step."""
     check_arrays(x_T=x_T)
-    if np.shape(noise) != (n, *x_T.shape):
+    if noise is not None and np.shape(noise) != (n, *x_T.shape):
         raise ValueError(
             f"noise has shape {np.shape(noise)}: {n} steps from x_T {x_T.shape} need "
             f"{(n, *x_T.shape)}, whose last entry is not read"

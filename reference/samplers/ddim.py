@@ -12,7 +12,7 @@ import numpy as np
 
 from ..process import eps_from_x0
 from ..schedule import Array, Schedule
-from .common import Denoiser, check_noise, estimate, steps
+from .common import Denoiser, check_inputs, estimate, steps
 
 
 def sample(
@@ -51,14 +51,15 @@ def sample(
         raise ValueError(f"eta {eta} is outside 0..1: 0 is deterministic, 1 is ancestral sampling")
     if noise is None and eta > 0.0:
         raise ValueError(f"eta {eta} needs noise of shape ({len(pairs)}, *x_T.shape)")
-    noise = np.zeros((len(pairs), *x_T.shape), x_T.dtype) if noise is None else noise
-    check_noise(x_T, noise, len(pairs))
+    check_inputs(x_T, noise, len(pairs))
     x = x_T
     for i, (t, s) in enumerate(pairs):
         x0_hat = estimate(predict_x0, x, t, clip)
         eps_hat = eps_from_x0(schedule, x, np.full(len(x), t), x0_hat)
         signal, direction, sigma = _coefficients(schedule, t, s, eta)
-        x = signal * x0_hat + direction * eps_hat + sigma * noise[i]
+        x = signal * x0_hat + direction * eps_hat
+        if noise is not None and sigma > 0.0:
+            x = x + sigma * noise[i]
     return x
 
 
