@@ -7,6 +7,7 @@ E[x_0 | x_t], is a formula, so whatever a sampler then gets wrong is its own doi
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from .process import check_arguments
@@ -27,10 +28,10 @@ class Mixture:
     Raises ValueError for arguments that are no such mixture.
     """
 
-    def __init__(self, weights: Array, means: Array, covs: Array) -> None:
-        self.weights, self.means, self.covs = (
-            np.array(argument, dtype=np.float64) for argument in (weights, means, covs)
-        )
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covs: ArrayLike) -> None:
+        self.weights = np.array(weights, dtype=np.float64)
+        self.means = np.array(means, dtype=np.float64)
+        self.covs = np.array(covs, dtype=np.float64)
         self.shape: tuple[int, ...] = self.means.shape[1:]
         self._check()
         self._centres = self.means.reshape(len(self.weights), -1)
@@ -101,6 +102,6 @@ class Mixture:
             raise ValueError("covs must be symmetric matrices")
 
 
-def gaussian(mean: Array, cov: Array) -> Mixture:
+def gaussian(mean: ArrayLike, cov: ArrayLike) -> Mixture:
     """The data N(mean, cov): mean of one data point's shape, cov (D, D). Raises as ``Mixture``."""
     return Mixture(np.ones(1), np.array(mean)[None], np.array(cov)[None])
