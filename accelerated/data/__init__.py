@@ -2,6 +2,13 @@
 
 from .arrays import Images
 from .digits import digit_labels, load_digits
-from .images import open_images
+from .images import open_images, read_batch, skipped_text
 
-__all__ = ["Images", "digit_labels", "load_digits", "open_images"]
+__all__ = [
+    "Images",
+    "digit_labels",
+    "load_digits",
+    "open_images",
+    "read_batch",
+    "skipped_text",
+]

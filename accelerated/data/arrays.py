@@ -21,8 +21,12 @@ class Images(Protocol):
     """
 
     shape: tuple[int, int, int]
-    sequential: bool
-    skipped: list[tuple[str, str]]
+
+    @property
+    def sequential(self) -> bool: ...
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]: ...
 
     def __len__(self) -> int: ...
 

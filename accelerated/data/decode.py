@@ -1,0 +1,144 @@
+"""From an image file of any kind to pixels of one size and one number of channels."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .arrays import check_unit_range
+
+Pixels8 = NDArray[np.uint8]
+
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def decode(
+    file: str | os.PathLike[str] | BinaryIO, image_size: tuple[int, int], channels: int
+) -> Pixels8:
+    """Decode the first frame of an image file, upright (EXIF), as :func:`to_pixels` does.
+
+    Raises:
+        Exception: what Pillow raises on a broken file, which may be anything.
+    """
+    with Image.open(file) as image:
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, several times faster. Never below
+        # twice the wanted size, so that the filter still has enough to work on.
+        image.draft(None, (2 * max(image_size), 2 * max(image_size)))
+        return to_pixels(ImageOps.exif_transpose(image), image_size, channels)
+
+
+def try_decode(
+    path: str | os.PathLike[str], image_size: tuple[int, int], channels: int
+) -> Pixels8 | str:
+    """Return the pixels of a file, or why it has none, in a few words."""
+    try:
+        return decode(path, image_size, channels)
+    except Exception as error:  # decoders raise anything on broken bytes
+        return reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Say in one short line why a file cannot be decoded (Pillow's own words repeat the path)."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow can read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def to_pixels(image: Image.Image, image_size: tuple[int, int], channels: int) -> Pixels8:
+    """Return the image as uint8 (channels, H, W): short side resized to fit, centre cropped.
+
+    Channels are 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Where they leave no room for
+    alpha, the image is laid over white. Resizing is bicubic and antialiased; an image that has
+    the size already keeps its pixels.
+
+    Raises:
+        ValueError: pixel values that no 8-bit level stands for.
+    """
+    height, width = image_size
+    image = _to_mode(_to_8_bit(image), MODES[channels])
+    fitted = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(
+        np.asarray(fitted).reshape(height, width, channels).transpose(2, 0, 1)
+    )
+
+
+def decode_value(
+    name: str, value: NDArray[Any], image_size: tuple[int, int], channels: int
+) -> Pixels8:
+    """Return an image that is an array as uint8 (channels, H, W), by way of :func:`to_pixels`.
+
+    Args:
+        name: what to call it in an error.
+        value: (H, W), (H, W, C) or (C, H, W), C <= 4, uint8 or floats in [0, 1] (rounded to the
+            8-bit levels), or the bytes of an image file (1-D uint8).
+
+    Raises:
+        ValueError: another form, type or range.
+    """
+    if is_encoded(value):
+        try:
+            return decode(io.BytesIO(value.tobytes()), image_size, channels)
+        except Exception as error:  # decoders raise anything on broken bytes
+            raise ValueError(f"{name} cannot be decoded: {reason(error)}") from error
+    levels = _to_levels(name, value)
+    if levels.shape == (channels, *image_size):
+        return levels
+    if levels.ndim == 3 and levels.shape[-1] > 4:
+        levels = levels.transpose(1, 2, 0)
+    if levels.ndim not in (2, 3) or levels.shape[2:] not in ((), (1,), (2,), (3,), (4,)):
+        raise ValueError(
+            f"{name} has images of shape {value.shape}: "
+            "give (H, W), (H, W, C) or (C, H, W) with at most 4 channels"
+        )
+    if levels.shape[2:] == (1,):
+        levels = levels[:, :, 0]
+    return to_pixels(Image.fromarray(np.ascontiguousarray(levels)), image_size, channels)
+
+
+def is_encoded(value: NDArray[Any]) -> bool:
+    """Say whether an array may be the bytes of an image file."""
+    return value.ndim == 1 and value.dtype == np.uint8
+
+
+def _to_levels(name: str, value: NDArray[Any]) -> Pixels8:
+    if value.dtype == np.uint8:
+        return value
+    if not np.issubdtype(value.dtype, np.floating):
+        raise ValueError(f"{name} has type {value.dtype}: give uint8, or floats in [0, 1]")
+    check_unit_range(name, value)
+    levels: Pixels8 = np.rint(value * 255).astype(np.uint8)
+    return levels
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale 16-bit levels (where Pillow's own conversion clips at 255) and floats in [0, 1]."""
+    if image.mode.startswith("I"):
+        return _scaled(image, 65535)
+    if image.mode == "F":
+        return _scaled(image, 1)
+    return image
+
+
+def _scaled(image: Image.Image, white: int) -> Image.Image:
+    values: NDArray[Any] = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= white):
+        raise ValueError(f"values from {low:g} to {high:g} where 0 to {white} is expected")
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if not mode.endswith("A"):
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image)
+    return image.convert(mode)

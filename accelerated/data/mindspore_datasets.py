@@ -1,0 +1,157 @@
+"""A MindSpore dataset as training images, read once into memory or streamed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .arrays import ArrayImages, Images, Pixels
+from .decode import Pixels8, decode_value, is_encoded
+
+# Endless would be -1, from which MindSpore cannot resume; much more overflows with .repeat().
+_EPOCHS = 2**16
+
+
+class Rows:
+    """Reads the images out of a dataset's rows, whatever their form.
+
+    Args:
+        dataset: any pipeline whose rows have a column of images: the one named "image", else the
+            first that looks like one. For the form of an image see :func:`.decode.decode_value`.
+            Rows may be batches of images of one size.
+
+    Raises:
+        ValueError: no row, or no such column.
+    """
+
+    def __init__(self, dataset: Any, image_size: tuple[int, int], channels: int) -> None:
+        self._dataset = dataset
+        self.image_size, self.channels = image_size, channels
+        self.count: int = dataset.get_dataset_size()
+        if self.count < 1:
+            raise ValueError("the MindSpore dataset has no row: at least 1 image is needed")
+        self._in_batches = dataset.get_batch_size() > 1
+        first = next(self.from_row(0))
+        names = dataset.get_col_names()
+        self._column = _image_column(names, first)
+        self._name = f"dataset column '{names[self._column]}'"
+        self.per_row = len(self.images(first))
+
+    def images(self, row: list[Pixels]) -> list[Pixels8]:
+        """Return the image of a row, or those of a batch: uint8 (C, H, W) each."""
+        value = np.asarray(row[self._column])
+        batch = value if value.ndim == 4 or (value.ndim == 3 and self._in_batches) else value[None]
+        return [decode_value(self._name, v, self.image_size, self.channels) for v in batch]
+
+    def from_row(self, start: int) -> Iterator[list[Pixels]]:
+        """Read on without end from row ``start`` of the endless stream of epochs."""
+        before = self._dataset.get_init_step()
+        self._dataset.set_init_step(start)
+        try:
+            epochs = self._dataset.create_tuple_iterator(num_epochs=_EPOCHS, output_numpy=True)
+        finally:
+            self._dataset.set_init_step(before)
+        delivers = True
+        while delivers:
+            delivers = False
+            for row in epochs:  # ends with each epoch, and begins again with the next
+                delivers = True
+                yield row
+        raise ValueError("the MindSpore dataset delivers no more rows: it can be read only once")
+
+    def one_epoch(self) -> Iterator[list[Pixels]]:
+        """Read all rows once."""
+        return iter(self._dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+    def images_per_epoch(self) -> int:
+        """Count the images: all rows have as many as the first, but the last may have fewer."""
+        if self.per_row == 1:
+            return self.count
+        last = next(self.from_row(self.count - 1))
+        return (self.count - 1) * self.per_row + len(self.images(last))
+
+
+class DatasetStream:
+    """A dataset too large for memory, in its own order.
+
+    ``batch`` reads on; asked for another position, it starts the pipeline anew there. So that a
+    resumed run sees the same images, fix the pipeline's shuffling with
+    ``mindspore.dataset.config.set_seed`` (random augmentations differ all the same).
+    """
+
+    sequential = True
+
+    def __init__(self, rows: Rows) -> None:
+        self.shape = (rows.channels, *rows.image_size)
+        self.skipped: list[tuple[str, str]] = []
+        self._rows = rows
+        self._length = rows.images_per_epoch()
+        self._position = -1
+        self._images: Iterator[Pixels8] = iter(())
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, indices: NDArray[np.int64]) -> Pixels8:
+        start = int(indices[0])
+        if not np.array_equal(indices, np.arange(start, start + len(indices))):
+            raise ValueError(f"a streamed dataset is read in order, not at {indices.tolist()}")
+        if start != self._position:
+            self._seek(start)
+        batch = np.stack([next(self._images) for _ in indices])
+        self._position = start + len(indices)
+        return batch
+
+    def _seek(self, position: int) -> None:
+        epoch, offset = divmod(position, self._length)
+        row, inside = divmod(offset, self._rows.per_row)
+        rows = self._rows.from_row(epoch * self._rows.count + row)
+        self._images = (image for row in rows for image in self._rows.images(row))
+        for _ in range(inside):
+            next(self._images)
+
+
+def open_dataset(
+    dataset: Any,
+    image_size: tuple[int, int],
+    channels: int,
+    *,
+    memory_limit: int,
+    progress: bool = False,
+) -> Images:
+    """Read a dataset of at most ``memory_limit`` bytes of pixels into memory, or stream it.
+
+    In memory every image is kept as it came in the one epoch that is read (give a limit of 0 where
+    the pipeline augments at random), sorted by a hash of its pixels: so a run does not depend on
+    the order in which a shuffling pipeline happened to deliver them.
+
+    Raises:
+        ValueError: no row, no column of images, or images of an unknown form.
+    """
+    rows = Rows(dataset, image_size, channels)
+    if rows.count * rows.per_row * channels * math.prod(image_size) > memory_limit:
+        return DatasetStream(rows)
+    bar = tqdm(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=not progress)
+    images = [image for row in bar for image in rows.images(row)]
+    images.sort(key=lambda image: hashlib.blake2b(image.tobytes()).digest())
+    return ArrayImages(np.stack(images))
+
+
+def _image_column(names: list[str], row: list[Pixels]) -> int:
+    """Choose the column named "image", else the first of 2 or more axes, else encoded files."""
+    if "image" in names:
+        return names.index("image")
+    for looks_right in (lambda value: value.ndim >= 2, is_encoded):
+        for column, value in enumerate(row):
+            if looks_right(np.asarray(value)):
+                return column
+    raise ValueError(
+        f"no column of the MindSpore dataset holds images ({', '.join(names)}): "
+        "name the right one 'image'"
+    )

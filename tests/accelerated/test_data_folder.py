@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from ddpm_mindspore.accelerated.data import open_images, read_batch, skipped_text
+
+ALL = {"in_memory": 2**31, "streamed": 0}
+
+
+@pytest.fixture(params=ALL.values(), ids=ALL.keys())
+def limit(request):
+    """Bytes of memory: everything must hold in memory and streamed."""
+    return request.param
+
+
+def write(path: Path, level: int) -> Path:
+    """Write a grey image that can be told from the others by its level."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (9, 7), level).save(path)
+    return path
+
+
+def truncate(path: Path) -> Path:
+    """Cut a real photograph in half: its header stays readable."""
+    Image.fromarray(load_sample_images().images[0]).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def levels(images) -> list[int]:
+    return images.batch(np.arange(len(images)))[:, 0, 0, 0].tolist()
+
+
+def test_files_are_found_at_any_depth_in_the_order_of_their_paths(tmp_path, limit):
+    for level, name in enumerate(["a/z.png", "a/b/c/d.TIF", "b.bmp", "B.jpeg", "a.webp", "é.gif"]):
+        write(tmp_path / name, 10 * level)
+    write(tmp_path / ".hidden.png", 200)
+    write(tmp_path / ".cache/thumb.png", 201)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "clip.mpg").write_bytes(b"\0\0\1\xb3")
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    # B.jpeg, a.webp, a/b/c/d.TIF, a/z.png, b.bmp, é.gif
+    assert abs(np.array(levels(images)) - [30, 40, 10, 0, 20, 50]).max() <= 1
+    assert images.shape == (1, 4, 4) and images.skipped == []
+    assert not images.sequential
+
+
+def test_streaming_and_memory_agree_on_real_photographs(tmp_path):
+    for number, photo in enumerate(load_sample_images().images):
+        for part in range(3):
+            cut = np.ascontiguousarray(photo[100 * part :, : 400 + 50 * part])
+            Image.fromarray(cut).save(tmp_path / f"{number}{part}.jpg")
+    memory, streamed = (open_images(tmp_path, (24, 32), 3, memory_limit=m) for m in ALL.values())
+    assert type(memory) is not type(streamed)
+    for start in (0, 4):
+        batch = read_batch(streamed, 1, start, 5)
+        assert batch.shape == (5, 3, 24, 32) and batch.dtype == np.uint8
+        assert np.array_equal(batch, read_batch(memory, 1, start, 5))
+
+
+def test_the_memory_limit_counts_the_decoded_bytes(tmp_path):
+    for level in range(3):
+        write(tmp_path / f"{level}.png", level)
+    exact = 3 * 3 * 4 * 5
+    fits, too_large = (open_images(tmp_path, (4, 5), 3, memory_limit=m) for m in (exact, exact - 1))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert levels(fits) == [0, 1, 2]
+    with pytest.raises(ValueError, match="none of the 3 image files can be decoded"):
+        levels(too_large)
+
+
+def test_links_are_followed_and_loops_end(tmp_path, limit):
+    write(tmp_path / "real/a.png", 1)
+    elsewhere = write(tmp_path / "elsewhere/b.png", 2).parent
+    root = tmp_path / "real"
+    (root / "linked").symlink_to(elsewhere)
+    (root / "c.png").symlink_to(elsewhere / "b.png")
+    (elsewhere / "up").symlink_to(root)
+    assert levels(open_images(root, (4, 4), 1, memory_limit=limit)) == [1, 2, 2]
+
+
+def test_a_folder_named_digits_is_reachable(tmp_path, monkeypatch):
+    write(tmp_path / "digits/a.png", 9)
+    monkeypatch.chdir(tmp_path)
+    assert len(open_images("./digits", (8, 8), 1)) == 1
+    assert len(open_images(Path("digits"), (8, 8), 1)) == 1
+    assert len(open_images("digits", (8, 8), 1)) == 1797
+
+
+def test_bad_files_among_good_ones_are_named(tmp_path, limit):
+    write(tmp_path / "a.png", 1)
+    (tmp_path / "b.png").write_text("not an image")
+    (tmp_path / "c.jpg").touch()
+    (tmp_path / "d.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(tmp_path / "e.png")
+    write(tmp_path / "f.png", 6)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert levels(images) == [1, 6]
+    assert sorted(images.skipped) == [
+        (str(tmp_path / "b.png"), "not an image that Pillow can read"),
+        (str(tmp_path / "c.jpg"), "not an image that Pillow can read"),
+        (str(tmp_path / "d.png"), "not a file, or a broken link"),
+        (str(tmp_path / "e.png"), "not a file, or a broken link"),
+    ]
+
+
+@pytest.mark.parametrize("bad", ["b.png", "d.png"])
+def test_strict_refuses_a_bad_file_at_once(tmp_path, limit, bad):
+    write(tmp_path / "a.png", 1)
+    if bad == "b.png":
+        (tmp_path / bad).write_text("not an image")
+    else:
+        (tmp_path / bad).symlink_to(tmp_path / "gone.png")
+    with pytest.raises(ValueError, match=rf"{bad}' cannot be decoded: not a.*; remove it, or"):
+        open_images(tmp_path, (4, 4), 1, strict=True, memory_limit=limit)
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", 1)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # chmod stops nobody who runs as root
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    images = open_images(tmp_path, (4, 4), 1)
+    assert images.skipped == [(str(tmp_path / "locked"), "Permission denied")]
+    with pytest.raises(ValueError, match="locked' cannot be decoded: Permission denied"):
+        open_images(tmp_path, (4, 4), 1, strict=True)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "gif", "webp", "bmp"])
+def test_truncated_photographs_are_skipped(tmp_path, ending):
+    write(tmp_path / "a.png", 1)
+    bad = truncate(tmp_path / f"b.{ending}")
+    images = open_images(tmp_path, (4, 4), 1)
+    assert levels(images) == [1]
+    [(path, why)] = images.skipped
+    assert path == str(bad) and why and "\n" not in why and str(bad) not in why
+
+
+def test_files_that_break_in_the_stream_are_replaced_by_the_next_good_one(tmp_path):
+    for level, name in enumerate("abcde"):
+        write(tmp_path / f"{name}.png", level)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=0)
+    broken = [truncate(tmp_path / "b.png"), truncate(tmp_path / "e.png")]
+    assert len(images) == 5
+    assert levels(images) == [0, 2, 2, 3, 0]
+    assert images.batch(np.array([1, 4, 1])).ravel()[::16].tolist() == [2, 0, 2]
+    assert sorted(path for path, _ in images.skipped) == [str(path) for path in broken]
+    assert all("truncated" in why for _, why in images.skipped)
+
+
+def test_strict_refuses_a_file_that_breaks_in_the_stream(tmp_path):
+    write(tmp_path / "a.png", 0)
+    truncate(tmp_path / "b.png")
+    images = open_images(tmp_path, (4, 4), 1, strict=True, memory_limit=0)
+    assert images.batch(np.array([0])).max() == 0
+    with pytest.raises(ValueError, match=r"b\.png' cannot be decoded: .*truncated"):
+        images.batch(np.array([0, 1]))
+
+
+def test_a_stream_can_be_read_from_several_threads(tmp_path):
+    for level in range(20):
+        write(tmp_path / f"{level:02}.png", level)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=0)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(levels, [images] * 4)) == [list(range(20))] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone", r"data folder '.*gone' does not exist: give a folder of images, or \"digits\""),
+        ("a.png", r"data folder '.*a\.png' is a file: give the folder that holds"),
+        ("empty", r"data folder '.*empty' holds no image: give a folder of images"),
+        ("bad", r"'.*bad' holds no image that can be decoded \(2 tried; .*x\.png': not an"),
+    ],
+)
+def test_folders_without_images_are_refused(tmp_path, limit, name, message):
+    write(tmp_path / "a.png", 1)
+    (tmp_path / "empty/deep").mkdir(parents=True)
+    (tmp_path / "empty/notes.txt").write_text("no image")
+    (tmp_path / "bad").mkdir()
+    for bad in ("x.png", "y.png"):
+        (tmp_path / "bad" / bad).write_text("no image")
+    with pytest.raises(ValueError, match=message) as caught:
+        open_images(str(tmp_path / name), (4, 4), 1, memory_limit=limit)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_photographs_are_read_and_absurd_ones_skipped(tmp_path, limit, monkeypatch):
+    """Pillow warns above a number of pixels, and refuses twice as many."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("L", (15, 10), 3).save(tmp_path / "large.png")
+    Image.new("L", (30, 10), 4).save(tmp_path / "bomb.png")
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert levels(images) == [3]
+    assert [Path(path).name for path, _ in images.skipped] == ["bomb.png"]
+
+
+def test_progress_is_silent_for_quick_folders(tmp_path, limit, capfd):
+    write(tmp_path / "a.png", 1)
+    open_images(tmp_path, (4, 4), 1, memory_limit=limit, progress=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_skipped_text_names_a_few_and_counts_all():
+    assert skipped_text([("a", "bad")]) == "skipped 1 file that cannot be decoded: a (bad)"
+    many = [(name, "bad") for name in "abcdefg"]
+    assert skipped_text(many, most=2) == (
+        "skipped 7 files that cannot be decoded: a (bad), b (bad), and 5 more"
+    )
