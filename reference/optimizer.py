@@ -1,0 +1,106 @@
+"""Adam, clipping by the global norm, the running average of the parameters, and warm-up.
+
+Parameters, gradients and moments are flat dicts of arrays with equal names; nothing is changed in
+place. Step numbers are 1 for the first update. Scalars are Python floats, so arrays keep their
+dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from .schedule import Array
+
+Arrays: TypeAlias = Mapping[str, Array]
+
+
+def adam_init(params: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The two moments (m, v) before the first step: zeros, shaped as the parameters."""
+    return (
+        {name: np.zeros_like(p) for name, p in params.items()},
+        {name: np.zeros_like(p) for name, p in params.items()},
+    )
+
+
+def adam_step(
+    params: Arrays,
+    grads: Arrays,
+    m: Arrays,
+    v: Arrays,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.99),
+    eps: float = 1e-8,
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+    """One update of Adam (arXiv 1412.6980, algorithm 1), number ``step`` = 1, 2, ...
+
+        m <- beta_1 m + (1 - beta_1) g          m_hat = m / (1 - beta_1^step)
+        v <- beta_2 v + (1 - beta_2) g^2        v_hat = v / (1 - beta_2^step)
+        p <- p - lr m_hat / (sqrt(v_hat) + eps)
+
+    Returns ``(params, m, v)``. Raises ValueError for a step below 1.
+    """
+    if step < 1:
+        raise ValueError(f"step {step} is less than 1: the first update has number 1")
+    beta_1, beta_2 = betas
+    m = {name: beta_1 * m[name] + (1.0 - beta_1) * g for name, g in grads.items()}
+    v = {name: beta_2 * v[name] + (1.0 - beta_2) * g * g for name, g in grads.items()}
+    updated = {}
+    for name, p in params.items():
+        m_hat = m[name] / (1.0 - beta_1**step)
+        v_hat = v[name] / (1.0 - beta_2**step)
+        updated[name] = p - lr * m_hat / (np.sqrt(v_hat) + eps)
+    return updated, m, v
+
+
+def global_norm(grads: Arrays) -> float:
+    """The Euclidean norm of all gradients taken together."""
+    return math.sqrt(sum(float(np.sum(g * g)) for g in grads.values()))
+
+
+def clip_by_global_norm(grads: Arrays, max_norm: float) -> tuple[dict[str, Array], float]:
+    """Scale all gradients by min(1, max_norm / (norm + 1e-6)) (arXiv 1211.5063, algorithm 1).
+
+    One factor for all, so the direction stays. The 1e-6 is that of
+    ``torch.nn.utils.clip_grad_norm_``. Returns the scaled gradients and the norm before scaling.
+    Raises ValueError unless ``max_norm`` is positive.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm} must be positive: use math.inf to clip nothing")
+    norm = global_norm(grads)
+    scale = min(1.0, max_norm / (norm + 1e-6))
+    return {name: scale * g for name, g in grads.items()}, norm
+
+
+def learning_rate(step: int, lr: float, warmup_steps: int = 0) -> float:
+    """The rate of update number ``step`` = 1, 2, ...: lr * min(1, step / warmup_steps)."""
+    return lr if step >= warmup_steps else lr * step / warmup_steps
+
+
+def ema_weight(
+    step: int, decay: float = 0.995, update_every: int = 10, update_after_step: int = 100
+) -> float:
+    """The w in ema <- w ema + (1 - w) params after optimiser step number ``step`` = 1, 2, ...
+
+    w = 1 (leave it) unless ``update_every`` divides step; w = 0 (copy) for
+    step <= update_after_step; afterwards w grows towards ``decay``:
+
+        w = min(decay, 1 - (1 + step - update_after_step)^(-2/3))
+
+    ``ema_pytorch`` 0.8.3 with its default power and inv_gamma uses the same numbers one step later:
+    it updates after the steps 1 + k update_every, with the w that is given here for k update_every.
+    """
+    if step % update_every:
+        return 1.0
+    if step <= update_after_step:
+        return 0.0
+    return min(decay, 1.0 - math.pow(1 + step - update_after_step, -2.0 / 3.0))
+
+
+def ema_update(ema: Arrays, params: Arrays, weight: float) -> dict[str, Array]:
+    """weight * ema + (1 - weight) * params; exactly ``ema`` at weight 1, ``params`` at 0."""
+    return {name: weight * ema[name] + (1.0 - weight) * p for name, p in params.items()}

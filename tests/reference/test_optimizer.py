@@ -1,0 +1,137 @@
+"""Adam, clipping, warm-up and the running average against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from ddpm_mindspore.reference.optimizer import (
+    adam_init,
+    adam_step,
+    clip_by_global_norm,
+    ema_update,
+    ema_weight,
+    global_norm,
+    learning_rate,
+)
+
+
+def run_adam(grads, lr=0.1, betas=(0.5, 0.75), eps=0.25, p=1.0):
+    params = {"p": np.array([p])}
+    m, v = adam_init(params)
+    for step, g in enumerate(grads, start=1):
+        params, m, v = adam_step(params, {"p": np.array([g])}, m, v, step, lr, betas, eps)
+    return params["p"][0], m["p"][0], v["p"][0]
+
+
+def test_adam_by_hand():
+    # Step 1: m = 1, v = 1, m_hat = 2, v_hat = 4. Step 2: m = -1.5, v = 4.75.
+    p, m, v = run_adam([2.0])
+    assert (m, v) == (1.0, 1.0)
+    assert p == pytest.approx(1.0 - 0.1 * 2.0 / (2.0 + 0.25), rel=1e-15)
+    p_2, m, v = run_adam([2.0, -4.0])
+    assert (m, v) == (-1.5, 4.75)
+    m_hat, v_hat = -1.5 / (1 - 0.5**2), 4.75 / (1 - 0.75**2)
+    assert p_2 == pytest.approx(p - 0.1 * m_hat / (math.sqrt(v_hat) + 0.25), rel=1e-15)
+
+
+def test_bias_correction_makes_the_first_step_the_learning_rate():
+    for g in (1e-3, -7.0, 1e6):
+        p, *_ = run_adam([g], lr=0.01, betas=(0.9, 0.999), eps=1e-12)
+        assert p == pytest.approx(1.0 - math.copysign(0.01, g), rel=1e-9)
+
+
+def test_eps_stands_outside_the_root():
+    # With g = eps the step is lr / 2; under the root it would be lr / sqrt(1 + 1 / eps).
+    p, *_ = run_adam([1e-8], lr=1.0, betas=(0.9, 0.99), eps=1e-8, p=0.0)
+    assert p == pytest.approx(-0.5, rel=1e-9)
+
+
+def test_adam_leaves_its_arguments_alone_and_needs_a_first_step():
+    params = {"a": np.ones(3), "b": np.ones((1, 2), np.float32)}
+    m, v = adam_init(params)
+    grads = {name: np.full_like(p, 2.0) for name, p in params.items()}
+    new, new_m, new_v = adam_step(params, grads, m, v, 1, 0.1)
+    assert all(np.all(p == 1.0) for p in params.values())
+    assert all(np.all(a == 0.0) for a in (*m.values(), *v.values()))
+    for name, p in params.items():
+        assert new[name].dtype == new_m[name].dtype == new_v[name].dtype == p.dtype
+        assert new[name].shape == p.shape
+    with pytest.raises(ValueError, match="step 0 is less than 1"):
+        adam_step(params, grads, m, v, 0, 0.1)
+
+
+def test_clipping_scales_all_gradients_by_one_factor():
+    grads = {"a": np.array([3.0, 0.0]), "b": np.array([[4.0]])}
+    assert global_norm(grads) == 5.0
+    clipped, norm = clip_by_global_norm(grads, 1.0)
+    assert norm == 5.0
+    np.testing.assert_allclose(clipped["a"], np.array([3.0, 0.0]) / 5.000001, rtol=1e-15)
+    np.testing.assert_allclose(clipped["b"], [[4.0 / 5.000001]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("max_norm", [5.1, math.inf])
+def test_clipping_leaves_small_gradients_as_they_are(max_norm):
+    grads = {"a": np.array([3.0]), "b": np.array([4.0], np.float32)}
+    clipped, norm = clip_by_global_norm(grads, max_norm)
+    assert norm == 5.0
+    for name, g in grads.items():
+        assert np.array_equal(clipped[name], g)
+        assert clipped[name].dtype == g.dtype
+
+
+def test_clipping_to_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"max_norm 0.0 must be positive"):
+        clip_by_global_norm({"a": np.ones(1)}, 0.0)
+
+
+def test_learning_rate_climbs_to_its_value():
+    assert [learning_rate(s, 0.8, 4) for s in (1, 2, 3, 4, 5, 400)] == pytest.approx(
+        [0.2, 0.4, 0.6, 0.8, 0.8, 0.8], rel=1e-15
+    )
+    assert learning_rate(1, 0.8) == 0.8
+
+
+def test_ema_weight_leaves_copies_and_warms_up():
+    assert [ema_weight(s) for s in (1, 9, 11, 99, 101, 109)] == [1.0] * 6
+    assert [ema_weight(s) for s in (10, 50, 100)] == [0.0] * 3
+    assert ema_weight(110) == pytest.approx(1 - 11 ** (-2 / 3), rel=1e-15)
+    assert ema_weight(200) == pytest.approx(1 - 101 ** (-2 / 3), rel=1e-15)
+    assert ema_weight(100_000) == 0.995
+    assert ema_weight(1, 0.9, update_every=1, update_after_step=0) == pytest.approx(
+        1 - 2 ** (-2 / 3), rel=1e-15
+    )
+
+
+def ema_pytorch(weights, decay, every, after):
+    """The rule of ema_pytorch 0.8.3, ``EMA.update``, on a sequence of scalars."""
+    average = None
+    for step, p in enumerate(weights):  # its counter is 0 in the first call
+        if average is None or (step % every == 0 and step <= after):
+            average = p
+        elif step % every == 0:
+            epoch = max(step + 1 - after - 1, 0)
+            beta = 0.0 if epoch <= 0 else min(max(1 - (1 + epoch) ** (-2 / 3), 0.0), decay)
+            average = average + (1 - beta) * (p - average)
+    return average
+
+
+@pytest.mark.parametrize(("every", "after"), [(10, 100), (1, 0), (7, 15)])
+def test_ema_follows_ema_pytorch_one_step_ahead(every, after):
+    rng = np.random.default_rng(0)
+    sequence = rng.standard_normal(400)
+    ema = {"p": sequence[:1]}
+    for step in range(1, len(sequence)):
+        # Its update number step + 1 sees the parameters that ours sees after step number `step`.
+        p = {"p": sequence[step : step + 1]}
+        ema = ema_update(ema, p, ema_weight(step, 0.9, every, after))
+        theirs = ema_pytorch(sequence[: step + 1], 0.9, every, after)
+        assert ema["p"][0] == pytest.approx(theirs, rel=1e-12)
+
+
+def test_ema_update_is_exact_at_both_ends():
+    ema, params = {"p": np.array([0.1, 1 / 3])}, {"p": np.array([0.7, 1e-9])}
+    assert np.array_equal(ema_update(ema, params, 1.0)["p"], ema["p"])
+    assert np.array_equal(ema_update(ema, params, 0.0)["p"], params["p"])
+    np.testing.assert_allclose(ema_update(ema, params, 0.75)["p"], [0.25, 0.25 + 2.5e-10])
