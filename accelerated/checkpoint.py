@@ -1,0 +1,265 @@
+"""Checkpoints on disk: a folder of safetensors and JSON, complete or not there at all.
+
+    RUN/checkpoints/step-00001000/model.safetensors    one file for each group of tensors
+                                  ema.safetensors ...
+                                  state.json           step, state, size and SHA-256 of each file
+
+A folder is written under a temporary name, flushed to the disk and then renamed, so a process
+that is killed, or a machine that loses power, leaves the checkpoints that were there before and
+at most a temporary folder. Nothing is deleted before its successor is safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from .files import flush_folder, json_bytes, make_folder, write_json, write_new
+
+__all__ = [
+    "Checkpoint",
+    "Loaded",
+    "load",
+    "load_newest",
+    "newest",
+    "remove_leftovers",
+    "save",
+    "write_json",
+]
+
+Tensors: TypeAlias = dict[str, NDArray[np.float32]]
+
+FORMAT = "ddpm-mindspore checkpoint"
+VERSION = 1
+
+_NAME = re.compile(r"step-(\d{8,})(\.old)?")
+_ASIDE = ".old"  # a checkpoint that makes room for another one of the same step
+_REMEDY = "remove the folder to go on from an older checkpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on.
+
+    Attributes:
+        step: how many training steps are behind it.
+        tensors: group ("model", "ema", "adam_m", ...) -> name -> float32 array.
+        state: plain JSON values; no NaN or infinity, which JSON does not have.
+    """
+
+    step: int
+    tensors: dict[str, Tensors]
+    state: dict[str, Any]
+
+
+class Loaded(NamedTuple):
+    """What :func:`load_newest` found; ``refused`` says why newer checkpoints were passed over."""
+
+    checkpoint: Checkpoint
+    folder: Path
+    refused: list[str]
+
+
+def save(run: Path, checkpoint: Checkpoint) -> Path:
+    """Write ``run/checkpoints/step-<8 digits>`` and return it; one that was there is replaced.
+
+    Once it returns, the checkpoint survives a power failure.
+
+    Raises:
+        ValueError: a negative step, an array that is not float32, a group whose name is no file
+            name, or a state that JSON cannot hold.
+        OSError: the disk is full, or the folder cannot be written. What was there is unharmed.
+    """
+    _check(checkpoint)
+    parent = run / "checkpoints"
+    final = parent / f"step-{checkpoint.step:08d}"
+    temporary = parent / f".{final.name}.{os.getpid()}.tmp"
+    make_folder(parent)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _write_files(temporary, checkpoint)
+        _put_in_place(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def newest(run: Path) -> Path | None:
+    """Return the newest complete checkpoint of a run, None when it has none.
+
+    Complete: its ``state.json`` is whole and its files have the sizes written there. The
+    checksums are left to :func:`load`.
+    """
+    for folder in _folders(run):
+        try:
+            for name, entry in _read_state(folder)["files"].items():
+                _check_size(folder / name, entry)
+        except ValueError:
+            continue
+        return folder
+    return None
+
+
+def load(folder: Path, groups: Sequence[str] | None = None) -> Checkpoint:
+    """Read a checkpoint's folder, all of it or the named groups, checking size and SHA-256.
+
+    Raises:
+        ValueError: the folder is no checkpoint, lacks a group, or is damaged; the message names
+            the file and says what to do.
+    """
+    document = _read_state(folder)
+    files = document["files"]
+    if groups is None:
+        groups = [name.removesuffix(".safetensors") for name in files]
+    for group in groups:
+        if f"{group}.safetensors" not in files:
+            raise ValueError(f"{folder} has no tensors {group!r}: it has {', '.join(files)}")
+    tensors = {group: _read_tensors(folder / f"{group}.safetensors", files) for group in groups}
+    return Checkpoint(document["step"], tensors, document["state"])
+
+
+def load_newest(run: Path, groups: Sequence[str] | None = None) -> Loaded:
+    """Read the newest checkpoint of a run that is whole, passing over damaged ones.
+
+    Raises:
+        ValueError: the run has no checkpoint, or none that can be read.
+    """
+    refused: list[str] = []
+    for folder in _folders(run):
+        try:
+            return Loaded(load(folder, groups), folder, refused)
+        except ValueError as error:
+            refused.append(str(error).removesuffix(f": {_REMEDY}"))
+    if refused:
+        raise ValueError(f"{run} holds no checkpoint that can be loaded: {'; '.join(refused)}")
+    raise ValueError(f"{run} holds no checkpoint: name the folder of a run that has saved one")
+
+
+def remove_leftovers(run: Path) -> None:
+    """Remove what a killed process left behind. No one else may be saving into this run."""
+    parent = run / "checkpoints"
+    for path in parent.glob(".step-*.tmp"):
+        shutil.rmtree(path)
+    for path in parent.glob(f"step-*{_ASIDE}"):
+        final = path.with_name(path.name.removesuffix(_ASIDE))
+        if final.exists():
+            shutil.rmtree(path)
+        else:  # killed between the two renames of a replacement
+            path.rename(final)
+    for path in run.glob(".*.json.*.tmp"):
+        path.unlink()
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    if checkpoint.step < 0:
+        raise ValueError(f"step {checkpoint.step} must not be negative")
+    for group, tensors in checkpoint.tensors.items():
+        if not group.isidentifier():
+            raise ValueError(f"group {group!r} must be a plain word: it names a file")
+        for name, array in tensors.items():
+            if array.dtype != np.float32:
+                raise ValueError(f"{group} {name!r} is {array.dtype}: only float32 is saved")
+
+
+def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
+    folder.mkdir()
+    files = {}
+    for group, tensors in checkpoint.tensors.items():
+        # Only C order: safetensors takes an array's memory as it lies.
+        arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+        data = safetensors.numpy.save(arrays)
+        files[f"{group}.safetensors"] = {"size": len(data), "sha256": _sha256(data)}
+        write_new(folder / f"{group}.safetensors", data)
+    body = {"format": FORMAT, "version": VERSION, "step": checkpoint.step}
+    body |= {"files": files, "state": checkpoint.state}
+    seal = _sha256(json_bytes("state", body))
+    write_new(folder / "state.json", json_bytes("state", body | {"sha256": seal}))
+    flush_folder(folder)
+
+
+def _put_in_place(temporary: Path, final: Path) -> None:
+    """Rename a complete folder to its name. The readers know the name of the one it replaces."""
+    aside = final.with_name(final.name + _ASIDE)
+    if final.exists():
+        if aside.exists():
+            shutil.rmtree(aside)
+        final.rename(aside)
+    temporary.rename(final)
+    flush_folder(final.parent)
+    if aside.exists():
+        shutil.rmtree(aside)
+
+
+def _folders(run: Path) -> list[Path]:
+    """All checkpoints, the newest first; of two for one step, the one that replaced the other."""
+    found = []
+    for path in (run / "checkpoints").glob("step-*"):
+        if match := _NAME.fullmatch(path.name):
+            found.append((int(match[1]), match[2] is None, path))
+    return [path for *_, path in sorted(found, reverse=True)]
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    path = folder / "state.json"
+    if not path.exists():
+        raise ValueError(
+            f"{folder} is not a complete checkpoint (it has no state.json): "
+            "name a folder like RUN/checkpoints/step-00001000"
+        )
+    try:
+        document = json.loads(_read(path))
+        seal = document.pop("sha256")
+        whole = seal == _sha256(json_bytes("state", document))
+    except (ValueError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} is damaged (not what was written): {_REMEDY}")
+    if (document["format"], document["version"]) != (FORMAT, VERSION):
+        raise ValueError(
+            f"{path} is {document['format']!r} version {document['version']}, and this program "
+            f"reads {FORMAT!r} version {VERSION}: install the program that wrote it"
+        )
+    state: dict[str, Any] = document
+    return state
+
+
+def _read_tensors(path: Path, files: Mapping[str, Any]) -> Tensors:
+    entry = files[path.name]
+    _check_size(path, entry)
+    data = _read(path)
+    if _sha256(data) != entry["sha256"]:
+        raise ValueError(f"{path} is damaged (its checksum differs): {_REMEDY}")
+    tensors: Tensors = safetensors.numpy.load(data)
+    return tensors
+
+
+def _check_size(path: Path, entry: Mapping[str, Any]) -> None:
+    size = path.stat().st_size if path.is_file() else None
+    if size is None:
+        raise ValueError(f"{path} is missing: {_REMEDY}")
+    if size != entry["size"]:
+        raise ValueError(
+            f"{path} is damaged ({size} bytes, {entry['size']} were written): {_REMEDY}"
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): {_REMEDY}") from None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
