@@ -1,1 +1,25 @@
-"""Part of ddpm-mindspore."""
+"""The MindSpore backend: import Unet, GaussianDiffusion and Trainer from here.
+
+The names are loaded when they are first asked for, so that a program which only prints its help
+does not wait for MindSpore.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .diffusion import GaussianDiffusion
+    from .trainer import Trainer
+    from .unet import Unet
+
+__all__ = ["GaussianDiffusion", "Trainer", "Unet"]
+
+_HOME = {"GaussianDiffusion": ".diffusion", "Trainer": ".trainer", "Unet": ".unet"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)

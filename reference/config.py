@@ -155,7 +155,7 @@ class UnetConfig:
     @property
     def downsample_factor(self) -> int:
         """Height and width must be multiples of this: 2 ** (len(dim_mults) - 1)."""
-        return 2 ** (len(self.dim_mults) - 1)
+        return 1 << (len(self.dim_mults) - 1)
 
     def check_image_size(self, image_size: tuple[int, int]) -> None:
         """Raise ValueError unless both sides can be halved as often as the network does."""

@@ -1,0 +1,148 @@
+"""Configuration: dataclasses that the library, the command line and ``config.json`` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import tyro
+
+from ..reference.schedule import SCHEDULES, check_choice
+
+OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
+LOSSES = ("l1", "l2", "huber")
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The diffusion process, what the network predicts, and how it is sampled from.
+
+    Attributes:
+        timesteps: number T of noising steps.
+        sampling_timesteps: steps taken when sampling: fewer than timesteps means DDIM, None or as
+            many means ancestral sampling.
+        objective: what the network predicts: pred_noise, pred_x0 or pred_v.
+        beta_schedule: linear, cosine or sigmoid.
+        zero_terminal_snr: rescale the schedule so that step T is pure noise (arXiv 2305.08891).
+        loss_type: l1, l2 or huber.
+        p2_loss_weight_gamma: weigh the loss by 1 / (k + SNR)^gamma; 0 turns it off (2204.00227).
+        p2_loss_weight_k: the k of that weight.
+        min_snr_loss_weight: weigh the loss by min(SNR, gamma) / SNR (2303.09556).
+        min_snr_gamma: the gamma of that weight.
+        ddim_sampling_eta: noise that DDIM adds, 0 (none) to 1 (as much as ancestral sampling).
+        clip_denoised: clip every estimate of x_0 to the range of images while sampling.
+
+    Raises:
+        ValueError: a value out of its range, or two that contradict each other.
+    """
+
+    timesteps: int = 1000
+    sampling_timesteps: int | None = None
+    objective: str = "pred_v"
+    beta_schedule: str = "sigmoid"
+    zero_terminal_snr: bool = False
+    loss_type: str = "l2"
+    p2_loss_weight_gamma: float = 0.0
+    p2_loss_weight_k: float = 1.0
+    min_snr_loss_weight: bool = False
+    min_snr_gamma: float = 5.0
+    ddim_sampling_eta: Annotated[float, tyro.conf.arg(name="eta")] = 0.0
+    clip_denoised: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
+        check_choice("loss_type", self.loss_type, LOSSES)
+        if self.timesteps < 1:
+            raise ValueError(f"timesteps {self.timesteps} must be at least 1")
+        n = self.sampling_timesteps
+        if n is not None and not 1 <= n <= self.timesteps:
+            raise ValueError(
+                f"sampling_timesteps {n} must be from 1 to timesteps, which is {self.timesteps}"
+            )
+        if not 0.0 <= self.ddim_sampling_eta <= 1.0:
+            raise ValueError(f"eta {self.ddim_sampling_eta} must be from 0 to 1")
+        if self.zero_terminal_snr and self.objective == "pred_noise":
+            raise ValueError(
+                "zero_terminal_snr leaves nothing of x_0 at step T, where objective 'pred_noise' "
+                "learns nothing: choose pred_v or pred_x0"
+            )
+
+    def with_sampling(self, sampling_timesteps: int | None, eta: float | None) -> DiffusionConfig:
+        """This configuration with other sampling options (None: as they are)."""
+        n = self.sampling_timesteps if sampling_timesteps is None else sampling_timesteps
+        return replace(
+            self,
+            sampling_timesteps=n,
+            ddim_sampling_eta=self.ddim_sampling_eta if eta is None else eta,
+        )
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, how fast and from what a network is trained, and what is kept of it.
+
+    Attributes:
+        train_num_steps: optimiser steps in all.
+        train_batch_size: images that one gradient is computed from.
+        gradient_accumulate_every: gradients that are averaged for one optimiser step.
+        train_lr: learning rate of Adam.
+        warmup_steps: steps over which the learning rate rises from 0.
+        adam_betas: decay of Adam's two moments.
+        max_grad_norm: longer gradients are shortened to this norm.
+        ema_decay: decay of the moving average of the parameters, which samples are drawn with.
+        ema_update_every: optimiser steps between two updates of the average.
+        ema_update_after_step: until this step the average is a copy.
+        augment_horizontal_flip: show each image mirrored half of the time.
+        save_and_sample_every: optimiser steps between two checkpoints with samples.
+        num_samples: images drawn at each of them.
+        results_folder: where everything is written.
+        resume: go on from the newest checkpoint in results_folder.
+        strict: refuse a folder that holds an image that cannot be decoded, instead of skipping it.
+        seed: initial parameters, order of the data and all noise are functions of it.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    train_num_steps: Annotated[int, tyro.conf.arg(name="steps")] = 100_000
+    train_batch_size: Annotated[int, tyro.conf.arg(name="batch-size")] = 16
+    gradient_accumulate_every: int = 1
+    train_lr: Annotated[float, tyro.conf.arg(name="lr")] = 1e-4
+    warmup_steps: int = 0
+    adam_betas: tuple[float, float] = (0.9, 0.99)
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.995
+    ema_update_every: int = 10
+    ema_update_after_step: int = 100
+    augment_horizontal_flip: bool = False
+    save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
+    num_samples: int = 25
+    results_folder: str = "results"
+    resume: bool = False
+    strict: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least_one = {
+            "steps": self.train_num_steps,
+            "batch_size": self.train_batch_size,
+            "gradient_accumulate_every": self.gradient_accumulate_every,
+            "ema_update_every": self.ema_update_every,
+            "save_every": self.save_and_sample_every,
+            "num_samples": self.num_samples,
+        }
+        for name, value in at_least_one.items():
+            if value < 1:
+                raise ValueError(f"{name} {value} must be at least 1")
+        for name in ("train_lr", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} must be positive")
+        for name in ("warmup_steps", "ema_update_after_step", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
+        for beta in self.adam_betas:
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"adam_betas {self.adam_betas} must be at least 0, less than 1")
+        if not 0.0 <= self.ema_decay <= 1.0:
+            raise ValueError(f"ema_decay {self.ema_decay} must be from 0 to 1")

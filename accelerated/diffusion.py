@@ -1,0 +1,240 @@
+"""GaussianDiffusion: a network, a schedule and an objective, to be trained and sampled from."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+from numpy.typing import NDArray
+
+from ..reference.schedule import make_schedule, spaced_timesteps
+from .config import DiffusionConfig
+from .objective import Objective, loss_weight, training_loss
+from .process import Process, to_model_range, to_unit_range
+from .randomness import Purpose, coins, keep_masks, normal, times
+from .samplers import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step
+from .train_step import MicroBatch
+from .unet import Unet
+
+
+class GaussianDiffusion:
+    """Denoising diffusion (arXiv 2006.11239) around a network.
+
+    Args:
+        model: the network; its ``config`` says how many channels images have.
+        image_size: height and width, one number for squares.
+        seed: where the noise of ``diffusion(images)`` and ``sample`` comes from.
+        options: every other field of :class:`~ddpm_mindspore.accelerated.config.DiffusionConfig`.
+
+    Raises:
+        ValueError: options that contradict each other or do not fit the network.
+    """
+
+    def __init__(
+        self, model: Unet, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
+    ) -> None:
+        self.model = model
+        self.config = config = DiffusionConfig(**options)
+        self.image_size = _pair(image_size)
+        self.seed = seed
+        model.config.check_image_size(self.image_size)
+        if model.config.out_channels != model.config.channels:
+            raise ValueError(
+                f"the network returns {model.config.out_channels} channels for images of "
+                f"{model.config.channels}: training uses a fixed variance, so leave "
+                "learned_variance and out_dim alone"
+            )
+        self.schedule = make_schedule(
+            config.beta_schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr
+        )
+        self.objective = Objective(
+            Process(self.schedule),
+            config.objective,
+            config.loss_type,
+            loss_weight(
+                self.schedule,
+                config.objective,
+                p2_loss_weight_gamma=config.p2_loss_weight_gamma,
+                p2_loss_weight_k=config.p2_loss_weight_k,
+                min_snr_loss_weight=config.min_snr_loss_weight,
+                min_snr_gamma=config.min_snr_gamma,
+            ),
+        )
+        self.loss = training_loss(model, self.objective, model.config.self_condition)
+        self._compiled_loss = ms.jit(self.loss)
+        self._step = ms.jit(sampling_step(model, self.objective, config.clip_denoised))
+        self._calls = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return (self.model.config.channels, *self.image_size)
+
+    def __call__(self, images: NDArray[Any] | Tensor) -> Tensor:
+        """The training loss of images (B, C, H, W) in [0, 1] (or uint8): a scalar tensor.
+
+        t, noise and the rest are drawn anew for each call. Differentiable with
+        ``mindspore.value_and_grad(diffusion, None, diffusion.model.trainable_params())``.
+
+        Raises:
+            ValueError: images of another shape, or beyond [0, 1].
+        """
+        x = self._check_images("images", images)
+        batch = self.micro_batch(to_model_range(x), self._calls, range(len(x)), self.seed)
+        self._calls += 1
+        return self._compiled_loss(*batch.tensors())
+
+    def micro_batch(
+        self, x_0: NDArray[np.float32], step: int, positions: Sequence[int], seed: int
+    ) -> MicroBatch:
+        """Everything that is random about one gradient, keyed by (seed, step, position).
+
+        Args:
+            x_0: (B, C, H, W) in [-1, 1].
+            step: number of the update.
+            positions: (B,) each image's place among all that this update sees.
+            seed: the run's seed.
+        """
+        config = self.model.config
+        t = times(seed, step, positions, self.schedule.T)
+        noise = normal(seed, Purpose.NOISE, step, positions, self.shape)
+        conditioned = np.zeros(len(x_0), bool)
+        if config.self_condition:
+            conditioned = coins(seed, Purpose.SELF_CONDITION, step, positions)
+        masks = None
+        if config.dropout:
+            masks = [
+                keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
+                for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
+            ]
+        return MicroBatch(x_0, t, noise, conditioned, masks)
+
+    def sample(
+        self,
+        batch_size: int = 16,
+        *,
+        num_samples: int | None = None,
+        sampling_timesteps: int | None = None,
+        eta: float | None = None,
+        seed: int | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.float32]:
+        """Draw images.
+
+        Ancestral sampling (2006.11239, algorithm 2) over all T steps, DDIM (2010.02502) over fewer.
+        Image number i depends on (seed, i) alone, whatever the batch size.
+
+        Args:
+            batch_size: how many images are drawn at a time.
+            num_samples: how many in all (default: one batch).
+            sampling_timesteps, eta, seed: as in the constructor, for this call.
+            on_step: called after every step of every batch.
+
+        Returns:
+            (num_samples, C, H, W) float32 in [0, 1].
+
+        Raises:
+            ValueError: a number out of its range.
+        """
+        count = batch_size if num_samples is None else num_samples
+        for name, value in (("batch_size", batch_size), ("num_samples", count)):
+            if value < 1:
+                raise ValueError(f"{name} {value} must be at least 1")
+        plan = self.plan(sampling_timesteps, eta)
+        seed = self.seed if seed is None else seed
+        batches = []
+        for start in range(0, count, batch_size):
+            # The last batch is filled up: another shape would be compiled anew.
+            indices = range(start, start + min(batch_size, count))
+            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, self.shape)
+            batches.append(self._run(plan, x_T, seed, indices, on_step)[: count - start])
+        return to_unit_range(np.concatenate(batches))
+
+    def plan(self, sampling_timesteps: int | None = None, eta: float | None = None) -> Plan:
+        """The sampler's table; defaults are those of the configuration."""
+        config = self.config.with_sampling(sampling_timesteps, eta)
+        n = config.sampling_timesteps or config.timesteps
+        timesteps = spaced_timesteps(config.timesteps, n)
+        if n == config.timesteps:
+            return ancestral_plan(self.schedule, timesteps)
+        return ddim_plan(self.schedule, timesteps, config.ddim_sampling_eta)
+
+    def interpolate(
+        self,
+        x1: NDArray[Any],
+        x2: NDArray[Any],
+        t: int | None = None,
+        lam: float = 0.5,
+        *,
+        seed: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Noise two sets of images to step t, mix them, and sample back (2006.11239, section 4.3).
+
+        Args:
+            x1, x2: (B, C, H, W) in [0, 1] or uint8.
+            t: 1..T, how far to noise (default: T); the more, the freer the result.
+            lam: the share of x2 in the mixture.
+
+        Returns:
+            (B, C, H, W) float32 in [0, 1].
+
+        Raises:
+            ValueError: shapes that differ, or t or lam out of range.
+        """
+        T = self.schedule.T
+        t = T if t is None else t
+        if not 1 <= t <= T:
+            raise ValueError(f"t {t} is outside 1..{T}")
+        if not 0.0 <= lam <= 1.0:
+            raise ValueError(f"lam {lam} is outside [0, 1]")
+        first, second = (
+            to_model_range(self._check_images(name, x)) for name, x in (("x1", x1), ("x2", x2))
+        )
+        if first.shape != second.shape:
+            raise ValueError(f"x2 has shape {second.shape}: give it x1's, {first.shape}")
+        seed = self.seed if seed is None else seed
+        indices = range(len(first))
+        # One noise for both: noise of their own would shrink the variance of the mixture.
+        noise = normal(seed, Purpose.SAMPLE_START, 0, indices, self.shape)
+        mixed = (1.0 - lam) * first + lam * second
+        signal, sigma = self.schedule.sqrt_alpha_bar[t], self.schedule.sqrt_one_minus_alpha_bar[t]
+        x_t = (signal * mixed + sigma * noise).astype(np.float32)
+        plan = ancestral_plan(self.schedule, range(t, 0, -1))
+        return to_unit_range(self._run(plan, x_t, seed, indices))
+
+    def _run(
+        self,
+        plan: Plan,
+        x: NDArray[np.float32],
+        seed: int,
+        indices: Sequence[int],
+        on_step: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.float32]:
+        def noise(i: int) -> NDArray[np.float32]:
+            return normal(seed, Purpose.SAMPLE_NOISE, i, indices, self.shape)
+
+        return run_plan(self._step, plan, x, noise, on_step)
+
+    def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
+        x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)
+        if x.ndim != 4 or x.shape[1:] != self.shape or not len(x):
+            raise ValueError(
+                f"{name} of shape {x.shape} must be (B, {', '.join(map(str, self.shape))})"
+            )
+        if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
+            raise ValueError(
+                f"{name} range from {x.min():g} to {x.max():g}: scale them to [0, 1], or give uint8"
+            )
+        return x
+
+
+def _pair(image_size: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(image_size, Sequence):
+        if len(image_size) != 2:
+            raise ValueError(f"image_size {image_size} must be one number, or height and width")
+        return operator.index(image_size[0]), operator.index(image_size[1])
+    return operator.index(image_size), operator.index(image_size)

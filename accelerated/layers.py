@@ -1,0 +1,345 @@
+"""The U-Net's layers, in the forms that run fast.
+
+Each is defined, as its paper writes it, under the same name in ``reference/layers.py``; the parity
+suite compares the two. Where a form here looks roundabout, it is because the direct one is many
+times slower on a CPU: a reduction over channels becomes a product with ones, a nearest-neighbour
+enlargement a product with zeros and ones, a softmax always runs over the last axis. All of it is
+plain matrix arithmetic, which is what an Ascend card does best too.
+
+Parameter names are those of the ``denoising-diffusion-pytorch`` U-Net (2.3.4).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+Rng = np.random.Generator
+
+
+def _uniform(rng: Rng, shape: tuple[int, ...], fan_in: int) -> Parameter:
+    bound = 1.0 / math.sqrt(fan_in)
+    return Parameter(Tensor(rng.uniform(-bound, bound, shape).astype(np.float32)))
+
+
+def _normal(rng: Rng, shape: tuple[int, ...], requires_grad: bool = True) -> Parameter:
+    values = rng.standard_normal(shape).astype(np.float32)
+    return Parameter(Tensor(values), requires_grad=requires_grad)
+
+
+def _sum_pixels(x: Tensor) -> Tensor:
+    """Sum x (B, C, N) over N, as a product with ones: (B, C, 1)."""
+    return ops.bmm(x, ops.ones((x.shape[0], x.shape[2], 1), x.dtype))
+
+
+def _sum_channels(x: Tensor) -> Tensor:
+    """Sum x (B, C, N) over C, as a product with ones: (B, 1, N)."""
+    return ops.bmm(ops.ones((x.shape[0], 1, x.shape[1]), x.dtype), x)
+
+
+def _sum_batch_like(x: Tensor, like: Tensor) -> Tensor:
+    """Sum x (B, C, 1) over the batch if ``like`` is (1, C, 1), the gradient of a broadcast."""
+    if like.shape[0] == x.shape[0]:
+        return x
+    batch, dim, _ = x.shape
+    return ops.matmul(ops.ones((1, batch), x.dtype), x.reshape(batch, dim)).reshape(1, dim, 1)
+
+
+class AddBias(nn.Cell):
+    """``x + bias`` for x (B, C, H, W) and bias (C,); its gradient sums by matrix products."""
+
+    def construct(self, x: Tensor, bias: Tensor) -> Tensor:
+        return x + bias.reshape(1, -1, 1, 1)
+
+    def bprop(self, x: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        total = _sum_pixels(dout.reshape(x.shape[0], x.shape[1], -1))
+        return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
+
+
+class Conv2d(nn.Cell):
+    """Cross-correlation with a square kernel of odd size, zero-padded to keep height and width."""
+
+    def __init__(self, rng: Rng, dim: int, dim_out: int, kernel: int, bias: bool = True) -> None:
+        super().__init__()
+        fan_in = dim * kernel * kernel
+        self.weight = _uniform(rng, (dim_out, dim, kernel, kernel), fan_in)
+        self.bias = _uniform(rng, (dim_out,), fan_in) if bias else None
+        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=kernel // 2)
+        self.add_bias = AddBias()
+
+    def construct(self, x: Tensor) -> Tensor:
+        x = self.convolve(x, self.weight)
+        return x if self.bias is None else self.add_bias(x, self.bias)
+
+
+class Linear(nn.Cell):
+    """``x W^T + b``."""
+
+    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
+        super().__init__()
+        self.weight = _uniform(rng, (dim_out, dim), dim)
+        self.bias = _uniform(rng, (dim_out,), dim)
+        self.multiply = ops.MatMul(transpose_b=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.multiply(x, self.weight) + self.bias
+
+
+def _inverse_norm(x: Tensor) -> Tensor:
+    """``1 / max(||x||_2, 1e-12)`` over the channels of x (B, C, N): (B, 1, N)."""
+    return 1.0 / ops.sqrt(ops.maximum(_sum_channels(x * x), 1e-24))
+
+
+class Normalize(nn.Cell):
+    """``x / max(||x||_2, 1e-12) * gain`` over channels, x (B, C, N), gain (B or 1, C, 1).
+
+    With u = x / ||x||:  dL/dx = (g - u <u, g>) / ||x||  where g = dL/du, by the quotient rule.
+    """
+
+    def construct(self, x: Tensor, gain: Tensor) -> Tensor:
+        return x * _inverse_norm(x) * gain
+
+    def bprop(self, x: Tensor, gain: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        inverse = _inverse_norm(x)
+        unit = x * inverse
+        dgain = _sum_batch_like(_sum_pixels(dout * unit), gain)
+        return _normalize_bprop(unit, inverse, dout * gain), dgain
+
+
+def _normalize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
+    return (dunit - unit * _sum_channels(unit * dunit)) * inverse
+
+
+class NormalizeSilu(nn.Cell):
+    """``silu(z)``, ``z = x / max(||x||_2, 1e-12) * gain + shift``: the heart of a block.
+
+    Shapes: x (B, C, N); gain and shift (B or 1, C, 1).
+    """
+
+    def construct(self, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        return ops.silu(x * _inverse_norm(x) * gain + shift)
+
+    def bprop(
+        self, x: Tensor, gain: Tensor, shift: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        inverse = _inverse_norm(x)
+        unit = x * inverse
+        z = unit * gain + shift
+        gate = ops.sigmoid(z)
+        dz = dout * (gate + out * (1.0 - gate))  # silu' = s + z s (1 - s)
+        dgain = _sum_batch_like(_sum_pixels(dz * unit), gain)
+        dshift = _sum_batch_like(_sum_pixels(dz), shift)
+        return _normalize_bprop(unit, inverse, dz * gain), dgain, dshift
+
+
+class RMSNorm(nn.Cell):
+    """Root-mean-square norm over channels with a learned gain (arXiv 1910.07467)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.scale = math.sqrt(dim)
+        self.g = Parameter(ops.ones((1, dim, 1, 1), ms.float32))
+        self.normalize = Normalize()
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Normalise x (B, C, N)."""
+        return self.normalize(x, self.gain())
+
+    def gain(self) -> Tensor:
+        """``sqrt(C) g`` of shape (1, C, 1)."""
+        return self.g.reshape(1, -1, 1) * self.scale
+
+
+class Upsample(nn.SequentialCell):
+    """Nearest-neighbour enlargement by two, then a 3x3 convolution."""
+
+    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
+        super().__init__([nn.Identity(), Conv2d(rng, dim, dim_out, 3)])
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self[1](upsample_nearest(x))
+
+
+def upsample_nearest(x: Tensor) -> Tensor:
+    """Repeat every pixel of x (B, C, H, W) in a 2x2 square.
+
+    One product per row of pixels with ``[U U]``, where U repeats columns: the row comes out doubled
+    twice over, which read as two rows is the enlargement.
+    """
+    batch, dim, height, width = x.shape
+    repeat = np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)
+    rows = ops.matmul(x.reshape(-1, width), Tensor(repeat, x.dtype))
+    return rows.reshape(batch, dim, 2 * height, 2 * width)
+
+
+class Downsample(nn.SequentialCell):
+    """Pixel-unshuffle by two and a 1x1 convolution: together, a 2x2 convolution of stride 2."""
+
+    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
+        super().__init__([nn.Identity(), Conv2d(rng, 4 * dim, dim_out, 1)])
+        self.convolve = ops.Conv2D(dim_out, 2, pad_mode="valid", stride=2)
+
+    def construct(self, x: Tensor) -> Tensor:
+        conv = self[1]
+        # Channel (c p1 p2) of the unshuffled image is pixel (p1, p2) of channel c.
+        kernel = conv.weight.reshape(conv.weight.shape[0], -1, 2, 2)
+        return conv.add_bias(self.convolve(x, kernel), conv.bias)
+
+
+class SinusoidalPosEmb(nn.Cell):
+    """Sines and cosines of time at geometrically spaced frequencies (arXiv 1706.03762, 3.5)."""
+
+    def __init__(self, dim: int, theta: float) -> None:
+        super().__init__()
+        half = dim // 2
+        frequencies = np.exp(np.arange(half) * -(math.log(theta) / (half - 1)))
+        self.frequencies = Tensor(frequencies[None, :], ms.float32)
+
+    def construct(self, time: Tensor) -> Tensor:
+        angles = time.reshape(-1, 1) * self.frequencies
+        return ops.concat((ops.sin(angles), ops.cos(angles)), 1)
+
+
+class RandomOrLearnedSinusoidalPosEmb(nn.Cell):
+    """Time itself, and its sines and cosines at normally distributed frequencies."""
+
+    def __init__(self, rng: Rng, dim: int, learned: bool) -> None:
+        super().__init__()
+        self.weights = _normal(rng, (dim // 2,), requires_grad=learned)
+
+    def construct(self, time: Tensor) -> Tensor:
+        time = time.reshape(-1, 1)
+        angles = time * self.weights.reshape(1, -1) * (2 * math.pi)
+        return ops.concat((time, ops.sin(angles), ops.cos(angles)), 1)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """``x Phi(x)`` with the exact normal distribution function (arXiv 1606.08415)."""
+    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
+
+
+class Block(nn.Cell):
+    """3x3 convolution, RMS norm, optional scale and shift by the time embedding, SiLU."""
+
+    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
+        super().__init__()
+        self.proj = Conv2d(rng, dim, dim_out, 3)
+        self.norm = RMSNorm(dim_out)
+        self.normalize_silu = NormalizeSilu()
+
+    def construct(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Any:
+        """Shapes: x (B, C, H, W); scale and shift (B, C_out, 1)."""
+        x = self.proj(x)
+        shape = x.shape
+        gain = self.norm.gain()
+        if scale is None:
+            scale, shift = ops.zeros_like(gain), ops.zeros_like(gain)
+        x = x.reshape(shape[0], shape[1], -1)
+        return self.normalize_silu(x, gain * (scale + 1.0), shift).reshape(shape)
+
+
+class ResnetBlock(nn.Cell):
+    """Two blocks, the first modulated by time, and a shortcut around them."""
+
+    def __init__(
+        self, rng: Rng, dim: int, dim_out: int, time_dim: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.mlp = nn.SequentialCell([nn.Identity(), Linear(rng, time_dim, 2 * dim_out)])
+        self.block1 = Block(rng, dim, dim_out)
+        self.block2 = Block(rng, dim_out, dim_out)
+        self.res_conv = Conv2d(rng, dim, dim_out, 1) if dim != dim_out else None
+        self.kept_scale = 1.0 / (1.0 - dropout)
+
+    def construct(self, x: Tensor, silu_time: Tensor, dropout_mask: Tensor | None = None) -> Tensor:
+        """Shapes: x (B, C, H, W); silu_time (B, time_dim), the embedding after its SiLU."""
+        modulation = self.mlp[1](silu_time)
+        modulation = modulation.reshape(modulation.shape[0], -1, 1)
+        scale, shift = ops.split(modulation, modulation.shape[1] // 2, 1)
+        h = self.block1(x, scale, shift)
+        if dropout_mask is not None:
+            h = h * dropout_mask * self.kept_scale
+        h = self.block2(h)
+        return h + (x if self.res_conv is None else self.res_conv(x))
+
+
+class LinearAttention(nn.Cell):
+    """Attention with ``softmax(q) (softmax(k)^T v)``, linear in the pixels (arXiv 1812.01243)."""
+
+    def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
+        super().__init__()
+        self.heads, self.dim_head = heads, dim_head
+        hidden = heads * dim_head
+        self.norm = RMSNorm(dim)
+        self.mem_kv = _normal(rng, (2, heads, dim_head, memories))
+        self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
+        self.to_out = nn.SequentialCell([Conv2d(rng, hidden, dim, 1), RMSNorm(dim)])
+
+    def construct(self, x: Tensor) -> Tensor:
+        shape = x.shape
+        batch, dim, pixels = shape[0], shape[1], shape[2] * shape[3]
+        heads, dim_head = self.heads, self.dim_head
+        hidden = heads * dim_head
+        x = self.norm(x.reshape(batch, dim, pixels))
+
+        weight_q, weight_kv = ops.split(
+            self.to_qkv.weight.reshape(3 * hidden, dim), [hidden, 2 * hidden]
+        )
+        # q comes out as (B, pixels, heads, dim_head): its softmax then runs over the last axis.
+        q = ops.BatchMatMul(True, True)(x, ops.broadcast_to(weight_q, (batch, hidden, dim)))
+        q = ops.softmax(q.reshape(batch, pixels, heads, dim_head), -1).reshape(
+            batch, pixels, hidden
+        )
+        kv = ops.bmm(ops.broadcast_to(weight_kv, (batch, 2 * hidden, dim)), x)
+        k, v = _with_memory(kv.reshape(batch, 2, heads, dim_head, pixels), self.mem_kv)
+        context = ops.BatchMatMul(False, True)(v, ops.softmax(k, -1))  # (B, heads, e, d)
+
+        # The output projection goes into the small context, not over all pixels.
+        to_out = self.to_out[0].weight.reshape(1, dim, heads, dim_head).transpose(0, 2, 1, 3)
+        context = ops.bmm(ops.broadcast_to(to_out, (batch, heads, dim, dim_head)), context)
+        context = context.transpose(0, 2, 1, 3).reshape(batch, dim, hidden) * dim_head**-0.5
+        out = ops.BatchMatMul(False, True)(context, q).reshape(shape)
+        out = self.to_out[0].add_bias(out, self.to_out[0].bias)
+        return self.to_out[1](out.reshape(batch, dim, pixels)).reshape(shape)
+
+
+class Attention(nn.Cell):
+    """``softmax(q k^T / sqrt(d)) v`` over all pixels (arXiv 1706.03762, eq. 1)."""
+
+    def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
+        super().__init__()
+        self.heads, self.dim_head = heads, dim_head
+        hidden = heads * dim_head
+        self.norm = RMSNorm(dim)
+        self.mem_kv = _normal(rng, (2, heads, memories, dim_head))
+        self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
+        self.to_out = Conv2d(rng, hidden, dim, 1)
+
+    def construct(self, x: Tensor) -> Tensor:
+        shape = x.shape
+        batch, dim, pixels = shape[0], shape[1], shape[2] * shape[3]
+        heads, dim_head = self.heads, self.dim_head
+        x = self.norm(x.reshape(batch, dim, pixels)).reshape(shape)
+        qkv = self.to_qkv(x).reshape(batch, 3, heads, dim_head, pixels)
+        q, kv = ops.split(qkv, [1, 2], 1)
+        q = q.reshape(batch, heads, dim_head, pixels) * dim_head**-0.5
+        k, v = _with_memory(kv, self.mem_kv.swapaxes(2, 3))
+        weights = ops.softmax(ops.BatchMatMul(True, False)(q, k), -1)  # (B, heads, pixels, keys)
+        out = ops.BatchMatMul(False, True)(v, weights)
+        return self.to_out(out.reshape(batch, heads * dim_head, shape[2], shape[3]))
+
+
+def _with_memory(kv: Tensor, mem_kv: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the learned keys and values (2, heads, d, M) before kv (B, 2, heads, d, N); split."""
+    batch, _, heads, dim_head, _ = kv.shape
+    memories = mem_kv.shape[-1]
+    memory = ops.broadcast_to(
+        mem_kv.reshape(1, 2, heads, dim_head, memories), (batch, 2, heads, dim_head, memories)
+    )
+    k, v = ops.split(ops.concat((memory, kv), -1), 1, 1)
+    shape = (batch, heads, dim_head, -1)
+    return k.reshape(shape), v.reshape(shape)

@@ -1,0 +1,70 @@
+"""The one place that touches the process's global state: environment, logging, device.
+
+Imported before MindSpore is, because its convolution library reads the environment once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEVICES = ("auto", "Ascend", "GPU", "CPU")
+
+
+def _prepare_environment() -> None:
+    # Warnings that a user can do nothing about stay quiet; errors are shown.
+    os.environ.setdefault("GLOG_v", "3")
+    # On a CPU with AVX-512 a 3x3 convolution would fall back to oneDNN's plain reference loop,
+    # about a hundred times slower than its AVX2 kernel.
+    if "avx512" in _cpu_flags():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+
+def _cpu_flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+_prepare_environment()
+
+import mindspore as ms  # noqa: E402  (after the environment is prepared)
+
+# Unrolled loops over a deep network's blocks nest further than the compiler's default of 1000.
+ms.set_recursion_limit(10_000)
+
+
+def select_device(name: str = "auto") -> str:
+    """Choose the device that everything after runs on.
+
+    Args:
+        name: "Ascend", "GPU", "CPU", or "auto": an Ascend card if there is one, else the CPU.
+
+    Returns:
+        The device chosen.
+
+    Raises:
+        ValueError: an unknown name, or a device that this machine or this MindSpore lacks.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device {name!r} is unknown: choose {', '.join(DEVICES)}")
+    if name == "auto":
+        name = "Ascend" if _has_ascend() else "CPU"
+    try:
+        ms.set_device(name)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device {name!r} is not available here: use --device CPU, or install the driver and "
+            f"the MindSpore build for it ({str(error).splitlines()[0]})"
+        ) from error
+    return name
+
+
+def _has_ascend() -> bool:
+    from mindspore.device_context.ascend import device
+
+    try:
+        return bool(device.is_available() and device.device_count() > 0)
+    except RuntimeError:
+        return False

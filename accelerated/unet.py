@@ -1,0 +1,173 @@
+"""The U-Net that predicts noise, x_0 or v from x_t and t: a MindSpore Cell.
+
+Layout and parameter names are those of ``denoising-diffusion-pytorch`` 2.3.4, so weights move both
+ways without renaming. ``reference/unet.py`` is the definition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindspore import Tensor, nn, ops
+
+from ..reference.config import UnetConfig
+from .layers import (
+    Attention,
+    Conv2d,
+    Downsample,
+    Linear,
+    LinearAttention,
+    RandomOrLearnedSinusoidalPosEmb,
+    ResnetBlock,
+    SinusoidalPosEmb,
+    Upsample,
+    gelu,
+)
+from .randomness import Purpose, stream
+
+
+class Unet(nn.Cell):
+    """U-Net of Ho et al. 2020 (arXiv 2006.11239, appendix B) with linear attention.
+
+    Args:
+        dim: base width.
+        seed: the initial parameters are a function of this number.
+        options: every other field of :class:`~ddpm_mindspore.reference.config.UnetConfig`, by name.
+
+    Raises:
+        ValueError: an option that no network can be built from.
+    """
+
+    def __init__(self, dim: int, *, seed: int = 0, **options: Any) -> None:
+        super().__init__()
+        self.config = config = UnetConfig(dim=dim, **options)
+        rng = stream(seed, Purpose.INIT)
+        time_dim = config.time_dim
+        self.has_self_condition = config.self_condition
+
+        def resnet(dim: int, dim_out: int) -> ResnetBlock:
+            return ResnetBlock(rng, dim, dim_out, time_dim, config.dropout)
+
+        def attention(dim: int, full: bool, heads: int, dim_head: int) -> nn.Cell:
+            return (Attention if full else LinearAttention)(rng, dim, heads, dim_head)
+
+        self.init_conv = Conv2d(rng, config.in_channels, config.first_dim, 7)
+        if config.learned_sinusoidal_cond or config.random_fourier_features:
+            embedding: nn.Cell = RandomOrLearnedSinusoidalPosEmb(
+                rng, config.learned_sinusoidal_dim, learned=not config.random_fourier_features
+            )
+        else:
+            embedding = SinusoidalPosEmb(config.dim, config.sinusoidal_pos_emb_theta)
+        self.time_mlp = nn.SequentialCell(
+            [
+                embedding,
+                Linear(rng, config.fourier_dim, time_dim),
+                nn.Identity(),
+                Linear(rng, time_dim, time_dim),
+            ]
+        )
+        self.downs = nn.CellList()
+        for level in config.levels:
+            d, d_out = level.dim_in, level.dim_out
+            self.downs.append(
+                nn.CellList(
+                    [
+                        resnet(d, d),
+                        resnet(d, d),
+                        attention(d, level.full_attn, level.heads, level.dim_head),
+                        Conv2d(rng, d, d_out, 3)
+                        if level.is_innermost
+                        else Downsample(rng, d, d_out),
+                    ]
+                )
+            )
+        inner = config.levels[-1]
+        self.mid_block1 = resnet(inner.dim_out, inner.dim_out)
+        self.mid_attn = attention(inner.dim_out, True, inner.heads, inner.dim_head)
+        self.mid_block2 = resnet(inner.dim_out, inner.dim_out)
+        self.ups = nn.CellList()
+        for i, level in enumerate(reversed(config.levels)):
+            d, d_out = level.dim_in, level.dim_out
+            is_outermost = i == len(config.levels) - 1
+            self.ups.append(
+                nn.CellList(
+                    [
+                        resnet(d_out + d, d_out),
+                        resnet(d_out + d, d_out),
+                        attention(d_out, level.full_attn, level.heads, level.dim_head),
+                        Conv2d(rng, d_out, d, 3) if is_outermost else Upsample(rng, d_out, d),
+                    ]
+                )
+            )
+        self.final_res_block = resnet(2 * config.first_dim, config.first_dim)
+        self.final_conv = Conv2d(rng, config.first_dim, config.out_channels, 1)
+        for name, parameter in self.parameters_and_names():
+            parameter.name = name
+
+    def construct(
+        self,
+        x: Tensor,
+        time: Tensor,
+        x_self_cond: Tensor | None = None,
+        dropout_masks: tuple[Tensor, ...] | None = None,
+    ) -> Tensor:
+        """Apply the network.
+
+        Args:
+            x: (B, channels, H, W), H and W multiples of ``config.downsample_factor``.
+            time: (B,) float, the zero-based index t - 1.
+            x_self_cond: (B, channels, H, W), the last estimate of x_0 (zeros where None).
+            dropout_masks: one 0/1 mask for each residual block, in forward order, or None.
+
+        Returns:
+            (B, out_channels, H, W).
+        """
+        if self.has_self_condition:
+            if x_self_cond is None:
+                x_self_cond = ops.zeros_like(x)
+            x = ops.concat((x_self_cond, x), 1)
+        t = self.time_mlp[1](self.time_mlp[0](time))
+        t = ops.silu(self.time_mlp[3](gelu(t)))
+
+        masks = dropout_masks
+        block = 0  # counts residual blocks: the index of the next mask
+        x = self.init_conv(x)
+        first = x
+        skips = []
+        for down in self.downs:
+            x = down[0](x, t, None if masks is None else masks[block])
+            skips.append(x)
+            x = down[1](x, t, None if masks is None else masks[block + 1])
+            x = down[2](x) + x
+            skips.append(x)
+            x = down[3](x)
+            block += 2
+        x = self.mid_block1(x, t, None if masks is None else masks[block])
+        x = self.mid_attn(x) + x
+        x = self.mid_block2(x, t, None if masks is None else masks[block + 1])
+        block += 2
+        for up in self.ups:
+            x = up[0](ops.concat((x, skips[-1]), 1), t, None if masks is None else masks[block])
+            x = up[1](ops.concat((x, skips[-2]), 1), t, None if masks is None else masks[block + 1])
+            skips = skips[:-2]
+            x = up[2](x) + x
+            x = up[3](x)
+            block += 2
+        x = self.final_res_block(
+            ops.concat((x, first), 1), t, None if masks is None else masks[block]
+        )
+        return self.final_conv(x)
+
+    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+        """Shape (C, H, W) of each residual block's dropout mask, in forward order."""
+        height, width = image_size
+        levels = self.config.levels
+        sizes = [(height >> i, width >> i) for i in range(len(levels))]
+        inner = (levels[-1].dim_out, *sizes[-1])
+        down = [(v.dim_in, *s) for v, s in zip(levels, sizes, strict=True) for _ in range(2)]
+        up = [
+            (v.dim_out, *s)
+            for v, s in zip(reversed(levels), reversed(sizes), strict=True)
+            for _ in range(2)
+        ]
+        return [*down, inner, inner, *up, (self.config.first_dim, height, width)]
