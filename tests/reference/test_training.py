@@ -8,6 +8,7 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.training import (
     MicroBatch,
@@ -150,14 +151,19 @@ def test_self_conditioning_feeds_back_the_first_estimate_where_the_mask_is_1():
     assert training_loss(state.params, config, SELF, SCHEDULE, unmasked) != pytest.approx(value)
 
 
-def test_dropout_masks_reach_the_network():
-    net = replace(NET, dropout=0.5)
+def test_dropout_masks_reach_the_network_but_not_the_first_estimate():
+    net = replace(SELF, dropout=0.5)
     rng = np.random.default_rng(0)
     masks = [rng.random((3, *s)) < 0.5 for s in dropout_shapes(net, (4, 6))]
-    state, config = start(net), TrainingConfig()
-    kept = training_loss(state.params, config, net, SCHEDULE, micro_batch(5))
-    dropped = micro_batch(5, dropout_masks=masks)
-    assert training_loss(state.params, config, net, SCHEDULE, dropped) != pytest.approx(kept)
+    state, config = start(net), TrainingConfig(objective="pred_x0")
+    batch = micro_batch(5, net=net, self_cond_mask=np.ones(3), dropout_masks=masks)
+    x_t = q_sample(SCHEDULE, batch.x_0, batch.t, batch.noise)
+    x0_hat = unet(state.params, net, x_t, batch.t - 1)
+    output = unet(state.params, net, x_t, batch.t - 1, x0_hat, masks)
+    actual = training_loss(state.params, config, net, SCHEDULE, batch)
+    assert actual == pytest.approx(np.mean((output - batch.x_0) ** 2), rel=1e-12)
+    kept = batch._replace(dropout_masks=None)
+    assert training_loss(state.params, config, net, SCHEDULE, kept) != pytest.approx(actual)
 
 
 @pytest.mark.parametrize("objective", ["pred_noise", "pred_v"])

@@ -237,6 +237,22 @@ def test_integer_times_are_the_same_times():
     )
 
 
+def test_dropout_shapes_follow_the_u():
+    config = UnetConfig(dim=8, dim_mults=(1, 2, 3), init_dim=6)
+    down, inner = [(6, 8, 4), (8, 4, 2), (16, 2, 1)], (24, 2, 1)
+    up = [(24, 2, 1), (16, 4, 2), (8, 8, 4)]
+    pairs = [shape for shape in (*down, inner, *up) for _ in range(2)]
+    assert dropout_shapes(config, SIZE) == [*pairs, (6, 8, 4)]
+    params, x = init(config, np.random.default_rng(0)), np.ones((2, 3, *SIZE))
+    masks = [np.ones((2, *shape)) for shape in dropout_shapes(config, SIZE)]
+    whole = unet(params, config, x, np.zeros(2))
+    assert np.array_equal(unet(params, config, x, np.zeros(2), None, masks), whole)
+    for mask in masks:  # every one of them is used
+        mask[:] = 0.0
+        assert not np.allclose(unet(params, config, x, np.zeros(2), None, masks), whole)
+        mask[:] = 1.0
+
+
 def test_init_draws_within_the_fan_in_bounds_and_repeats():
     config = config_of({"dim_mults": (1, 2), "random_fourier_features": True})
     params = init(config, np.random.default_rng(3))
