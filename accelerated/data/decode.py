@@ -104,8 +104,8 @@ def decode_value(
 
 
 def is_encoded(value: NDArray[Any]) -> bool:
-    """Say whether an array may be the bytes of an image file."""
-    return value.ndim == 1 and value.dtype == np.uint8
+    """Say whether an array may be the bytes of an image file: a bytes string, or 1-D uint8."""
+    return value.dtype.kind == "S" or (value.ndim == 1 and value.dtype == np.uint8)
 
 
 def _to_levels(name: str, value: NDArray[Any]) -> Pixels8:

@@ -121,29 +121,37 @@ def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[Path]:
         )
     if not folder.is_dir():
         raise ValueError(f"data folder '{folder}' is a file: give the folder that holds the images")
-    Image.init()
-    readable = set(Image.OPEN) - _NO_IMAGES
-    endings = {e for e, name in Image.registered_extensions().items() if name in readable}
+    endings = _endings()
     found, seen = [], set()
 
     def unreadable(error: OSError) -> None:
         _skip(Path(error.filename), reason(error), skipped, strict=strict)
 
     for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        folders.sort()
         real = os.path.realpath(root)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (Path(root, name) for name in names if not name.startswith("."))
-        images = [path for path in visible if path.suffix.lower() in endings]
-        found += [path for path in images if path.is_file()]
-        for path in images:
-            if not path.is_file():  # opening a pipe would wait for ever
+        folders[:] = sorted(_visible(folders))
+        for path in (Path(root, name) for name in sorted(_visible(names))):
+            if path.suffix.lower() not in endings:
+                continue
+            if path.is_file():
+                found.append(path)
+            else:  # opening a pipe would wait for ever
                 _skip(path, "not a file, or a broken link", skipped, strict=strict)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _visible(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
+
+
+def _endings() -> set[str]:
+    Image.init()
+    readable = set(Image.OPEN) - _NO_IMAGES
+    return {ending for ending, name in Image.registered_extensions().items() if name in readable}
 
 
 def _nothing_in(folder: Path, skipped: dict[str, str]) -> str:

@@ -46,7 +46,12 @@ class Rows:
     def images(self, row: list[Pixels]) -> list[Pixels8]:
         """Return the image of a row, or those of a batch: uint8 (C, H, W) each."""
         value = np.asarray(row[self._column])
-        batch = value if value.ndim == 4 or (value.ndim == 3 and self._in_batches) else value[None]
+        if value.dtype.kind == "S":  # encoded files, as MindDataset gives them
+            batch = [np.frombuffer(file, np.uint8) for file in value.ravel().tolist()]
+        elif value.ndim == 4 or (value.ndim == 3 and self._in_batches):
+            batch = list(value)
+        else:
+            batch = [value]
         return [decode_value(self._name, v, self.image_size, self.channels) for v in batch]
 
     def from_row(self, start: int) -> Iterator[list[Pixels]]:
@@ -104,6 +109,7 @@ class DatasetStream:
             raise ValueError(f"a streamed dataset is read in order, not at {indices.tolist()}")
         if start != self._position:
             self._seek(start)
+        self._position = -1  # unknown, should reading be interrupted
         batch = np.stack([next(self._images) for _ in indices])
         self._position = start + len(indices)
         return batch
@@ -147,10 +153,11 @@ def _image_column(names: list[str], row: list[Pixels]) -> int:
     """Choose the column named "image", else the first of 2 or more axes, else encoded files."""
     if "image" in names:
         return names.index("image")
-    for looks_right in (lambda value: value.ndim >= 2, is_encoded):
-        for column, value in enumerate(row):
-            if looks_right(np.asarray(value)):
-                return column
+    values = [np.asarray(value) for value in row]
+    pictures = [column for column, value in enumerate(values) if value.ndim >= 2]
+    files = [column for column, value in enumerate(values) if is_encoded(value)]
+    if pictures or files:
+        return (pictures or files)[0]
     raise ValueError(
         f"no column of the MindSpore dataset holds images ({', '.join(names)}): "
         "name the right one 'image'"

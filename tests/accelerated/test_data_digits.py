@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from sklearn import datasets
-
 from ddpm_mindspore.accelerated.data import (
     digit_labels,
     load_digits,
@@ -11,6 +12,7 @@ from ddpm_mindspore.accelerated.data import (
     read_batch,
 )
 from ddpm_mindspore.accelerated.randomness import batch_indices
+from sklearn import datasets
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -97,3 +99,13 @@ def test_read_batch_follows_the_shuffled_epochs():
     images = open_images("digits", (8, 8), 1)
     batch = read_batch(images, 7, 1790, 20)
     assert np.array_equal(batch, load_digits()[batch_indices(7, 1797, 1790, 20)])
+
+
+def test_nothing_here_loads_mindspore():
+    """Reading data must not cost the seconds that MindSpore takes to load."""
+    code = (
+        "import sys; from ddpm_mindspore.accelerated.data import open_images; "
+        "open_images('digits', (8, 8), 1); print('mindspore' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
-
 from ddpm_mindspore.accelerated.randomness import (
     Purpose,
     batch_indices,
@@ -16,6 +12,9 @@ from ddpm_mindspore.accelerated.randomness import (
     stream,
     times,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 words = st.integers(0, 2**64 - 1)
 purposes = st.sampled_from(Purpose)

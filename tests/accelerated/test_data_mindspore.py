@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pytest
+from ddpm_mindspore.accelerated.data import open_images, read_batch
+from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
+from mindspore import dataset as ds
+from PIL import Image
+
+ALL = {"in_memory": 2**31, "streamed": 0}
+PHOTOS = np.random.default_rng(0).integers(0, 256, (10, 8, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def device():
+    select_device("CPU")
+
+
+@pytest.fixture(params=ALL.values(), ids=ALL.keys())
+def limit(request):
+    """Bytes of memory: everything must hold in memory and streamed."""
+    return request.param
+
+
+class Source:
+    """A random-access source of (label, picture) rows."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, index):
+        return np.int32(index), self.pictures[index]
+
+
+def generator(pictures, *, shuffle=False, names=("label", "image")):
+    return ds.GeneratorDataset(
+        Source(pictures), list(names), shuffle=shuffle, python_multiprocessing=False
+    )
+
+
+def as_set(batch) -> set[bytes]:
+    return {image.tobytes() for image in batch}
+
+
+def everything(images) -> np.ndarray:
+    return images.batch(np.arange(len(images)))
+
+
+def nchw(pictures) -> np.ndarray:
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    """CIFAR-10's binary form: 10,000 images, for each a label byte and 3 x 32 x 32 bytes."""
+    folder = tmp_path_factory.mktemp("cifar")
+    images = np.random.default_rng(1).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
+    rows = np.concatenate([np.arange(20, dtype=np.uint8)[:, None] % 10, images.reshape(20, -1)], 1)
+    (folder / "data_batch_1.bin").write_bytes(rows.tobytes())
+    os.truncate(folder / "data_batch_1.bin", 10_000 * 3073)
+    return str(folder), images
+
+
+@pytest.fixture(scope="module")
+def mindrecord(tmp_path_factory):
+    """A MindRecord of encoded PNG files, as its documentation advises to store images."""
+    from mindspore.mindrecord import FileWriter
+
+    file = str(tmp_path_factory.mktemp("mindrecord") / "photos.mindrecord")
+    writer = FileWriter(file, shard_num=1)
+    writer.add_schema({"label": {"type": "int32"}, "data": {"type": "bytes"}}, "photos")
+    for number, photo in enumerate(PHOTOS):
+        encoded = io.BytesIO()
+        Image.fromarray(photo).save(encoded, "PNG")
+        writer.write_raw_data([{"label": number, "data": encoded.getvalue()}])
+    writer.commit()
+    return file
+
+
+def test_cifar10_dataset(cifar, limit):
+    folder, truth = cifar
+    dataset = ds.Cifar10Dataset(folder, num_samples=20, shuffle=False)
+    images = open_images(dataset, (32, 32), 3, memory_limit=limit)
+    assert len(images) == 20 and images.shape == (3, 32, 32)
+    assert as_set(everything(images)) == as_set(truth)
+    everything_small = everything(open_images(dataset, (8, 16), 1, memory_limit=limit))
+    assert everything_small.shape == (20, 1, 8, 16)
+
+
+def test_mind_dataset_of_encoded_files(mindrecord, limit):
+    images = open_images(ds.MindDataset(mindrecord), (8, 6), 3, memory_limit=limit)
+    assert as_set(everything(images)) == as_set(nchw(PHOTOS))
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_image_folder_dataset(tmp_path, limit, decoded):
+    for number, photo in enumerate(PHOTOS):
+        (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
+        Image.fromarray(photo).save(tmp_path / f"class{number % 2}/{number}.png")
+    dataset = ds.ImageFolderDataset(str(tmp_path), decode=decoded)
+    images = open_images(dataset, (8, 6), 3, memory_limit=limit)
+    assert as_set(everything(images)) == as_set(nchw(PHOTOS))
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [PHOTOS, nchw(PHOTOS), PHOTOS.astype(np.float32) / 255, nchw(PHOTOS) / 255],
+    ids=["HWC", "CHW", "float32", "float64 CHW"],
+)
+def test_generator_dataset_in_every_layout(pictures, limit):
+    images = open_images(generator(pictures), (8, 6), 3, memory_limit=limit)
+    batch = everything(images)
+    assert batch.dtype == np.uint8
+    assert as_set(batch) == as_set(nchw(PHOTOS))
+
+
+@pytest.mark.parametrize("pictures", [PHOTOS[..., 0], PHOTOS[..., :1], nchw(PHOTOS[..., :1])])
+def test_grey_pictures_resized_in_colour(pictures, limit):
+    images = open_images(generator(pictures), (4, 4), 3, memory_limit=limit)
+    batch = everything(images)
+    assert batch.shape == (10, 3, 4, 4)
+    assert np.array_equal(batch[:, 0], batch[:, 1])
+    means = PHOTOS[:, 1:7, :, 0].mean(axis=(1, 2))
+    assert abs(np.sort(batch[:, 0].mean(axis=(1, 2))) - np.sort(means)).max() < 12
+
+
+@pytest.mark.parametrize("pictures", [PHOTOS, PHOTOS[..., 0]], ids=["colour", "grey"])
+def test_batches_are_taken_apart(pictures, limit):
+    channels = 3 if pictures.ndim == 4 else 1
+    dataset = generator(pictures).batch(4)
+    images = open_images(dataset, (8, 6), channels, memory_limit=limit)
+    assert len(images) == 10
+    expected = pictures.reshape(10, 8, 6, channels)
+    assert as_set(everything(images)) == as_set(nchw(expected))
+
+
+def test_another_column_of_images_is_found(limit):
+    dataset = generator(PHOTOS, names=("label", "picture"))
+    assert len(open_images(dataset, (8, 6), 3, memory_limit=limit)) == 10
+
+
+def test_memory_does_not_depend_on_the_order_of_a_shuffling_pipeline():
+    first, second = (
+        open_images(dataset, (8, 6), 3)
+        for dataset in (generator(PHOTOS), generator(PHOTOS[::-1].copy(), shuffle=True))
+    )
+    assert not first.sequential
+    assert np.array_equal(everything(first), everything(second))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_stream_resumes_at_any_position(batch_size, shuffle):
+    """Positions 0..29 are three epochs; the batches have other limits than the epochs."""
+    seed = ds.config.get_seed()
+    ds.config.set_seed(5)
+    try:
+        dataset = generator(PHOTOS, shuffle=shuffle)
+        dataset = dataset.batch(batch_size) if batch_size > 1 else dataset
+        whole = open_images(dataset, (8, 6), 3, memory_limit=0)
+        assert whole.sequential and whole.skipped == []
+        read = np.concatenate([read_batch(whole, 0, start, 6) for start in range(0, 30, 6)])
+        for epoch in range(3):
+            assert as_set(read[10 * epoch : 10 * epoch + 10]) == as_set(nchw(PHOTOS))
+        assert np.array_equal(read[:10], read[10:20]) is not shuffle
+        for start in (0, 3, 9, 10, 17):
+            again = open_images(dataset, (8, 6), 3, memory_limit=0)
+            assert np.array_equal(read_batch(again, 0, start, 5), read[start : start + 5])
+            assert np.array_equal(read_batch(again, 0, start + 5, 2), read[start + 5 : start + 7])
+        assert np.array_equal(read_batch(whole, 0, 2, 3), read[2:5])
+    finally:
+        ds.config.set_seed(seed)
+
+
+def test_a_stream_is_read_in_order():
+    images = open_images(generator(PHOTOS), (8, 6), 3, memory_limit=0)
+    with pytest.raises(ValueError, match=r"read in order, not at \[3, 1\]"):
+        images.batch(np.array([3, 1]))
+
+
+def test_the_dataset_itself_stays_as_it_was():
+    dataset = generator(PHOTOS)
+    read_batch(open_images(dataset, (8, 6), 3, memory_limit=0), 0, 7, 2)
+    rows = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    assert [int(label) for label, _ in rows] == list(range(10))
+    assert dataset.batch(5).get_dataset_size() == 2
+
+
+def once_only():
+    """A source that has nothing left to give in a second epoch."""
+    rows = iter(PHOTOS)
+    return ds.GeneratorDataset(lambda: ((row,) for row in rows), ["image"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (lambda: generator(PHOTOS.astype(np.float32)), r"'image' has values from .*floats in \[0"),
+        (lambda: generator(PHOTOS / 127.5 - 1), "'image' has values from -1 to 0.9"),
+        (lambda: generator(PHOTOS.astype(np.int32)), "'image' has type int32: give uint8"),
+        (
+            lambda: generator(np.zeros((2, 8, 8, 7), np.uint8)),
+            r"'image' has images of shape \(8, 8",
+        ),
+        (lambda: generator(np.zeros((2, 9), np.uint8)), "'image' cannot be decoded: not an image"),
+        (lambda: generator(np.zeros((2, 5))), r"'image' has images of shape \(5,\)"),
+        (
+            lambda: ds.NumpySlicesDataset([1, 2], ["label"]),
+            r"no column .* holds images \(label\): name the right one 'image'",
+        ),
+        (lambda: ds.GeneratorDataset(lambda: iter(()), ["image"]), "has no row"),
+        (once_only, "has no row|delivers no more rows"),
+    ],
+)
+def test_what_is_not_an_image_is_refused(dataset, message, limit):
+    with pytest.raises(ValueError, match=message):
+        open_images(dataset(), (8, 6), 3, memory_limit=limit)
