@@ -19,8 +19,10 @@ def write_json(path: Path, value: Any) -> None:
     replace_file(path, json_bytes(path.name, value))
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, flush: bool = True) -> None:
     """Write ``path`` in one go: under a temporary name, flushed to the disk, then renamed.
+
+    Without ``flush`` it is much faster, and may be lost in a power failure.
 
     Raises:
         OSError: the file cannot be written. What was there is unharmed.
@@ -28,19 +30,21 @@ def replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)
-        write_new(temporary, data)
+        write_new(temporary, data, flush=flush)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    flush_folder(path.parent)
+    if flush:
+        flush_folder(path.parent)
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes, *, flush: bool = True) -> None:
     """Write a file that does not exist yet and flush it to the disk."""
     with path.open("xb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def make_folder(folder: Path) -> None:

@@ -1,0 +1,217 @@
+"""Pictures for people: grids of images, samples beside real images, the loss curve."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .files import replace_file
+
+_VISIBLE = 48  # pixels that a small image is enlarged to, at least
+_INK = "#404040"
+_COLOUR = "#1f5fa8"
+
+
+def grid(
+    images: NDArray[np.uint8],
+    columns: int | None = None,
+    scale: int | None = None,
+    gap: int = 4,
+) -> Image.Image:
+    """Lay images out in rows on a white page.
+
+    Args:
+        images: uint8 (N, C, H, W), C = 1 grey, 3 RGB or 4 RGB and alpha.
+        columns: images in a row (default: as many as there are rows, or one more).
+        scale: whole number of pixels that each pixel becomes, without blurring (default: as many
+            as make the longer side at least 48, so that a person can see small images).
+        gap: white pixels between images and around them.
+
+    Raises:
+        ValueError: another dtype, shape or number of channels, no image, or a number below 1
+            (gap: below 0).
+    """
+    count, channels, height, width = _check(images)
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    scale = math.ceil(_VISIBLE / max(height, width)) if scale is None else scale
+    if columns < 1 or scale < 1 or gap < 0:
+        raise ValueError(f"columns {columns} and scale {scale} must be at least 1, gap {gap} 0")
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    step_y, step_x = height * scale + gap, width * scale + gap
+    page = np.full((rows * step_y + gap, columns * step_x + gap, channels), 255, np.uint8)
+    large = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
+    for i, image in enumerate(large):
+        y, x = gap + i // columns * step_y, gap + i % columns * step_x
+        page[y : y + height * scale, x : x + width * scale] = image
+    return _image(page)
+
+
+def comparison(
+    samples: NDArray[np.uint8],
+    real: NDArray[np.uint8],
+    columns: int | None = None,
+    scale: int | None = None,
+    captions: tuple[str, str] = ("drawn by the model", "real images"),
+) -> Image.Image:
+    """Lay samples out on the left and real images on the right, each under its caption: RGB.
+
+    Both are arrays as in :func:`grid`, in the same number of columns.
+
+    Raises:
+        ValueError: as in :func:`grid`, and for images of different shapes.
+    """
+    most = max(_check(samples)[0], _check(real)[0])
+    if samples.shape[1:] != real.shape[1:]:
+        raise ValueError(
+            f"samples {samples.shape} and real {real.shape} must agree in all but the first number"
+        )
+    columns = math.ceil(math.sqrt(most)) if columns is None else columns
+    grids = [_on_white(grid(images, columns, scale)) for images in (samples, real)]
+    # Large pictures are looked at from further away.
+    size = max(15, max(g.width for g in grids) // 28)
+    font = ImageFont.load_default(size=size)
+    widths = [
+        max(image.width, math.ceil(font.getlength(caption)) + size)
+        for image, caption in zip(grids, captions, strict=True)
+    ]
+    top, side = 2 * size, size
+    page = Image.new("RGB", (sum(widths) + side, top + max(g.height for g in grids)), "white")
+    draw, left = ImageDraw.Draw(page), 0
+    for image, caption, width in zip(grids, captions, widths, strict=True):
+        draw.text((left + width / 2, top / 2), caption, fill=_INK, font=font, anchor="mm")
+        page.paste(image, (left + (width - image.width) // 2, top))
+        left += width + side
+    return page
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write a PNG file in one go: whoever looks at ``path`` sees a whole picture, old or new."""
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG")
+    replace_file(path, encoded.getvalue(), flush=False)
+
+
+def save_singles(images: NDArray[np.uint8], folder: Path) -> None:
+    """Write uint8 (N, C, H, W) as 00000.png, 00001.png, ... in their own size.
+
+    The folder is made when it is not there.
+    """
+    _check(images)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images.transpose(0, 2, 3, 1)):
+        save_png(_image(image), folder / f"{i:05d}.png")
+
+
+def loss_curve(steps: ArrayLike, losses: ArrayLike, path: Path) -> None:
+    """Plot losses against steps as an 800x450 PNG: each as a point, their running mean as a line.
+
+    The mean is over about a twentieth of the points. The loss axis is logarithmic when the mean
+    falls by more than a factor of three. Losses that are not finite are left out and counted.
+
+    Raises:
+        ValueError: different lengths, or no finite loss.
+    """
+    x, y = np.asarray(steps, np.float64), np.asarray(losses, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"steps {x.shape} and losses {y.shape} must be rows of the same length")
+    finite = np.isfinite(y)
+    if not finite.any():
+        raise ValueError(f"none of the {len(y)} losses is finite: there is nothing to plot")
+    x, y = x[finite], y[finite]
+    half = max(1, len(y) // 60)
+    mean = _running_mean(_running_mean(y, half), half)
+    title = f"training loss: {mean[-1]:.3g} (running mean at step {x[-1]:,.0f})"
+    if not finite.all():
+        title += f", {np.count_nonzero(~finite):,} not finite"
+    with _quiet("matplotlib"):
+        replace_file(path, _plot(x, y, mean, title), flush=False)
+
+
+def _plot(
+    x: NDArray[np.float64], y: NDArray[np.float64], mean: NDArray[np.float64], title: str
+) -> bytes:
+    # Slow to import, and needed once in a run. A Figure of its own leaves pyplot's state alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    figure = Figure(
+        figsize=(8, 4.5), dpi=100, layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12)
+    )
+    axes = figure.add_subplot()
+    thin = slice(None, None, max(1, len(x) // 5000))
+    size = 3 if len(x) > 500 else 6
+    axes.plot(x[thin], y[thin], ".", ms=size, mew=0, alpha=0.35, color=_COLOUR, label="loss")
+    axes.plot(x[thin], mean[thin], "-", lw=1.8, color=_COLOUR, label="running mean")
+    if y.min() > 0 and mean.max() > 3 * mean.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set(xlabel="step", ylabel="loss")
+    axes.set_title(title, loc="left", color=_INK, fontsize=12, pad=12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.legend(loc="upper right", frameon=False, markerscale=9 / size)
+    encoded = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(encoded)
+    return encoded.getvalue()
+
+
+def _running_mean(values: NDArray[np.float64], half: int) -> NDArray[np.float64]:
+    """Mean over ``half`` neighbours on each side, fewer at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    i = np.arange(len(values))
+    first, last = np.maximum(i - half, 0), np.minimum(i + half + 1, len(values))
+    mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)
+    return mean
+
+
+def _check(images: NDArray[Any]) -> tuple[int, int, int, int]:
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(
+            f"images are {images.dtype} {images.shape}: give uint8 (N, C, H, W), values 0..255"
+        )
+    count, channels, height, width = images.shape
+    if channels not in (1, 3, 4):
+        raise ValueError(f"images have {channels} channels: 1, 3 or 4 can be shown")
+    if images.size == 0:
+        raise ValueError(f"images {images.shape} hold no pixel")
+    return count, channels, height, width
+
+
+def _image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Turn (H, W, C) into a picture."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    page = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(page, image).convert("RGB")
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's notices back, such as matplotlib's on building its font cache."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
