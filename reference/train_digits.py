@@ -26,7 +26,7 @@ from .unet import init, unet
 
 NETWORK = UnetConfig(dim=16, dim_mults=(1, 2), channels=1, attn_heads=2, attn_dim_head=8)
 SCHEDULE = make_schedule("cosine", 500)
-TRAINING = TrainingConfig(lr=3e-3, warmup_steps=50, ema_update_every=1)
+TRAINING = TrainingConfig(lr=2e-3, warmup_steps=50, ema_update_every=1)
 
 
 def load_digits() -> Array:

@@ -105,7 +105,7 @@ def test_the_program_ends_with_a_picture(tmp_path, monkeypatch, capsys):
 @pytest.mark.nightly
 def test_a_real_run_learns():
     losses = []
-    config = TrainingConfig(lr=3e-3, ema_update_every=1)
+    config = TrainingConfig(lr=2e-3, ema_update_every=1)
     train(load_digits(), 300, config=config, report=lambda _, loss: losses.append(loss))
     assert np.mean(losses[-50:]) < 0.4
     assert losses[0] > 0.9
