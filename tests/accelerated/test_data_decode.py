@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddpm_mindspore.accelerated.data.decode import decode
+from ddpm_mindspore.accelerated.data.decode import decode, decode_value
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -203,3 +203,16 @@ def test_photographs(save, name):
         small = decode(save(cut, name, **({"quality": 95} if name == "a.jpg" else {})), (42, 42), 3)
         assert abs(small - blocks).mean() < 4
         assert np.corrcoef(small.ravel(), blocks.ravel())[0, 1] > 0.99
+
+
+def test_arrays_of_both_layouts_resize_alike():
+    tall = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    last, first = (decode_value("x", v, (8, 10), 3) for v in (tall, tall.transpose(2, 0, 1)))
+    assert last.shape == (3, 8, 10)
+    assert np.array_equal(first, last)
+    assert np.array_equal(last[:1], decode_value("x", tall[..., 0], (8, 10), 1))
+
+
+def test_floats_are_rounded_to_the_nearest_level():
+    value = np.array([[0, 0.0999, 0.101, 1]])
+    assert decode_value("x", value, (1, 4), 1).ravel().tolist() == [0, 25, 26, 255]
