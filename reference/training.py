@@ -161,7 +161,7 @@ def training_loss(
     and zeros, without dropout and without clipping; no gradient flows through that estimate.
     Raises ValueError for a network that does not return one number for each of x_0's.
     """
-    x_0, t, noise, self_cond_mask, dropout_masks = batch
+    x_0, t, noise, self_cond_mask, dropout_masks = MicroBatch(*batch)
     if net.out_channels != net.channels:
         raise ValueError(
             f"out_dim {net.out_channels} differs from channels {net.channels}: training needs a "
