@@ -9,10 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .runtime import prepare_environment
+
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
     from .trainer import Trainer
     from .unet import Unet
+
+prepare_environment()
 
 __all__ = ["GaussianDiffusion", "Trainer", "Unet"]
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import tyro
 
+from ..reference.config import UnetConfig
 from ..reference.schedule import SCHEDULES, check_choice
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
+
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended: what a shell reports for one."""
+
+ImageSize: TypeAlias = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class TrainerConfig:
         train_lr: learning rate of Adam.
         warmup_steps: steps over which the learning rate rises from 0.
         adam_betas: decay of Adam's two moments.
+        adam_eps: added to the root of Adam's second moment.
         max_grad_norm: longer gradients are shortened to this norm.
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
         ema_update_every: optimiser steps between two updates of the average.
@@ -111,6 +120,7 @@ class TrainerConfig:
     train_lr: Annotated[float, tyro.conf.arg(name="lr")] = 1e-4
     warmup_steps: int = 0
     adam_betas: tuple[float, float] = (0.9, 0.99)
+    adam_eps: float = 1e-8
     max_grad_norm: float = 1.0
     ema_decay: float = 0.995
     ema_update_every: int = 10
@@ -124,6 +134,7 @@ class TrainerConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))  # a list in JSON
         at_least_one = {
             "steps": self.train_num_steps,
             "batch_size": self.train_batch_size,
@@ -135,7 +146,7 @@ class TrainerConfig:
         for name, value in at_least_one.items():
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
-        for name in ("train_lr", "max_grad_norm"):
+        for name in ("train_lr", "adam_eps", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be positive")
         for name in ("warmup_steps", "ema_update_after_step", "seed"):
@@ -146,3 +157,98 @@ class TrainerConfig:
                 raise ValueError(f"adam_betas {self.adam_betas} must be at least 0, less than 1")
         if not 0.0 <= self.ema_decay <= 1.0:
             raise ValueError(f"ema_decay {self.ema_decay} must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Train a diffusion model on images.
+
+    Attributes:
+        data: a folder of images (any depth, any format, any size), or "digits": 1,797 handwritten
+            digits that come with the program.
+        image_size: height and width in pixels, one number for squares; images are resized and
+            cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+        unet: the network.
+        diffusion: the diffusion process.
+        trainer: the training run.
+    """
+
+    data: str
+    image_size: ImageSize
+    device: str
+    unet: tyro.conf.OmitArgPrefixes[UnetConfig]
+    diffusion: tyro.conf.OmitArgPrefixes[DiffusionConfig]
+    trainer: tyro.conf.OmitArgPrefixes[TrainerConfig]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.image_size, int):
+            object.__setattr__(self, "image_size", tuple(self.image_size))  # a list in JSON
+        self.unet.check_image_size(self.height_width)
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """Both sides of an image."""
+        size = self.image_size
+        return (size, size) if isinstance(size, int) else size
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Draw images with a trained model.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        num_samples: images to draw.
+        sampling_timesteps: steps for each image (default: as the run was configured); fewer than
+            the run's timesteps means DDIM, as many ancestral sampling.
+        eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
+        seed: image number i is a function of this and of i.
+        batch_size: images drawn at a time; more is faster and takes more memory.
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+        output: folder to write to (default: RUN/drawn).
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    num_samples: int = 64
+    sampling_timesteps: int | None = None
+    eta: float | None = None
+    seed: int = 0
+    batch_size: int = 64
+    device: str = "auto"
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} must not be negative")
+
+
+DIGITS = RunConfig(
+    data="digits",
+    image_size=8,
+    device="auto",
+    unet=UnetConfig(dim=32, dim_mults=(1, 2), channels=1),
+    diffusion=DiffusionConfig(timesteps=1000, sampling_timesteps=50),
+    trainer=TrainerConfig(
+        train_num_steps=2000,
+        train_batch_size=64,
+        train_lr=1e-3,
+        warmup_steps=100,
+        save_and_sample_every=1000,
+        num_samples=64,
+    ),
+)
+"""What trains on the digits of the package in a few minutes on two CPU cores."""
+
+FOLDER = RunConfig(
+    data="FOLDER",
+    image_size=64,
+    device="auto",
+    unet=UnetConfig(dim=64),
+    diffusion=DiffusionConfig(sampling_timesteps=250),
+    trainer=TrainerConfig(),
+)
+"""Where training on a folder of images starts from."""

@@ -8,7 +8,7 @@ the definition.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -115,6 +115,7 @@ class Optimizer:
         max_grad_norm: float,
     ) -> None:
         self.parameters = ParameterTuple(parameters)
+        self.shapes = {p.name: tuple(p.shape) for p in parameters}
         self.sizes = tuple(p.size for p in parameters)
         start = np.concatenate([p.asnumpy().ravel() for p in parameters])
         self.params = _vector("params", start)
@@ -143,17 +144,30 @@ class Optimizer:
         averaged = ops.assign(self.ema, ops.lerp(self.ema, params, ema))
         return ops.depend(ops.depend(norm, done), averaged)
 
-    def restore(self, vectors: dict[str, Vector]) -> None:
-        """Put back the four vectors that :meth:`vectors` gave; the network gets its parameters."""
+    def vectors(self) -> dict[str, Vector]:
+        """Host copies of parameters, moments and average ("params", "m", "v", "ema"), each (N,)."""
+        return {name: p.asnumpy().copy() for name, p in self._named().items()}
+
+    def restore(self, vectors: Mapping[str, Vector]) -> None:
+        """Put back the vectors that :meth:`vectors` gave, and the network's parameters."""
         for name, parameter in self._named().items():
             parameter.set_data(Tensor(vectors[name]))
-        pieces = np.split(vectors["params"], np.cumsum(self.sizes)[:-1])
-        for parameter, piece in zip(self.parameters, pieces, strict=True):
-            parameter.set_data(Tensor(piece.reshape(parameter.shape)))
+        for parameter, piece in zip(
+            self.parameters, self.by_name(vectors["params"]).values(), strict=True
+        ):
+            parameter.set_data(Tensor(piece))
 
-    def vectors(self) -> dict[str, Vector]:
-        """Host copies of parameters, moments and average, each (N,)."""
-        return {name: p.asnumpy().copy() for name, p in self._named().items()}
+    def by_name(self, vector: Vector) -> dict[str, NDArray[np.float32]]:
+        """Cut a vector into arrays of the parameters' names and shapes."""
+        pieces = np.split(vector, np.cumsum(self.sizes)[:-1])
+        return {
+            name: piece.reshape(shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+    def as_vector(self, arrays: Mapping[str, NDArray[np.float32]]) -> Vector:
+        """The inverse of :meth:`by_name`; arrays of other names are left out."""
+        return np.concatenate([arrays[name].ravel() for name in self.shapes])
 
     def _named(self) -> dict[str, Parameter]:
         return {"params": self.params, "m": self.m, "v": self.v, "ema": self.ema}

@@ -1,6 +1,7 @@
 """The one place that touches the process's global state: environment, logging, device.
 
-Imported before MindSpore is, because its convolution library reads the environment once.
+The package imports it before anything else, because MindSpore's convolution library reads the
+environment once. It does not import MindSpore itself: that takes two seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pathlib import Path
 DEVICES = ("auto", "Ascend", "GPU", "CPU")
 
 
-def _prepare_environment() -> None:
+def prepare_environment() -> None:
+    """Set what MindSpore reads when it is imported, unless the user has set it."""
     # Warnings that a user can do nothing about stay quiet; errors are shown.
     os.environ.setdefault("GLOG_v", "3")
     # On a CPU with AVX-512 a 3x3 convolution would fall back to oneDNN's plain reference loop,
@@ -25,14 +27,6 @@ def _cpu_flags() -> str:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-_prepare_environment()
-
-import mindspore as ms  # noqa: E402  (after the environment is prepared)
-
-# Unrolled loops over a deep network's blocks nest further than the compiler's default of 1000.
-ms.set_recursion_limit(10_000)
 
 
 def select_device(name: str = "auto") -> str:
@@ -49,6 +43,8 @@ def select_device(name: str = "auto") -> str:
     """
     if name not in DEVICES:
         raise ValueError(f"device {name!r} is unknown: choose {', '.join(DEVICES)}")
+    import mindspore as ms
+
     if name == "auto":
         name = "Ascend" if _has_ascend() else "CPU"
     try:

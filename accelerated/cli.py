@@ -1,0 +1,162 @@
+"""The command line: ``ddpm-mindspore train | sample | parity``.
+
+Options are the fields of the configuration dataclasses: tyro turns those into flags and help. What
+needs MindSpore is imported late, so that ``--help`` and wrong input answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar, cast
+
+import tyro
+
+from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig
+
+USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
+
+  train    train a diffusion model on images, and draw some
+  sample   draw images with a trained model
+  parity   prove that this device computes what the reference says
+
+ddpm-mindspore COMMAND --help shows a command's options. To begin with:
+
+  ddpm-mindspore train
+"""
+
+TRAIN_EXAMPLES = """Train a diffusion model on images, and draw some.
+
+Without options: handwritten digits, a few minutes on two CPU cores. The defaults below are those
+for the digits; with --data FOLDER they are those for photographs (--image-size 64 --dim 64
+--dim-mults 1 2 4 8 --channels 3 --steps 100000 --batch-size 16 --lr 1e-4).
+
+Examples:
+  ddpm-mindspore train
+  ddpm-mindspore train --data photos --image-size 64 --steps 20000 --results-folder my-run
+  ddpm-mindspore train --resume --results-folder my-run --steps 40000
+"""
+
+SAMPLE_EXAMPLES = """Draw images with a trained model.
+
+Writes grid.png, one PNG for each image, and samples.npy (N, C, H, W), uint8. The same seed gives
+the same pictures, whatever the batch size.
+
+Examples:
+  ddpm-mindspore sample results
+  ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
+"""
+
+
+T = TypeVar("T")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code (2: wrong input, 130: interrupted)."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"train": _train, "sample": _sample, "parity": _parity}
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    try:
+        if args[0] not in commands:
+            raise ValueError(f"command {args[0]!r} is unknown: choose {', '.join(commands)}")
+        return commands[args[0]](args[1:])
+    except ValueError as error:
+        print(f"ddpm-mindspore: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ddpm-mindspore: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parse(
+    kind: type[T], command: str, help_text: str, args: list[str], default: T | None = None
+) -> T:
+    """Options as a configuration; what tyro has to say against them, in a line.
+
+    Raises:
+        ValueError: an option that is unknown, or whose value is wrong.
+    """
+    prog = f"ddpm-mindspore {command}"
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            parsed: T | None = tyro.cli(
+                kind,
+                prog=prog,
+                description=help_text,
+                args=args,
+                default=default,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+            return cast(T, parsed)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+    # A box, whose first part says what is wrong and whose second shows the option's help.
+    title, *lines = (line.strip("│╭╮─ ") for line in said.getvalue().splitlines())
+    wrong = " ".join(lines[: lines.index("")] if "" in lines else lines)
+    _, _, message = wrong.partition("Error parsing ")
+    if not message:
+        message = wrong if wrong.startswith(title) else f"{title}: {wrong}"
+    elif not message.startswith("-"):
+        message = message.partition(": ")[2]  # the name of a part of the configuration
+    raise ValueError(f"{message} (see {prog} --help)")
+
+
+def _train(args: list[str]) -> int:
+    config = _parse(
+        RunConfig,
+        "train",
+        TRAIN_EXAMPLES,
+        args,
+        _train_defaults(args),
+    )
+    from .commands import train
+
+    return train(config)
+
+
+def _train_defaults(args: list[str]) -> RunConfig:
+    """What options start from: the run that is resumed, or a preset for the kind of data."""
+    if "--resume" in args:
+        from .run_folder import RunFolder
+
+        folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
+        config = RunFolder(Path(folder)).read_config()
+        return replace(config, trainer=replace(config.trainer, results_folder=folder))
+    data = _value_of("--data", args)
+    return DIGITS if data in (None, DIGITS.data) else FOLDER
+
+
+def _value_of(flag: str, args: list[str]) -> str | None:
+    for i, arg in enumerate(args):
+        if arg == flag and i + 1 < len(args):
+            return args[i + 1]
+        if arg.startswith(f"{flag}="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _sample(args: list[str]) -> int:
+    config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
+    from .commands import sample
+
+    return sample(config)
+
+
+def _parity(args: list[str]) -> int:
+    command = import_module("ddpm_mindspore.parity.command")
+    config = _parse(command.ParityConfig, "parity", command.__doc__ or "", args)
+    code: int = command.run(config)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

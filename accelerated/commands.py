@@ -1,0 +1,105 @@
+"""What ``ddpm-mindspore train`` and ``ddpm-mindspore sample`` do."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import pictures
+from .config import INTERRUPTED, RunConfig, SampleConfig
+from .files import make_folder
+from .process import to_uint8
+from .run_folder import RunFolder, build
+from .runtime import select_device
+from .trainer import Trainer
+
+
+def train(config: RunConfig) -> int:
+    """Train as configured; 0, or 130 when it was interrupted.
+
+    Raises:
+        ValueError: something is wrong with the configuration, the data or the results folder.
+    """
+    run = RunFolder(Path(config.trainer.results_folder))
+    run.prepare(resume=config.trainer.resume)
+    device = select_device(config.device)
+    trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
+    _announce(trainer, device)
+    if trainer.train():
+        print(_summary(trainer.run, trainer.step))
+        return 0
+    print(
+        f"stopped at step {trainer.step:,} of {config.trainer.train_num_steps:,}; a checkpoint is "
+        f"in {run.path}\nto go on: ddpm-mindspore train --resume --results-folder {run.path}",
+        file=sys.stderr,
+    )
+    return INTERRUPTED
+
+
+def _announce(trainer: Trainer, device: str) -> None:
+    parameters = sum(p.size for p in trainer.diffusion.model.trainable_params())
+    count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
+    print(
+        f"device: {device}; {count:,} images of {shape}; a network of {parameters:,} parameters; "
+        f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}",
+        flush=True,
+    )
+
+
+def _summary(run: RunFolder, step: int) -> str:
+    return (
+        f"done: {step:,} steps. In {run.path}/\n"
+        f"  samples/step-{step:08d}.png   drawn by the model, beside real images\n"
+        f"  loss.png                     the loss curve\n"
+        f"  checkpoints/step-{step:08d}  the model, its average and the optimiser's state\n"
+        f"  config.json, metrics.jsonl   the configuration, and every step's loss\n"
+        f"to draw more: ddpm-mindspore sample {run.path} --num-samples 100"
+    )
+
+
+def sample(config: SampleConfig) -> int:
+    """Draw images with a trained model; 0.
+
+    Raises:
+        ValueError: not a run folder, or options that do not fit the run.
+    """
+    run = RunFolder(config.run)
+    diffusion_config = run.read_config().diffusion
+    diffusion_config.with_sampling(config.sampling_timesteps, config.eta)
+    output = config.run / "drawn" if config.output is None else config.output
+    try:
+        make_folder(output)
+    except OSError as error:
+        raise ValueError(
+            f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
+        ) from None
+    device = select_device(config.device)
+    diffusion, step = run.open()
+    count, size = config.num_samples, min(config.batch_size, config.num_samples)
+    plan = diffusion.plan(config.sampling_timesteps, config.eta)
+    print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
+    total = math.ceil(count / size) * len(plan)
+    with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
+        images = diffusion.sample(
+            size,
+            num_samples=count,
+            sampling_timesteps=config.sampling_timesteps,
+            eta=config.eta,
+            seed=config.seed,
+            on_step=lambda: bar.update() and None,
+        )
+    _write(to_uint8(images), output)
+    print(f"done: {output}/grid.png, {output}/samples.npy {images.shape}, and each image as PNG")
+    return 0
+
+
+def _write(images: np.ndarray, output: Path) -> None:  # type: ignore[type-arg]
+    np.save(output / "samples.npy", images)
+    shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
+    pictures.save_png(pictures.grid(shown), output / "grid.png")
+    pictures.save_singles(shown, output)

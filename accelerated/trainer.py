@@ -1,0 +1,337 @@
+"""Trainer: the loop around the training step, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mindspore import Tensor
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .checkpoint import Checkpoint, load_newest, save
+from .config import RunConfig, TrainerConfig
+from .data import open_images, read_batch, skipped_text
+from .diffusion import GaussianDiffusion
+from .optimizer import Optimizer, learning_rate, step_scalars
+from .process import to_model_range, to_uint8
+from .randomness import Purpose, coins
+from .run_folder import RunFolder
+from .train_step import MicroBatch, TrainStep
+from .unet import Unet
+
+
+class Trainer:
+    """Train a diffusion on images, keeping checkpoints, samples and metrics.
+
+    Args:
+        diffusion: what is trained.
+        folder: a folder of images, ``"digits"``, an array (N, C, H, W) of uint8 or of floats in
+            [0, 1], or a MindSpore dataset, as ``data.open_images`` takes them.
+        device: the device this runs on, as it is to be remembered in config.json.
+        options: the fields of :class:`~ddpm_mindspore.accelerated.config.TrainerConfig`.
+
+    Attributes:
+        step: optimiser steps done.
+        ema_diffusion: the diffusion with the averaged parameters, which samples are drawn with. A
+            network of its own: ``diffusion`` always holds the parameters that are being trained.
+
+    Raises:
+        ValueError: options, data or a results folder that do not fit, before any long work.
+    """
+
+    def __init__(
+        self,
+        diffusion: GaussianDiffusion,
+        folder: str | os.PathLike[str] | NDArray[Any] | Any,
+        *,
+        device: str = "auto",
+        **options: Any,
+    ) -> None:
+        self.diffusion = diffusion
+        self.config = config = TrainerConfig(**options)
+        self.step = 0
+        self.run = RunFolder(Path(config.results_folder))
+        self.run.prepare(resume=config.resume)
+        self.images = open_images(
+            folder,
+            diffusion.image_size,
+            diffusion.model.config.channels,
+            strict=config.strict,
+            progress=True,
+        )
+        self._optimizer = Optimizer(
+            diffusion.model.trainable_params(),
+            adam_betas=config.adam_betas,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self._train_step = TrainStep(
+            diffusion.loss, self._optimizer, config.gradient_accumulate_every
+        )
+        self.ema_diffusion = GaussianDiffusion(
+            Unet(**diffusion.model.config.to_dict()),
+            image_size=diffusion.image_size,
+            seed=config.seed,
+            **asdict(diffusion.config),
+        )
+        run_config = RunConfig(
+            data=str(folder) if isinstance(folder, (str, os.PathLike)) else type(folder).__name__,
+            image_size=diffusion.image_size,
+            device=device,
+            unet=diffusion.model.config,
+            diffusion=diffusion.config,
+            trainer=config,
+        )
+        if config.resume:
+            self._restore(run_config)
+        self.run.write_config(run_config)
+
+    def train(self) -> bool:
+        """Train until ``train_num_steps``; True when it got there.
+
+        Ctrl-C ends it after the current steps with a checkpoint and False; a second one at once.
+        """
+        config = self.config
+        if self.images.skipped:
+            tqdm.write(skipped_text(self.images.skipped))
+        with _first_interrupt_waits() as interrupted:
+            if self.step < config.train_num_steps:
+                tqdm.write("compiling the training step, about 20 s, once")
+                self._loop(interrupted)
+        return self.step >= config.train_num_steps
+
+    def _loop(self, interrupted: threading.Event) -> None:
+        config = self.config
+        first = self._train_one()
+        first.loss.asnumpy()  # the compilation is over when it is there
+        saved = 0
+        with tqdm(
+            total=config.train_num_steps,
+            initial=first.step,
+            desc="training",
+            unit="step",
+            dynamic_ncols=True,
+        ) as bar:
+            log = _StepLog(self.run, bar, images_per_step=self._images_per_step)
+            log.add(first)
+            while self.step < config.train_num_steps and not interrupted.is_set():
+                log.add(self._train_one())
+                if self.step % config.save_and_sample_every == 0:
+                    log.flush()
+                    saved = self._save()
+                    self._draw()
+                    log.restart_clock()
+            log.flush()
+            if saved != self.step:
+                self._save()
+                if not interrupted.is_set():
+                    self._draw()
+
+    @property
+    def _images_per_step(self) -> int:
+        return self.config.train_batch_size * self.config.gradient_accumulate_every
+
+    def _train_one(self) -> StepResult:
+        """Launch one update. Its loss is not waited for."""
+        config = self.config
+        self.step += 1
+        scalars = step_scalars(
+            self.step,
+            lr=config.train_lr,
+            warmup_steps=config.warmup_steps,
+            adam_betas=config.adam_betas,
+            adam_eps=config.adam_eps,
+            ema_decay=config.ema_decay,
+            ema_update_every=config.ema_update_every,
+            ema_update_after_step=config.ema_update_after_step,
+        )
+        loss, norm = self._train_step(self._micro_batches(), scalars)
+        lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
+        return StepResult(self.step, lr, loss, norm)
+
+    def _micro_batches(self) -> list[MicroBatch]:
+        config = self.config
+        size = config.train_batch_size
+        batches = []
+        for i in range(config.gradient_accumulate_every):
+            positions = range(i * size, (i + 1) * size)
+            start = (self.step - 1) * self._images_per_step + i * size
+            x_0 = to_model_range(read_batch(self.images, config.seed, start, size))
+            if config.augment_horizontal_flip:
+                flip = coins(config.seed, Purpose.FLIP, self.step, positions)
+                x_0[flip] = x_0[flip, ..., ::-1]
+            batches.append(self.diffusion.micro_batch(x_0, self.step, positions, config.seed))
+        return batches
+
+    def _save(self) -> int:
+        optimizer, model = self._optimizer, self.diffusion.model
+        fixed = {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
+        vectors = {name: optimizer.by_name(v) for name, v in optimizer.vectors().items()}
+        tensors = {
+            "model": vectors["params"] | fixed,
+            "ema": vectors["ema"] | fixed,
+            "adam_m": vectors["m"],
+            "adam_v": vectors["v"],
+        }
+        save(self.run.path, Checkpoint(self.step, tensors, {}))
+        return self.step
+
+    def _restore(self, run_config: RunConfig) -> None:
+        """Go on where the newest checkpoint is.
+
+        Raises:
+            ValueError: it is that of another network or another diffusion.
+        """
+        before = self.run.read_config()
+        for part in ("image_size", "unet", "diffusion"):
+            old, new = getattr(before, part), getattr(run_config, part)
+            if old != new:
+                raise ValueError(
+                    f"{part} of the run in {str(self.run.path)!r} is {old}, not {new}: resume "
+                    "without changing it, or choose another --results-folder"
+                )
+        loaded = load_newest(self.run.path)
+        for reason in loaded.refused:
+            tqdm.write(f"passed over a checkpoint: {reason}")
+        tensors = loaded.checkpoint.tensors
+        self.step = loaded.checkpoint.step
+        self.diffusion.model.load_arrays(tensors["model"])
+        named = {
+            "params": tensors["model"],
+            "ema": tensors["ema"],
+            "m": tensors["adam_m"],
+            "v": tensors["adam_v"],
+        }
+        self._optimizer.restore(
+            {name: self._optimizer.as_vector(arrays) for name, arrays in named.items()}
+        )
+        self.run.rewind_metrics(self.step)
+
+    def _draw(self) -> None:
+        """Draw samples with the averaged parameters; failing to is no reason to stop training."""
+        from . import pictures
+
+        optimizer, model = self._optimizer, self.ema_diffusion.model
+        fixed = {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
+        try:
+            model.load_arrays(optimizer.by_name(optimizer.vectors()["ema"]) | fixed)
+            count = self.config.num_samples
+            drawn = self.ema_diffusion.sample(
+                min(count, self.config.train_batch_size), num_samples=count
+            )
+            real = self.images.batch(np.arange(min(count, len(self.images))))
+            real = real if real.dtype == np.uint8 else to_uint8(real)
+            shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
+            self.run.samples.mkdir(exist_ok=True)
+            pictures.save_png(
+                pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown]),
+                self.run.samples / f"step-{self.step:08d}.png",
+            )
+            rows = self.run.read_metrics()
+            pictures.loss_curve(
+                [row["step"] for row in rows],
+                [np.nan if row["loss"] is None else row["loss"] for row in rows],
+                self.run.loss_curve,
+            )
+        except Exception as error:
+            tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
+
+
+class StepResult(NamedTuple):
+    """One update that was launched; loss and norm are still being computed."""
+
+    step: int
+    lr: float
+    loss: Tensor
+    grad_norm: Tensor
+
+
+class _StepLog:
+    """Fetches losses some steps late, and writes them down.
+
+    Asking for a loss that is not there yet makes MindSpore wait in a busy loop, which takes one
+    core from the kernels. So losses are fetched in groups of about a second, while the next group
+    is under way, after sleeping for most of the time that they will take.
+    """
+
+    def __init__(self, run: RunFolder, bar: Any, images_per_step: int) -> None:
+        self._run, self._bar, self._images = run, bar, images_per_step
+        self._pending: list[StepResult] = []
+        self._group = 1
+        self._patience = 0.0
+        self._last = time.perf_counter()
+
+    def add(self, result: StepResult) -> None:
+        """Note one update; fetch the oldest group once another one is under way."""
+        self._pending.append(result)
+        if len(self._pending) >= 2 * self._group:
+            self._fetch(self._group)
+
+    def flush(self) -> None:
+        """Fetch all that is pending."""
+        if self._pending:
+            self._fetch(len(self._pending))
+
+    def restart_clock(self) -> None:
+        """Leave out of the speed what was done since the last fetch."""
+        self._last = time.perf_counter()
+
+    def _fetch(self, count: int) -> None:
+        group, self._pending = self._pending[:count], self._pending[count:]
+        time.sleep(self._patience)
+        begin = time.perf_counter()
+        losses = [float(result.loss.asnumpy()) for result in group]
+        norms = [float(result.grad_norm.asnumpy()) for result in group]
+        now = time.perf_counter()
+        waited = now - begin
+        self._patience = self._patience + waited / 2 if waited > 0.02 else self._patience / 2
+        seconds = (now - self._last) / count
+        self._last = now
+        self._group = max(1, min(100, round(1.0 / seconds)))
+        self._write(group, losses, norms, self._images / seconds)
+
+    def _write(
+        self, group: list[StepResult], losses: list[float], norms: list[float], speed: float
+    ) -> None:
+        self._run.append_metrics(
+            {
+                "step": result.step,
+                "loss": loss,
+                "grad_norm": norm,
+                "lr": result.lr,
+                "images_per_second": round(speed, 1),
+            }
+            for result, loss, norm in zip(group, losses, norms, strict=True)
+        )
+        self._bar.set_postfix_str(
+            f"loss {float(np.mean(losses)):.4f}, {speed:.0f} images/s", refresh=False
+        )
+        self._bar.update(group[-1].step - self._bar.n)
+
+
+@contextmanager
+def _first_interrupt_waits() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event; the second one is a KeyboardInterrupt as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # signals reach the main thread only
+        return
+    previous: Callable[..., Any] | int | None = signal.getsignal(signal.SIGINT)
+
+    def note(*_: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)
