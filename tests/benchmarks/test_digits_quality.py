@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_samples_of_known_gaussians_come_close_and_equal_sets_are_zero(
     y = rng.normal(size=(20_000, 3)) * (2.0, 2.0, 1.0) + 0.5
     assert quality.frechet_distance(x, y) == pytest.approx(0.75 + 1.0 + 0.0 + 1.0, rel=0.03)
     assert quality.frechet_distance(x, x) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_pixels_become_floats_from_zero_to_one(quality: ModuleType) -> None:
+    images = np.array([0, 51, 255, 255], np.uint8).reshape(2, 1, 1, 2)
+    np.testing.assert_array_equal(quality.flat(images), [[0.0, 0.2], [1.0, 1.0]])
+
+
+def test_the_newest_samples_of_a_run_are_read(quality: ModuleType, tmp_path: Path) -> None:
+    for name, value, written in [("a", 1, 100), ("b", 2, 300), ("c", 3, 200)]:
+        path = tmp_path / name / "samples.npy"
+        path.parent.mkdir()
+        np.save(path, np.full((2, 1, 8, 8), value, np.uint8))
+        os.utime(path, (written, written))
+    assert quality.read(tmp_path)[0, 0, 0, 0] == 2
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,240 @@
+"""The parts of the house import only what they may, and one file alone touches global state."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PARTS = ("reference", "accelerated", "parity")
+HOUSE = "ddpm_mindspore"
+
+# What a part may use of the other parts.
+MAY_USE = {
+    "reference": ("reference",),
+    "accelerated": ("accelerated", "reference.schedule", "reference.config"),
+    "parity": PARTS,
+}
+# The command line opens all three parts, each only when it is asked for.
+DOOR = ("accelerated/cli.py", f"{HOUSE}.parity.command")
+IMPORT_NAMES = {"pillow": "PIL"}
+
+# The one file that may change what the whole process does, and what counts as that.
+RUNTIME = Path("accelerated", "runtime.py")
+GLOBAL_STATE = {
+    "set_auto_parallel_context",
+    "set_context",
+    "set_cpu_affinity",
+    "set_deterministic",
+    "set_device",
+    "set_recursion_limit",
+    "set_seed",
+    "dispatch_threads_num",
+}
+ENVIRONMENT = {"os.putenv", "os.unsetenv"} | {
+    f"os.environ.{method}" for method in ("clear", "pop", "popitem", "setdefault", "update")
+}
+
+
+def third_party(part: str) -> set[str]:
+    """The packages that a part's extra declares; the student's half has no extra of its own."""
+    declared = list(PROJECT["project"]["dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = {"reference": (), "accelerated": ("accelerated",), "parity": ("accelerated", "parity")}
+    for extra in wanted[part]:
+        declared += extras[extra]
+    names = {re.split(r"[^\w-]", requirement)[0] for requirement in declared}
+    if part == "accelerated":
+        names.discard("autograd")  # gradients are MindSpore's own there
+    return {IMPORT_NAMES.get(name, name) for name in names}
+
+
+def imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str, bool]]:
+    """Yield (line, full dotted name, written relatively) of every import, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, False
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = (*above, *(node.module or "").split("."))
+            for alias in node.names:
+                yield node.lineno, ".".join(filter(None, (*base, alias.name))), node.level > 0
+        elif isinstance(node, ast.Call) and node.args:
+            name, first = ast.unparse(node.func), node.args[0]
+            if name in ("__import__", "import_module", "importlib.import_module"):
+                module = first.value if isinstance(first, ast.Constant) else "(a computed name)"
+                # A second argument anchors a relative name in the package of the file.
+                if len(node.args) < 2 or not ast.unparse(node.args[1]).startswith("__"):
+                    yield node.lineno, str(module), False
+
+
+def bindings(tree: ast.AST) -> dict[str, str]:
+    """Map each local name that an import makes to what it stands for: ms -> mindspore."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                plain = alias.name.split(".")[0]
+                names[alias.asname or plain] = alias.name if alias.asname else plain
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return names
+
+
+def global_state(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, what) of every change to MindSpore's, NumPy's or the process's state."""
+    names = bindings(tree)
+
+    def full(node: ast.expr) -> str:
+        first, _, rest = ast.unparse(node).partition(".")
+        return ".".join(filter(None, (names.get(first, first), rest)))
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = full(node.func)
+            of_mindspore = name.startswith("mindspore.") and name.split(".")[-1] in GLOBAL_STATE
+            if of_mindspore or name in ENVIRONMENT or name == "numpy.random.seed":
+                yield node.lineno, name
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            if full(node.value) == "os.environ":
+                yield node.lineno, "os.environ[...]"
+        elif isinstance(node, ast.AugAssign) and full(node.target) == "os.environ":
+            yield node.lineno, "os.environ |= ..."
+
+
+def fault(part: str, is_test: bool, name: str, relative: bool) -> str | None:
+    """Say what is wrong with one import, None if nothing is."""
+    top, _, inside = name.partition(".")
+    if top == HOUSE:
+        if relative == is_test:
+            return "tests import absolutely" if is_test else "library files import relatively"
+        if not any(f"{inside}.".startswith(f"{allowed}.") for allowed in MAY_USE[part]):
+            return f"{part}/ may not use it"
+    elif relative:
+        return "leads out of the package"
+    elif top not in sys.stdlib_module_names and top not in third_party(part):
+        return f"{part}/ may not use it, or pyproject.toml does not declare it"
+    return None
+
+
+def offences(root: Path) -> list[str]:
+    """All breaches of the rules in the three parts under ``root``, as "file:line: what"."""
+    found = []
+    for path in sorted(file for part in PARTS for file in (root / part).rglob("*.py")):
+        file = path.relative_to(root)
+        part, *_, last = file.parts
+        is_test = part == "parity" and last.startswith(("test_", "conftest."))
+        tree = ast.parse(path.read_text(), str(path))
+        for line, name, relative in imported(tree, (HOUSE, *file.parts[:-1])):
+            wrong = fault(part, is_test, name, relative)
+            if wrong and (str(file), name) != DOOR:
+                found.append(f"{file}:{line}: imports {name}: {wrong}")
+        if file != RUNTIME:
+            for line, name in global_state(tree):
+                found.append(f"{file}:{line}: {name}: only {RUNTIME} changes global state")
+    return found
+
+
+def test_every_part_keeps_the_rules() -> None:
+    found = offences(ROOT)
+    assert not found, "\n".join(found)
+
+
+PLANTED = [
+    ("reference/a.py", "import mindspore", "imports mindspore"),
+    ("reference/a.py", "def f():\n    from mindspore import ops", "2: imports mindspore.ops"),
+    ("reference/a.py", "import torch", "imports torch"),
+    ("reference/a.py", "import PIL.Image", "imports PIL.Image"),
+    ("reference/a.py", "from ..accelerated import unet", "reference/ may not use it"),
+    ("reference/samplers/a.py", "from ...parity import page", "reference/ may not use it"),
+    ("reference/a.py", "from ... import x", "leads out of the package"),
+    ("reference/a.py", "from ddpm_mindspore.reference import unet", "import relatively"),
+    ("reference/a.py", "__import__('mindspore')", "imports mindspore"),
+    ("reference/a.py", "import importlib\nimportlib.import_module(n)", "2: imports (a computed"),
+    ("accelerated/a.py", "from ..reference.process import q_sample", "reference.process.q_sample"),
+    ("accelerated/a.py", "from ..reference import unet", "imports ddpm_mindspore.reference.unet"),
+    ("accelerated/data/a.py", "from ...reference import Schedule", "accelerated/ may not use it"),
+    ("accelerated/a.py", "from ..reference import schedules", "accelerated/ may not use it"),
+    ("accelerated/a.py", "import ddpm_mindspore.parity", "library files import relatively"),
+    ("accelerated/a.py", "from ..parity import page", "accelerated/ may not use it"),
+    ("accelerated/a.py", "import autograd.numpy", "imports autograd.numpy"),
+    ("accelerated/a.py", "import hypothesis", "imports hypothesis"),
+    ("parity/a.py", "import torch", "imports torch"),
+    ("parity/a.py", "from ddpm_mindspore.reference import unet", "import relatively"),
+    ("parity/test_a.py", "from .strategies import images", "tests import absolutely"),
+    ("accelerated/a.py", "import mindspore as ms\nms.set_device('CPU')", "2: mindspore.set_device"),
+    ("accelerated/a.py", "from mindspore import set_context as s\ns()", "mindspore.set_context"),
+    ("accelerated/a.py", "import mindspore\nmindspore.set_recursion_limit(9)", "recursion_limit"),
+    ("parity/a.py", "from mindspore import context\ncontext.set_context()", "set_context"),
+    ("parity/conftest.py", "import mindspore as ms\nms.set_seed(1)", "mindspore.set_seed"),
+    ("accelerated/a.py", "import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
+    ("accelerated/a.py", "import_module('torch')", "torch"),
+    ("accelerated/a.py", "import_module('ddpm_mindspore.parity.command')", "parity.command"),
+    ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.page')", "parity.page"),
+    ("accelerated/test_a.py", "from ddpm_mindspore.accelerated import unet", "relatively"),
+    ("accelerated/a.py", "import os\nos.environ['A'] = 'b'", "os.environ"),
+    ("accelerated/a.py", "from os import environ as e\ndel e['A']", "os.environ"),
+    ("accelerated/a.py", "import os\nos.environ.setdefault('A', 'b')", "os.environ.setdefault"),
+    ("accelerated/a.py", "import os\nos.environ |= {}", "os.environ |="),
+    ("accelerated/data/runtime.py", "import os\nos.putenv('A', 'b')", "os.putenv"),
+]
+
+
+@pytest.mark.parametrize(("file", "source", "told"), PLANTED)
+def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    (found,) = offences(tmp_path)
+    assert found.startswith(f"{file}:")
+    assert told in found
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("reference/samplers/a.py", "from ..schedule import Schedule\nfrom . import ddim"),
+        ("reference/a.py", "import autograd.numpy as np\nfrom scipy import stats\nimport json"),
+        ("accelerated/a.py", "from ..reference.schedule import make_schedule"),
+        ("accelerated/data/a.py", "from ...reference import config, schedule\nimport PIL.Image"),
+        ("accelerated/a.py", "import os\nhome = os.environ.get('A')\nother = os.environ['B']"),
+        ("accelerated/a.py", "from . import runtime\nruntime.set_device('CPU')"),
+        ("accelerated/a.py", "import_module('.unet', __name__)\nimport_module(name, __package__)"),
+        ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.command')"),
+        ("accelerated/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
+        ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
+        ("parity/test_a.py", "from ddpm_mindspore.parity.strategies import images"),
+    ],
+)
+def test_what_is_allowed_passes(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert offences(tmp_path) == []
+
+
+def test_every_package_is_shipped_under_the_house_name() -> None:
+    setuptools = PROJECT["tool"]["setuptools"]
+    folders = {
+        path.parent.relative_to(ROOT) for part in PARTS for path in ROOT.glob(f"{part}/**/*.py")
+    }
+    assert sorted(setuptools["packages"]) == sorted(".".join((HOUSE, *f.parts)) for f in folders)
+    assert setuptools["package-dir"] == {f"{HOUSE}.{part}": part for part in PARTS}
+    for folder in folders:
+        assert (ROOT / folder / "__init__.py").is_file(), folder
+    for part in PARTS:
+        assert (ROOT / part / "py.typed").is_file()
+        assert "py.typed" in setuptools["package-data"][f"{HOUSE}.{part}"]
