@@ -157,7 +157,7 @@ def remove_leftovers(run: Path) -> None:
             shutil.rmtree(path)
         else:  # killed between the two renames of a replacement
             path.rename(final)
-    for path in run.glob(".*.json.*.tmp"):
+    for path in run.rglob(".*.[0-9]*.tmp"):
         path.unlink()
 
 

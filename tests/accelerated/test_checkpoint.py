@@ -354,12 +354,14 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     folder = save(tmp_path, make(1))
     for name in (".step-00000002.123.tmp", ".step-00000001.7.tmp"):
         shutil.copytree(folder, folder.with_name(name))
-    (tmp_path / ".config.json.99.tmp").write_text("{")
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "samples").mkdir()
+    for name in (".config.json.99.tmp", "samples/.1.png.9.tmp", "config.json", "samples/.a.tmp"):
+        (tmp_path / name).write_text("{}")
     assert newest(tmp_path) == folder
     remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["checkpoints", "config.json"]
+    assert names(tmp_path) == ["checkpoints", "config.json", "samples"]
     assert names(tmp_path / "checkpoints") == ["step-00000001"]
+    assert names(tmp_path / "samples") == [".a.tmp"]
 
 
 # JSON files.
