@@ -79,10 +79,12 @@ def sample(config: SampleConfig) -> int:
             f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
         ) from None
     device = select_device(config.device)
-    diffusion, step = run.open()
+    diffusion, loaded = run.open()
+    for reason in loaded.refused:
+        print(f"passed over a checkpoint: {reason}", file=sys.stderr)
     count, size = config.num_samples, min(config.batch_size, config.num_samples)
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
-    print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
+    print(f"device: {device}; drawing {count} images with the model of step {loaded.checkpoint.step:,}", flush=True)
     total = math.ceil(count / size) * len(plan)
     with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
         images = diffusion.sample(

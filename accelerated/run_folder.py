@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..reference.config import UnetConfig
-from .checkpoint import load_newest, newest, remove_leftovers
+from .checkpoint import Loaded, load_newest, remove_leftovers
 from .config import DiffusionConfig, RunConfig, TrainerConfig
 from .diffusion import GaussianDiffusion
 from .files import make_folder, replace_file, write_json
@@ -46,7 +46,8 @@ class RunFolder:
             ValueError: it cannot be written; or it holds a run and resume is False; or it holds
                 none and resume is True.
         """
-        has_run = newest(self.path) is not None
+        checkpoints = self.path / "checkpoints"
+        has_run = checkpoints.is_dir() and any(checkpoints.glob("step-*"))  # damaged ones too
         if has_run and not resume:
             raise ValueError(
                 f"results_folder {str(self.path)!r} already holds a run: go on with it (--resume) "
@@ -135,17 +136,17 @@ class RunFolder:
             lines = "".join(json.dumps(row) + "\n" for row in kept)
             replace_file(self.metrics, lines.encode())
 
-    def open(self) -> tuple[GaussianDiffusion, int]:
-        """The run's diffusion with its averaged parameters, and the step they are from.
+    def open(self) -> tuple[GaussianDiffusion, Loaded]:
+        """The run's diffusion with its averaged parameters, and the checkpoint they are from.
 
         Raises:
             ValueError: not a run folder, or no checkpoint that can be read.
         """
         config = self.read_config()
-        checkpoint = load_newest(self.path, ["ema"]).checkpoint
+        loaded = load_newest(self.path, ["ema"])
         diffusion = build(config)
-        diffusion.model.load_arrays(checkpoint.tensors["ema"])
-        return diffusion, checkpoint.step
+        diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
+        return diffusion, loaded
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

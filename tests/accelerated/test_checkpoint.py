@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ddpm_mindspore.accelerated.checkpoint import (
     Checkpoint,
     load,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddpm_mindspore.accelerated.data.decode import decode, decode_value
 from PIL import Image
 from sklearn.datasets import load_sample_images
+
+from ddpm_mindspore.accelerated.data.decode import decode, decode_value
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 COLOUR = np.stack([RAMP, RAMP.T, 255 - RAMP], axis=-1)

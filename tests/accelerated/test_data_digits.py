@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn import datasets
+
 from ddpm_mindspore.accelerated.data import (
     digit_labels,
     load_digits,
@@ -12,7 +14,6 @@ from ddpm_mindspore.accelerated.data import (
     read_batch,
 )
 from ddpm_mindspore.accelerated.randomness import batch_indices
-from sklearn import datasets
 
 
 def test_digits_are_those_of_scikit_learn():

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ddpm_mindspore.accelerated.data import open_images, read_batch, skipped_text
 from PIL import Image
 from sklearn.datasets import load_sample_images
+
+from ddpm_mindspore.accelerated.data import open_images, read_batch, skipped_text
 
 ALL = {"in_memory": 2**31, "streamed": 0}
 

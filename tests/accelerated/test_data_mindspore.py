@@ -5,10 +5,11 @@ import os
 
 import numpy as np
 import pytest
-from ddpm_mindspore.accelerated.data import open_images, read_batch
-from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
 from mindspore import dataset as ds
 from PIL import Image
+
+from ddpm_mindspore.accelerated.data import open_images, read_batch
+from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
 
 ALL = {"in_memory": 2**31, "streamed": 0}
 PHOTOS = np.random.default_rng(0).integers(0, 256, (10, 8, 6, 3), dtype=np.uint8)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
 from ddpm_mindspore.accelerated.pictures import (
     comparison,
     grid,
@@ -14,8 +17,6 @@ from ddpm_mindspore.accelerated.pictures import (
     save_png,
     save_singles,
 )
-from numpy.typing import NDArray
-from PIL import Image
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
 from ddpm_mindspore.accelerated.randomness import (
     Purpose,
     batch_indices,
@@ -12,9 +16,6 @@ from ddpm_mindspore.accelerated.randomness import (
     stream,
     times,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 words = st.integers(0, 2**64 - 1)
 purposes = st.sampled_from(Purpose)

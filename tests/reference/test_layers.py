@@ -8,8 +8,9 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import grad
-from ddpm_mindspore.reference import layers
 from scipy.stats import norm
+
+from ddpm_mindspore.reference import layers
 
 RNG = np.random.default_rng(20)
 

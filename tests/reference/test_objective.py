@@ -8,6 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from autograd import grad
+from numpy.typing import NDArray
+from scipy import integrate, stats
+
 from ddpm_mindspore.reference.objective import (
     LOSSES,
     OBJECTIVES,
@@ -22,8 +25,6 @@ from ddpm_mindspore.reference.objective import (
 )
 from ddpm_mindspore.reference.process import eps_from_x0, q_posterior, q_sample
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule
-from numpy.typing import NDArray
-from scipy import integrate, stats
 
 Array = NDArray[np.float64]
 every_name = pytest.mark.parametrize("name", SCHEDULES)

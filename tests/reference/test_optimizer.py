@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from ddpm_mindspore.reference.optimizer import (
     adam_init,
     adam_step,

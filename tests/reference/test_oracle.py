@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
 from ddpm_mindspore.reference.oracle import Mixture, gaussian
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule
-from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 every_name = pytest.mark.parametrize("name", SCHEDULES)

@@ -6,6 +6,8 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import grad
+from numpy.typing import NDArray
+
 from ddpm_mindspore.reference.process import (
     eps_from_x0,
     q_posterior,
@@ -15,7 +17,6 @@ from ddpm_mindspore.reference.process import (
     x0_from_v,
 )
 from ddpm_mindspore.reference.schedule import SCHEDULES, Schedule, make_schedule
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 SHAPES = [(4,), (4, 3), (4, 2, 3, 5)]

@@ -7,6 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from ddpm_mindspore.reference.oracle import Mixture, gaussian
 from ddpm_mindspore.reference.process import q_posterior
 from ddpm_mindspore.reference.samplers import ancestral, ddim
@@ -16,7 +18,6 @@ from ddpm_mindspore.reference.schedule import (
     make_schedule,
     spaced_timesteps,
 )
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 every_name = pytest.mark.parametrize("name", SCHEDULES)

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from ddpm_mindspore.reference.schedule import (
     MAX_BETA,
     SCHEDULES,

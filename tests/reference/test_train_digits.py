@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from ddpm_mindspore.reference import train_digits
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.train_digits import (

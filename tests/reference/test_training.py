@@ -8,6 +8,7 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.training import (

@@ -9,6 +9,7 @@ import autograd.core
 import autograd.numpy as anp
 import numpy as np
 import pytest
+
 from ddpm_mindspore.reference.training import value_and_grad
 from ddpm_mindspore.reference.unet import UnetConfig, dropout_shapes, init, param_shapes, unet
 
