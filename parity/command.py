@@ -1,0 +1,198 @@
+"""``ddpm-mindspore parity``: does this device compute what the reference says?"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .page import to_html
+from .report import FAIL, Report, environment, failures_text, to_json, to_table
+
+if TYPE_CHECKING:
+    from .collect import Collector
+
+SUITE = Path(__file__).parent
+INSTALL = "pip install 'ddpm-mindspore[parity]'"
+# Wide enough for a name and an example where the output is no terminal.
+LOG_WIDTH = 140
+
+
+@dataclass(frozen=True)
+class ParityConfig:
+    """Check that this device computes what the NumPy reference says, and write a report.
+
+    Exits with 0 when every property holds, 1 when one fails, 2 when nothing could be said.
+
+    Attributes:
+        device: what to check; auto is an Ascend card if there is one, else the CPU.
+        examples: cases drawn for each property, instead of each property's own number. More find
+            more, and take longer in proportion.
+        only: check only the properties whose file or name contains this; "and", "or", "not" and
+            parentheses combine.
+        report: folder to write report.html, report.json and junit.xml to.
+        seed: the examples are a function of it.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    device: Literal["auto", "CPU", "Ascend", "GPU"] = "auto"
+    examples: int | None = None
+    only: str | None = None
+    report: Path = Path("parity-report")
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.examples is not None and self.examples < 1:
+            raise ValueError(f"examples {self.examples} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} must not be negative")
+
+
+class CannotRunError(Exception):
+    """Why nothing could be said, in one line."""
+
+
+def run(config: ParityConfig, suite: Path = SUITE) -> int:
+    """Check the properties, print what came of them and write the report.
+
+    Args:
+        config: what to check.
+        suite: the folder of the properties.
+
+    Returns:
+        0: all hold; 1: one failed; 2: could not run, with the reason on stderr.
+    """
+    try:
+        _require_packages()
+        _prepare_folder(config.report)
+        device = _select_device(config.device)
+        with tempfile.TemporaryDirectory(prefix="ddpm-mindspore-parity-") as scratch:
+            report = _check(config, device, suite, Path(scratch))
+            _show(report)
+            _write(report, config.report, Path(scratch))
+    except CannotRunError as reason:
+        print(f"ddpm-mindspore parity could not run: {reason}", file=sys.stderr)
+        return 2
+    return report.exit_code
+
+
+def _require_packages() -> None:
+    missing = [p for p in ("mindspore", "pytest", "hypothesis", "tqdm") if find_spec(p) is None]
+    if missing:
+        raise CannotRunError(f"{' and '.join(missing)} not installed: {INSTALL}")
+
+
+def _prepare_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CannotRunError(f"report folder {str(folder)!r} is not writable: {reason}") from error
+
+
+def _select_device(name: str) -> str:
+    try:
+        from ..accelerated.runtime import select_device
+
+        return select_device(name)
+    except (ImportError, ValueError) as error:
+        raise CannotRunError(" ".join(str(error).split())) from error
+
+
+def _check(config: ParityConfig, device: str, suite: Path, scratch: Path) -> Report:
+    import pytest
+
+    from .collect import Collector
+    from .compare import LEDGER
+    from .progress import progress_on
+
+    started, clock = datetime.now().astimezone(), time.monotonic()
+    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(sys.stdout))
+    said = io.StringIO()
+    with _quiet_home(scratch), contextlib.redirect_stderr(said):
+        code = pytest.main(_arguments(config, device, suite, scratch), plugins=[plugin])
+    plugin.progress.close()
+    _explain(int(code), plugin, config, said.getvalue())
+    return Report(
+        outcomes=tuple(plugin.outcomes),
+        device=device,
+        seed=config.seed,
+        examples=config.examples,
+        only=config.only,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        environment=environment(),
+        interrupted=len(plugin.outcomes) < plugin.total,
+    )
+
+
+@contextlib.contextmanager
+def _quiet_home(scratch: Path) -> Iterator[None]:
+    """Nothing is read from, or written to, the current folder or the installed package."""
+    import pytest
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+            patch.delenv(name, raising=False)
+        # A user's other plug-ins would reorder, rerun or time the properties.
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.setattr(sys, "dont_write_bytecode", True)
+        set_hypothesis_home_dir(scratch / "hypothesis")
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
+
+
+def _arguments(config: ParityConfig, device: str, suite: Path, scratch: Path) -> list[str]:
+    options = [str(suite), f"--rootdir={suite}", f"--confcutdir={suite}", "-c", os.devnull]
+    options += ["--import-mode=importlib", "-p", "hypothesispytest"]
+    options += ["-p", "no:cacheprovider", "-p", "no:terminal"]
+    options += ["-m", "not nightly", f"--junit-xml={scratch / 'junit.xml'}"]
+    options += [f"--device={device}", f"--hypothesis-seed={config.seed}"]
+    options += [f"--examples={config.examples}"] if config.examples else []
+    return options + (["-k", config.only] if config.only else [])
+
+
+def _explain(code: int, plugin: Collector, config: ParityConfig, said: str) -> None:
+    """Raise what kept pytest from running the properties, if anything did."""
+    if plugin.broken:
+        raise CannotRunError("{} cannot be imported: {}".format(*plugin.broken[0]))
+    if code == 5 and config.only:
+        raise CannotRunError(f"no property matches --only {config.only!r}")
+    if not plugin.total or code in (3, 4):
+        lines = [line for line in said.splitlines() if line.strip()]
+        last = lines[-1] if lines else f"pytest ended with exit code {code}"
+        raise CannotRunError(last.removeprefix("ERROR:").removeprefix("E ").strip())
+
+
+def _show(report: Report) -> None:
+    width = shutil.get_terminal_size((LOG_WIDTH, 24)).columns
+    print(f"\n{to_table(report.outcomes, width)}\n")
+    if report.with_status(FAIL):
+        print(f"{failures_text(report)}\n")
+
+
+def _write(report: Report, folder: Path, scratch: Path) -> None:
+    try:
+        (folder / "report.json").write_text(to_json(report), encoding="utf-8")
+        (folder / "report.html").write_text(to_html(report), encoding="utf-8")
+        shutil.copyfile(scratch / "junit.xml", folder / "junit.xml")
+    except OSError as error:
+        raise CannotRunError(f"the report was not written to {str(folder)!r}: {error}") from error
+    print(f"{report.verdict}; report: {folder / 'report.html'}")
