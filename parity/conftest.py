@@ -1,0 +1,53 @@
+"""Options, the number of examples, the device, and where each comparison is recorded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import settings
+
+from ddpm_mindspore.accelerated.runtime import DEVICES, select_device
+from ddpm_mindspore.parity import strategies
+from ddpm_mindspore.parity.compare import LEDGER
+
+settings.register_profile("nightly", max_examples=strategies.NIGHTLY_EXAMPLES)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("parity", "does the device compute what the reference says?")
+    with suppress(ValueError):  # loaded twice: by -p, and as the folder's conftest
+        group.addoption(
+            "--device", default="auto", choices=DEVICES, help="what to check (default: %(default)s)"
+        )
+        group.addoption(
+            "--examples",
+            type=int,
+            metavar="N",
+            help=f"cases for each cheap property, and in proportion for the others (default: "
+            f"{strategies.EXAMPLES}, with --hypothesis-profile=nightly "
+            f"{strategies.NIGHTLY_EXAMPLES})",
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    nightly = config.getoption("hypothesis_profile", None) == "nightly"
+    asked = config.getoption("examples", None)
+    usual = strategies.NIGHTLY_EXAMPLES if nightly else strategies.EXAMPLES
+    strategies.BUDGET.examples = usual if asked is None else asked
+    # The everyday run draws the same examples each time; a seed, or a long run, draws others.
+    seed = config.getoption("hypothesis_seed", None)
+    strategies.BUDGET.fixed = seed is None and not nightly
+
+
+@pytest.fixture(scope="session", autouse=True)
+def device(pytestconfig: pytest.Config) -> str:
+    try:
+        return select_device(pytestconfig.getoption("device", "auto"))
+    except ValueError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    LEDGER.start(item.nodeid)

@@ -1,0 +1,85 @@
+"""Run a formula on the device, one operator at a time or as one compiled graph."""
+
+from __future__ import annotations
+
+# First, since it prepares the environment that MindSpore reads when it is imported.
+from ..accelerated import runtime as _runtime  # noqa: F401
+
+# isort: split
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+from numpy.typing import NDArray
+
+from ..accelerated.process import Process
+from ..reference.schedule import Schedule, make_schedule
+
+Array: TypeAlias = NDArray[Any]
+
+MODES = ("eager", "compiled")
+
+
+@lru_cache(maxsize=64)
+def schedule(name: str, T: int, zero_snr: bool) -> Schedule:
+    """The tables that both sides read."""
+    return make_schedule(name, T, zero_terminal_snr=zero_snr)
+
+
+@lru_cache(maxsize=64)
+def process(name: str, T: int, zero_snr: bool) -> Process:
+    """The same tables on the device."""
+    return Process(schedule(name, T, zero_snr))
+
+
+def run(mode: str, function: Callable[..., Any], *args: Array) -> Any:
+    """``function(*args)`` with tensors, and its result (or results) as arrays."""
+    call = compiled(function) if mode == "compiled" else function
+    return arrays(call(*(Tensor(arg) for arg in args)))
+
+
+@lru_cache(maxsize=256)
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``mindspore.jit``, remembered: bound methods of one object are equal to each other."""
+
+    def call(*args):  # type: ignore[no-untyped-def]
+        return function(*args)
+
+    return ms.jit(call)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Within it, functions that are marked with ``mindspore.jit`` run one operator at a time."""
+    before = os.environ.get("MS_JIT")
+    os.environ["MS_JIT"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MS_JIT"]
+        else:
+            os.environ["MS_JIT"] = before
+
+
+def arrays(result: Any) -> Any:
+    """A tensor as an array; a tuple or list of them as a tuple."""
+    if isinstance(result, (tuple, list)):
+        return tuple(arrays(part) for part in result)
+    return np.asarray(result.asnumpy())
+
+
+def clear() -> None:
+    """Forget everything that was built from the accelerated code."""
+    process.cache_clear()
+    compiled.cache_clear()
+
+
+def draw(seed: int, shape: tuple[int, ...], scale: float = 1.0) -> Array:
+    """float32 N(0, scale^2) numbers, a function of the seed and the shape."""
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)

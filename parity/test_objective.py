@@ -1,0 +1,134 @@
+"""What the network is asked for, and how its answer is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.accelerated import objective as accelerated
+from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
+from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.reference import objective as reference
+from ddpm_mindspore.reference.process import gather
+
+
+@strategies.examples()
+@given(case=strategies.objective_cases())
+def test_target(case: strategies.Case) -> None:
+    """what the network should return: the noise, x_0 or v"""
+    conversion(formula="target", **case)
+
+
+@strategies.examples()
+@given(case=strategies.objective_cases())
+def test_x0_from_output(case: strategies.Case) -> None:
+    """the estimate of x_0 that the network's output stands for"""
+    conversion(formula="x0_from_output", **case)
+
+
+@strategies.examples()
+@given(case=strategies.weight_cases())
+def test_loss_weight(case: strategies.Case) -> None:
+    """the weight of the loss at every t: none, p2 or min-SNR"""
+    loss_weight(**case)
+
+
+@strategies.examples()
+@given(case=strategies.loss_cases())
+def test_simple_loss(case: strategies.Case) -> None:
+    """mean error of each image, times its weight at t, mean over the batch"""
+    simple_loss(**case)
+
+
+# The process formula behind each: x_0 and noise are passed on as they are.
+FORMULAS = {
+    ("target", "pred_v"): "v_from_x0",
+    ("x0_from_output", "pred_noise"): "x0_from_eps",
+    ("x0_from_output", "pred_v"): "x0_from_v",
+}
+
+
+@reproducible
+def conversion(
+    formula: str,
+    objective: str,
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    t: Sequence[int],
+    shape: Sequence[int],
+    scale: float,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``target`` or ``x0_from_output`` of ``Objective``: (array, t, array) to an array."""
+    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    first, second = device.draw(seed, (2, len(t), *shape), scale)
+    wide = first.astype(np.float64), second.astype(np.float64)
+    expected = getattr(reference, formula)(s, objective, wide[0], times, wide[1])
+    bound: Any = 0.0
+    if (formula, objective) in FORMULAS:
+        tables = FACTORS[FORMULAS[formula, objective]]
+        with np.errstate(divide="ignore"):
+            factors = [gather(table, times, wide[0]) for table in tables(s)]
+        bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
+    process = device.process(schedule, T, zero_snr)
+    function = getattr(accelerated.Objective(process, objective, "l2", np.ones(T + 1)), formula)
+    for mode in modes:
+        actual = device.run(mode, function, first, times, second)
+        name = f"{formula} {objective} ({mode})"
+        check(name, actual, expected, bound, t=t, first=first, second=second)
+
+
+@reproducible
+def loss_weight(
+    schedule: str, T: int, zero_snr: bool, objective: str, weight: Mapping[str, Any]
+) -> None:
+    """Both tables are float64, made on the host."""
+    s = device.schedule(schedule, T, zero_snr)
+    actual = accelerated.loss_weight(s, objective, **weight)[1:]
+    expected = reference.loss_weight(s, objective, **weight)[1:]
+    # On either side snr + 1, snr / (snr + 1), snr / gamma (or k + snr), a power (of at most one
+    # rounding more, and twice the error of its base), a quotient: six roundings, twice.
+    bound = elementwise(12, expected, dtype="float64")
+    check(f"loss_weight {objective}", actual, expected, bound, weight=weight)
+
+
+@reproducible
+def simple_loss(
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    objective: str,
+    loss_type: str,
+    weight: Mapping[str, Any],
+    t: Sequence[int],
+    shape: Sequence[int],
+    scale: float,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``Objective.simple_loss(output, target, t)`` with the weights of ``loss_weight``.
+
+    No term is negative, so that relative errors add up to no more than the roundings on the way:
+    three in the error of a pixel (four for Huber, whose |d| - 1/2 doubles that of |d|: eight), one
+    for each further summand, and one each for the weight, its product and the two in the mean.
+    """
+    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    output, target = device.draw(seed, (2, len(t), *shape), scale)
+    table = reference.loss_weight(s, objective, **weight)
+    wide = output.astype(np.float64), target.astype(np.float64)
+    expected = reference.simple_loss(*wide, table[times], loss_type)
+    roundings = 8 + int(np.prod(shape)) + len(t) + 4
+    bound = elementwise(roundings, expected)
+    process = device.process(schedule, T, zero_snr)
+    function = accelerated.Objective(process, objective, loss_type, table).simple_loss
+    for mode in modes:
+        loss = device.run(mode, function, output, target, times)
+        name = f"simple_loss {loss_type} ({mode})"
+        check(name, loss, expected, bound, t=t, weights=table[times], output=output, target=target)

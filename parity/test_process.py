@@ -1,0 +1,127 @@
+"""The forward process, its posterior, and the conversions between x_0, eps and v."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.reference import process as reference
+from ddpm_mindspore.reference.process import gather
+from ddpm_mindspore.reference.schedule import Schedule
+
+# Every formula here is a sum of two products. A coefficient is rounded once from its float64 value,
+# and then there is one rounding in the product and one in the sum: three on the way of each term.
+ROUNDINGS = 3
+
+
+@strategies.examples()
+@given(case=strategies.process_cases())
+def test_q_sample(case: strategies.Case) -> None:
+    """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise"""
+    two_terms(formula="q_sample", **case)
+
+
+@strategies.examples()
+@given(case=strategies.process_cases(zero_snr=False))
+def test_x0_from_eps(case: strategies.Case) -> None:
+    """x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)"""
+    two_terms(formula="x0_from_eps", **case)
+
+
+@strategies.examples()
+@given(case=strategies.process_cases())
+def test_eps_from_x0(case: strategies.Case) -> None:
+    """eps = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t)"""
+    two_terms(formula="eps_from_x0", **case)
+
+
+@strategies.examples()
+@given(case=strategies.process_cases())
+def test_v_from_x0(case: strategies.Case) -> None:
+    """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0"""
+    two_terms(formula="v_from_x0", **case)
+
+
+@strategies.examples()
+@given(case=strategies.process_cases())
+def test_x0_from_v(case: strategies.Case) -> None:
+    """x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v"""
+    two_terms(formula="x0_from_v", **case)
+
+
+@strategies.examples()
+@given(case=strategies.process_cases())
+def test_q_posterior(case: strategies.Case) -> None:
+    """mean, variance and log-variance of q(x_{t-1} | x_t, x_0)"""
+    q_posterior(**case)
+
+
+FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
+    "q_sample": lambda s: (s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar),
+    "x0_from_eps": lambda s: (1.0 / s.sqrt_alpha_bar, s.snr**-0.5),
+    "eps_from_x0": lambda s: (1.0 / s.sqrt_one_minus_alpha_bar, s.snr**0.5),
+    "v_from_x0": lambda s: (s.sqrt_one_minus_alpha_bar, s.sqrt_alpha_bar),
+    "x0_from_v": lambda s: (s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar),
+}
+"""What the first and the second array are multiplied by, up to the sign."""
+
+
+@reproducible
+def two_terms(
+    formula: str,
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    t: Sequence[int],
+    shape: Sequence[int],
+    scale: float,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``formula(array, t, array)`` of ``accelerated.process`` and of ``reference.process``."""
+    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    first, second = device.draw(seed, (2, len(t), *shape), scale)
+    wide = first.astype(np.float64), second.astype(np.float64)
+    expected = getattr(reference, formula)(s, wide[0], times, wide[1])
+    with np.errstate(divide="ignore"):
+        factors = [gather(table, times, wide[0]) for table in FACTORS[formula](s)]
+    bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
+    function = getattr(device.process(schedule, T, zero_snr), formula)
+    for mode in modes:
+        actual = device.run(mode, function, first, times, second)
+        check(f"{formula} ({mode})", actual, expected, bound, t=t, first=first, second=second)
+
+
+@reproducible
+def q_posterior(
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    t: Sequence[int],
+    shape: Sequence[int],
+    scale: float,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """Mean, variance and log-variance; at t = 1 they are x_0, 0 and log(1e-20)."""
+    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    x_0, x_t = device.draw(seed, (2, len(t), *shape), scale)
+    wide = x_0.astype(np.float64), x_t.astype(np.float64)
+    mean, var, log_var = reference.q_posterior(s, *wide, times)
+    mean_bound = elementwise(
+        ROUNDINGS,
+        gather(s.posterior_mean_coef_x0, times, wide[0]) * wide[0],
+        gather(s.posterior_mean_coef_xt, times, wide[1]) * wide[1],
+    )
+    function = device.process(schedule, T, zero_snr).q_posterior
+    for mode in modes:
+        actual = device.run(mode, function, x_0, x_t, times)
+        check(f"posterior mean ({mode})", actual[0], mean, mean_bound, t=t, x_0=x_0, x_t=x_t)
+        check(f"posterior variance ({mode})", actual[1], var, elementwise(1, var), t=t)
+        check(f"posterior log-variance ({mode})", actual[2], log_var, elementwise(1, log_var), t=t)

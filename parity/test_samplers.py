@@ -1,0 +1,185 @@
+"""One step and whole walks of each sampler, with a denoiser that is known exactly.
+
+See ``closed_form`` for the denoiser. Every state of a walk is compared, and its bound is carried
+along with it: the error that it had, times the derivative of the step, plus the roundings made in
+the step (to first order; the second is ten million times smaller).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given
+from mindspore import Tensor
+
+from ddpm_mindspore.accelerated import objective as accelerated_objective
+from ddpm_mindspore.accelerated import samplers as accelerated
+from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity.closed_form import Denoiser
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.reference.samplers import ancestral, ddim
+from ddpm_mindspore.reference.schedule import Schedule
+
+
+@strategies.examples()
+@given(case=strategies.step_cases())
+def test_step(case: strategies.Case) -> None:
+    """one step from t to s, then one to 0: x_s = a x_t + b x0_hat + c noise"""
+    walk(**case)
+
+
+@strategies.examples()
+@given(case=strategies.trajectory_cases())
+def test_trajectory(case: strategies.Case) -> None:
+    """a whole walk from x_T to x_0, ancestral or DDIM: every state on the way"""
+    walk(**case)
+
+
+@reproducible
+def walk(
+    sampler: str,
+    eta: float,
+    timesteps: Sequence[int],
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    objective: str,
+    clip: bool,
+    self_cond: float,
+    shape: Sequence[int],
+    batch: int,
+    spread: float,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """Every x_s and x0_hat of a walk down ``timesteps``, from the same start and noise."""
+    s = device.schedule(schedule, T, zero_snr)
+    mean, var, x_T, *noise = device.draw(seed, (3 + len(timesteps), batch, *shape))
+    denoiser = Denoiser(s, objective, mean[0], spread * np.abs(var[0]), self_cond)
+    eta = 1.0 if sampler == "ancestral" else eta
+    states, estimates = reference_walk(denoiser, sampler, eta, timesteps, clip, x_T, noise)
+    bounds = bounds_of(denoiser, eta, timesteps, clip, states, estimates, noise)
+    for mode in modes:
+        actual = device_walk(denoiser, sampler, eta, timesteps, clip, x_T, noise, mode)
+        for i, (t, (x, x0_hat)) in enumerate(zip(timesteps, actual, strict=True)):
+            where = f"of {sampler} at t = {t} ({mode})"
+            check(f"x0_hat {where}", x0_hat, estimates[i], bounds[i][0], x_t=states[i])
+            check(f"next x {where}", x, states[i + 1], bounds[i][1], x_t=states[i])
+
+
+def reference_walk(
+    denoiser: Denoiser,
+    sampler: str,
+    eta: float,
+    timesteps: Sequence[int],
+    clip: bool,
+    x_T: Array,
+    noise: Sequence[Array],
+) -> tuple[list[Array], list[Array]]:
+    """The states x_T, ..., x_0 and the (clipped) estimates of x_0 on the way, float64."""
+    states: list[Array] = []
+    estimates: list[Array] = []
+
+    def predict_x0(x_t: Array, t: Array) -> Array:
+        before = estimates[-1] if estimates else np.zeros_like(x_t)
+        x0_hat = denoiser.predict_x0(x_t, t, before)
+        states.append(x_t)
+        estimates.append(np.clip(x0_hat, -1.0, 1.0) if clip else x0_hat)
+        return x0_hat
+
+    start, all_noise = x_T.astype(np.float64), np.array(noise, np.float64)
+    if sampler == "ancestral":
+        x_0 = ancestral.sample(
+            denoiser.schedule, predict_x0, start, all_noise, timesteps=timesteps, clip=clip
+        )
+    else:
+        x_0 = ddim.sample(
+            denoiser.schedule,
+            predict_x0,
+            start,
+            timesteps=timesteps,
+            eta=eta,
+            noise=all_noise,
+            clip=clip,
+        )
+    return [*states, x_0], estimates
+
+
+def device_walk(
+    denoiser: Denoiser,
+    sampler: str,
+    eta: float,
+    timesteps: Sequence[int],
+    clip: bool,
+    x_T: Array,
+    noise: Sequence[Array],
+    mode: str,
+) -> list[tuple[Array, Array]]:
+    """The same on the device: (next x, x0_hat) of each step."""
+    s = denoiser.schedule
+    process = device.process(s.name, s.T, s.zero_terminal_snr)
+    objective = accelerated_objective.Objective(process, denoiser.objective, "l2", np.ones(s.T + 1))
+    step = accelerated.sampling_step(denoiser.network(), objective, clip)
+    if mode == "compiled":
+        step = device.compiled(step)
+    seen: list[tuple[Array, Array]] = []
+
+    def watched(*args: Tensor) -> tuple[Tensor, Tensor]:
+        result = step(*args)
+        seen.append(device.arrays(result))
+        return result
+
+    plan = (
+        accelerated.ancestral_plan(s, timesteps)
+        if sampler == "ancestral"
+        else accelerated.ddim_plan(s, timesteps, eta)
+    )
+    x_0 = accelerated.run_plan(watched, plan, x_T, lambda i: noise[i])
+    return [*seen[:-1], (x_0, seen[-1][1])]
+
+
+def bounds_of(
+    denoiser: Denoiser,
+    eta: float,
+    timesteps: Sequence[int],
+    clip: bool,
+    states: Sequence[Array],
+    estimates: Sequence[Array],
+    noise: Sequence[Array],
+) -> list[tuple[Array, Array]]:
+    """How far x0_hat and the next x may be from the truth, for each step.
+
+    With errors e_x and e_c in x and in the estimate before, and x0_hat = k x + w c + ... :
+
+        e_x0 = |k| e_x + w e_c + roundings of x0_hat
+        e_s  = |a + b k| e_x + |b| (w e_c + roundings of x0_hat) + roundings of the sum
+
+    Clipping takes away any part of k, so that with it |a + b k| becomes max(|a|, |a + b k|).
+    """
+    bounds = []
+    e_x: Array = np.zeros_like(states[0])
+    e_c, before = e_x, np.zeros_like(states[0])
+    for i, (t, s) in enumerate(zip(timesteps, [*timesteps[1:], 0], strict=True)):
+        x, x0_hat = states[i], estimates[i]
+        a, b, c = coefficients(denoiser.schedule, t, s, eta)
+        k = denoiser.slope[t]
+        new = denoiser.self_cond * e_c + denoiser.roundings(x, t, before)
+        growth = np.maximum(abs(a), abs(a + b * k)) if clip else abs(a + b * k)
+        # Each term: its coefficient, its product, two sums.
+        local = elementwise(4, a * x, b * x0_hat, c * noise[i])
+        e_x, e_c = growth * e_x + abs(b) * new + local, abs(k) * e_x + new
+        bounds.append((e_c, e_x))
+        before = x0_hat
+    return bounds
+
+
+def coefficients(s: Schedule, t: int, to: int, eta: float) -> tuple[float, float, float]:
+    """Of x_t, x0_hat and noise in the next x (2010.02502, eq. 12; ancestral is eta = 1)."""
+    a_t, a_s = float(s.alpha_bar[t]), float(s.alpha_bar[to])
+    sigma = eta * math.sqrt((1.0 - a_s) / (1.0 - a_t) * (1.0 - a_t / a_s))
+    a = math.sqrt(max(0.0, 1.0 - a_s - sigma**2) / (1.0 - a_t))
+    return a, math.sqrt(a_s) - a * math.sqrt(a_t), sigma

@@ -1,0 +1,56 @@
+"""The schedule's tables as the device reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.accelerated import process as accelerated
+from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.reference.schedule import Schedule
+
+
+@strategies.examples()
+@given(case=strategies.gather_cases())
+def test_gathers(case: strategies.Case) -> None:
+    """every table of the schedule at t, as one number for each image"""
+    gathers(**case)
+
+
+@reproducible
+def gathers(
+    schedule: str, T: int, zero_snr: bool, t: Sequence[int], modes: Sequence[str] = device.MODES
+) -> None:
+    """Every table of ``accelerated.process.Process`` at ``t``, against its definition."""
+    tables, times = device.process(schedule, T, zero_snr), np.array(t, np.int32)
+    for name, values in definitions(device.schedule(schedule, T, zero_snr)).items():
+        expected = values[times].reshape(-1, 1, 1, 1)
+        table = getattr(tables, name).asnumpy()
+        for mode in modes:
+            column = device.run(mode, accelerated.gather, table, times)
+            # Rounded once from float64, and then only moved.
+            check(f"{name}[t] ({mode})", column, expected, elementwise(1, expected), t=t)
+
+
+def definitions(s: Schedule) -> dict[str, Array]:
+    """The tables by their formulas, with 1 for what cannot be divided by and is never read."""
+    signal, noise = s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar
+    divisor = np.where(signal > 0.0, signal, 1.0)
+    noise_divisor = np.where(noise > 0.0, noise, 1.0)
+    return {
+        "signal": signal,
+        "noise": noise,
+        "recip_signal": 1.0 / divisor,
+        "noise_over_signal": noise / divisor,
+        "recip_noise": 1.0 / noise_divisor,
+        "signal_over_noise": signal / noise_divisor,
+        "posterior_mean_coef_x0": s.posterior_mean_coef_x0,
+        "posterior_mean_coef_xt": s.posterior_mean_coef_xt,
+        "posterior_var": s.posterior_var,
+        "posterior_log_var": s.posterior_log_var,
+    }

@@ -1,0 +1,39 @@
+"""The parity suite can fail: every bug of the catalogue is caught by the property meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ddpm_mindspore.parity.compare import LEDGER
+
+from .bugs import BUGS, PROPERTIES
+from .planting import Bug, planted
+
+_sound: set[str] = set()
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
+    compare(bug, once=True)
+    LEDGER.start("planted")
+    with planted(bug), pytest.raises(AssertionError) as failure:
+        compare(bug)
+    assert "reproduce: from ddpm_mindspore.parity." in str(failure.value)
+    caught(bug, LEDGER.records["planted"].worst_share)
+
+
+def test_names_are_unique() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+
+
+def compare(bug: Bug, once: bool = False) -> None:
+    """Try the property on the example that has to show the bug (``once``: if not done before)."""
+    function, usual = PROPERTIES[bug.caught_by]
+    key = f"{bug.caught_by} {bug.example}"
+    if not once or key not in _sound:
+        function(**{**usual, **bug.example})
+    if once:
+        _sound.add(key)
