@@ -84,7 +84,8 @@ def sample(config: SampleConfig) -> int:
         print(f"passed over a checkpoint: {reason}", file=sys.stderr)
     count, size = config.num_samples, min(config.batch_size, config.num_samples)
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
-    print(f"device: {device}; drawing {count} images with the model of step {loaded.checkpoint.step:,}", flush=True)
+    step = loaded.checkpoint.step
+    print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
     total = math.ceil(count / size) * len(plan)
     with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
         images = diffusion.sample(

@@ -110,26 +110,28 @@ class Trainer:
 
     def _loop(self, interrupted: threading.Event) -> None:
         config = self.config
-        first = self._train_one()
-        first.loss.asnumpy()  # the compilation is over when it is there
+        first = self._launch(self._micro_batches(self.step + 1)).fetch(_Patience())
         saved = 0
         with tqdm(
             total=config.train_num_steps,
-            initial=first.step,
+            initial=self.step,
             desc="training",
             unit="step",
             dynamic_ncols=True,
         ) as bar:
-            log = _StepLog(self.run, bar, images_per_step=self._images_per_step)
+            log = _Log(self.run, bar, self._images_per_step)
             log.add(first)
+            patience = _Patience()
+            batches = self._micro_batches(self.step + 1)
             while self.step < config.train_num_steps and not interrupted.is_set():
-                log.add(self._train_one())
+                launched = self._launch(batches)
+                batches = self._micro_batches(self.step + 1)  # while the device is at work
+                log.add(launched.fetch(patience))
                 if self.step % config.save_and_sample_every == 0:
-                    log.flush()
+                    log.write()
                     saved = self._save()
                     self._draw()
-                    log.restart_clock()
-            log.flush()
+            log.write()
             if saved != self.step:
                 self._save()
                 if not interrupted.is_set():
@@ -139,8 +141,8 @@ class Trainer:
     def _images_per_step(self) -> int:
         return self.config.train_batch_size * self.config.gradient_accumulate_every
 
-    def _train_one(self) -> StepResult:
-        """Launch one update. Its loss is not waited for."""
+    def _launch(self, batches: list[MicroBatch]) -> _Launched:
+        """Start one update, without waiting for it."""
         config = self.config
         self.step += 1
         scalars = step_scalars(
@@ -153,22 +155,23 @@ class Trainer:
             ema_update_every=config.ema_update_every,
             ema_update_after_step=config.ema_update_after_step,
         )
-        loss, norm = self._train_step(self._micro_batches(), scalars)
+        loss, norm = self._train_step(batches, scalars)
         lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
-        return StepResult(self.step, lr, loss, norm)
+        return _Launched(self.step, lr, loss, norm)
 
-    def _micro_batches(self) -> list[MicroBatch]:
+    def _micro_batches(self, step: int) -> list[MicroBatch]:
+        """Data and noise of update number ``step``."""
         config = self.config
         size = config.train_batch_size
         batches = []
         for i in range(config.gradient_accumulate_every):
             positions = range(i * size, (i + 1) * size)
-            start = (self.step - 1) * self._images_per_step + i * size
+            start = (step - 1) * self._images_per_step + i * size
             x_0 = to_model_range(read_batch(self.images, config.seed, start, size))
             if config.augment_horizontal_flip:
-                flip = coins(config.seed, Purpose.FLIP, self.step, positions)
+                flip = coins(config.seed, Purpose.FLIP, step, positions)
                 x_0[flip] = x_0[flip, ..., ::-1]
-            batches.append(self.diffusion.micro_batch(x_0, self.step, positions, config.seed))
+            batches.append(self.diffusion.micro_batch(x_0, step, positions, config.seed))
         return batches
 
     def _save(self) -> int:
@@ -245,76 +248,75 @@ class Trainer:
             tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
 
 
-class StepResult(NamedTuple):
-    """One update that was launched; loss and norm are still being computed."""
+class _Patience:
+    """Sleeps through most of a step before its result is asked for.
+
+    Asking for a result that is not there yet makes MindSpore wait in a busy loop, which takes one
+    core from the kernels. The sleep grows by a part of what is left to wait, and shrinks slowly
+    while nothing is.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def wait(self, result: Tensor) -> None:
+        time.sleep(self._seconds)
+        begin = time.perf_counter()
+        result.asnumpy()
+        waited = time.perf_counter() - begin
+        if waited > 0.001:
+            self._seconds += waited / 4
+        else:
+            self._seconds *= 0.95
+
+
+class _Measured(NamedTuple):
+    step: int
+    lr: float
+    loss: float
+    grad_norm: float
+
+
+class _Launched(NamedTuple):
+    """One update under way."""
 
     step: int
     lr: float
     loss: Tensor
     grad_norm: Tensor
 
+    def fetch(self, patience: _Patience) -> _Measured:
+        """Wait for it."""
+        patience.wait(self.loss)
+        numbers = float(self.loss.asnumpy()), float(self.grad_norm.asnumpy())
+        return _Measured(self.step, self.lr, *numbers)
 
-class _StepLog:
-    """Fetches losses some steps late, and writes them down.
 
-    Asking for a loss that is not there yet makes MindSpore wait in a busy loop, which takes one
-    core from the kernels. So losses are fetched in groups of about a second, while the next group
-    is under way, after sleeping for most of the time that they will take.
-    """
+class _Log:
+    """Shows progress, and writes metrics down about once a second."""
 
     def __init__(self, run: RunFolder, bar: Any, images_per_step: int) -> None:
         self._run, self._bar, self._images = run, bar, images_per_step
-        self._pending: list[StepResult] = []
-        self._group = 1
-        self._patience = 0.0
-        self._last = time.perf_counter()
+        self._rows: list[dict[str, Any]] = []
+        self._last_step = self._last_write = time.perf_counter()
 
-    def add(self, result: StepResult) -> None:
-        """Note one update; fetch the oldest group once another one is under way."""
-        self._pending.append(result)
-        if len(self._pending) >= 2 * self._group:
-            self._fetch(self._group)
-
-    def flush(self) -> None:
-        """Fetch all that is pending."""
-        if self._pending:
-            self._fetch(len(self._pending))
-
-    def restart_clock(self) -> None:
-        """Leave out of the speed what was done since the last fetch."""
-        self._last = time.perf_counter()
-
-    def _fetch(self, count: int) -> None:
-        group, self._pending = self._pending[:count], self._pending[count:]
-        time.sleep(self._patience)
-        begin = time.perf_counter()
-        losses = [float(result.loss.asnumpy()) for result in group]
-        norms = [float(result.grad_norm.asnumpy()) for result in group]
+    def add(self, measured: _Measured) -> None:
         now = time.perf_counter()
-        waited = now - begin
-        self._patience = self._patience + waited / 2 if waited > 0.02 else self._patience / 2
-        seconds = (now - self._last) / count
-        self._last = now
-        self._group = max(1, min(100, round(1.0 / seconds)))
-        self._write(group, losses, norms, self._images / seconds)
+        speed, self._last_step = self._images / (now - self._last_step), now
+        self._rows.append(measured._asdict() | {"images_per_second": round(speed, 1)})
+        if now - self._last_write > 1.0:
+            self.write()
+        self._bar.update(measured.step - self._bar.n)
 
-    def _write(
-        self, group: list[StepResult], losses: list[float], norms: list[float], speed: float
-    ) -> None:
-        self._run.append_metrics(
-            {
-                "step": result.step,
-                "loss": loss,
-                "grad_norm": norm,
-                "lr": result.lr,
-                "images_per_second": round(speed, 1),
-            }
-            for result, loss, norm in zip(group, losses, norms, strict=True)
-        )
-        self._bar.set_postfix_str(
-            f"loss {float(np.mean(losses)):.4f}, {speed:.0f} images/s", refresh=False
-        )
-        self._bar.update(group[-1].step - self._bar.n)
+    def write(self) -> None:
+        if not self._rows:
+            return
+        self._run.append_metrics(self._rows)
+        loss = np.mean([row["loss"] for row in self._rows])
+        speed = np.median([row["images_per_second"] for row in self._rows])
+        self._bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s", refresh=False)
+        self._rows = []
+        self._last_write = time.perf_counter()
 
 
 @contextmanager
