@@ -108,7 +108,9 @@ def simple_loss(output: Array, target: Array, weight: Array, loss_type: str = "l
     elif loss_type == "l1":
         error = np.abs(d)
     else:
-        error = np.where(np.abs(d) < 1.0, 0.5 * d**2, np.abs(d) - 0.5)
+        # One formula for both branches: np.where would return float64 gradients for float32 data.
+        inside = np.clip(np.abs(d), 0.0, 1.0)
+        error = inside * (np.abs(d) - 0.5 * inside)
     each = np.mean(np.reshape(error, (len(weight), -1)), axis=1)
     loss: Array = np.mean(each * weight.astype(output.dtype))
     return loss

@@ -175,17 +175,21 @@ def test_losses_are_weighted_means_of_means(loss_type: str, each: Callable[[floa
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-def test_losses_have_the_gradients_of_their_definitions(loss_type: str) -> None:
-    d = np.array([[-3.0, -0.5], [0.25, 2.0]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_have_the_gradients_of_their_definitions(loss_type: str, dtype: type) -> None:
+    d = np.array([[-3.0, -1.0, -0.5], [0.25, 1.0, 2.0]], dtype)
     weight = np.array([1.0, 3.0])
     slope = {"l1": np.sign(d), "l2": 2 * d, "huber": np.clip(d, -1, 1)}[loss_type]
-    gradient = grad(lambda o: simple_loss(o, np.zeros((2, 2)), weight, loss_type))(d)
-    np.testing.assert_allclose(gradient, slope * weight[:, None] / 4, rtol=1e-14)
+    gradient = grad(lambda o: simple_loss(o, np.zeros_like(d), weight, loss_type))(d)
+    assert gradient.dtype == dtype
+    rtol = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(gradient, slope * weight[:, None] / 6, rtol=rtol)
 
 
-def test_a_float32_loss_is_computed_in_float32() -> None:
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_a_float32_loss_is_computed_in_float32(loss_type: str) -> None:
     x = np.ones((2, 3), np.float32)
-    assert simple_loss(x, 0 * x, np.array([0.1, 0.2])).dtype == np.float32
+    assert simple_loss(x, 0 * x, np.array([0.1, 0.2]), loss_type).dtype == np.float32
 
 
 def test_losses_check_their_arrays() -> None:
