@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from mindspore import Tensor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from .optimizer import Optimizer, learning_rate, step_scalars
 from .process import to_model_range, to_uint8
 from .randomness import Purpose, coins
 from .run_folder import RunFolder
+from .train_log import Launched, Patience, TrainLog
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 
@@ -110,7 +110,7 @@ class Trainer:
 
     def _loop(self, interrupted: threading.Event) -> None:
         config = self.config
-        first = self._launch(self._micro_batches(self.step + 1)).fetch(_Patience())
+        first = self._launch(self._micro_batches(self.step + 1)).wait(Patience())
         saved = 0
         with tqdm(
             total=config.train_num_steps,
@@ -119,14 +119,14 @@ class Trainer:
             unit="step",
             dynamic_ncols=True,
         ) as bar:
-            log = _Log(self.run, bar, self._images_per_step)
+            log = TrainLog(self.run, bar, self._images_per_step)
             log.add(first)
-            patience = _Patience()
+            patience = Patience()
             batches = self._micro_batches(self.step + 1)
             while self.step < config.train_num_steps and not interrupted.is_set():
                 launched = self._launch(batches)
                 batches = self._micro_batches(self.step + 1)  # while the device is at work
-                log.add(launched.fetch(patience))
+                log.add(launched.wait(patience))
                 if self.step % config.save_and_sample_every == 0:
                     log.write()
                     saved = self._save()
@@ -141,7 +141,7 @@ class Trainer:
     def _images_per_step(self) -> int:
         return self.config.train_batch_size * self.config.gradient_accumulate_every
 
-    def _launch(self, batches: list[MicroBatch]) -> _Launched:
+    def _launch(self, batches: list[MicroBatch]) -> Launched:
         """Start one update, without waiting for it."""
         config = self.config
         self.step += 1
@@ -155,9 +155,10 @@ class Trainer:
             ema_update_every=config.ema_update_every,
             ema_update_after_step=config.ema_update_after_step,
         )
+        begin = time.perf_counter()
         loss, norm = self._train_step(batches, scalars)
         lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
-        return _Launched(self.step, lr, loss, norm)
+        return Launched(self.step, lr, loss, norm, begin)
 
     def _micro_batches(self, step: int) -> list[MicroBatch]:
         """Data and noise of update number ``step``."""
@@ -246,77 +247,6 @@ class Trainer:
             )
         except Exception as error:
             tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
-
-
-class _Patience:
-    """Sleeps through most of a step before its result is asked for.
-
-    Asking for a result that is not there yet makes MindSpore wait in a busy loop, which takes one
-    core from the kernels. The sleep grows by a part of what is left to wait, and shrinks slowly
-    while nothing is.
-    """
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-
-    def wait(self, result: Tensor) -> None:
-        time.sleep(self._seconds)
-        begin = time.perf_counter()
-        result.asnumpy()
-        waited = time.perf_counter() - begin
-        if waited > 0.001:
-            self._seconds += waited / 4
-        else:
-            self._seconds *= 0.95
-
-
-class _Measured(NamedTuple):
-    step: int
-    lr: float
-    loss: float
-    grad_norm: float
-
-
-class _Launched(NamedTuple):
-    """One update under way."""
-
-    step: int
-    lr: float
-    loss: Tensor
-    grad_norm: Tensor
-
-    def fetch(self, patience: _Patience) -> _Measured:
-        """Wait for it."""
-        patience.wait(self.loss)
-        numbers = float(self.loss.asnumpy()), float(self.grad_norm.asnumpy())
-        return _Measured(self.step, self.lr, *numbers)
-
-
-class _Log:
-    """Shows progress, and writes metrics down about once a second."""
-
-    def __init__(self, run: RunFolder, bar: Any, images_per_step: int) -> None:
-        self._run, self._bar, self._images = run, bar, images_per_step
-        self._rows: list[dict[str, Any]] = []
-        self._last_step = self._last_write = time.perf_counter()
-
-    def add(self, measured: _Measured) -> None:
-        now = time.perf_counter()
-        speed, self._last_step = self._images / (now - self._last_step), now
-        self._rows.append(measured._asdict() | {"images_per_second": round(speed, 1)})
-        if now - self._last_write > 1.0:
-            self.write()
-        self._bar.update(measured.step - self._bar.n)
-
-    def write(self) -> None:
-        if not self._rows:
-            return
-        self._run.append_metrics(self._rows)
-        loss = np.mean([row["loss"] for row in self._rows])
-        speed = np.median([row["images_per_second"] for row in self._rows])
-        self._bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s", refresh=False)
-        self._rows = []
-        self._last_write = time.perf_counter()
 
 
 @contextmanager
