@@ -209,7 +209,7 @@ class SampleConfig:
         output: folder to write to (default: RUN/drawn).
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     num_samples: int = 64
     sampling_timesteps: int | None = None
     eta: float | None = None
@@ -230,14 +230,16 @@ DIGITS = RunConfig(
     data="digits",
     image_size=8,
     device="auto",
-    unet=UnetConfig(dim=32, dim_mults=(1, 2), channels=1),
+    unet=UnetConfig(dim=16, dim_mults=(1, 2), channels=1),
     diffusion=DiffusionConfig(timesteps=1000, sampling_timesteps=50),
     trainer=TrainerConfig(
-        train_num_steps=2000,
+        train_num_steps=1200,
         train_batch_size=64,
-        train_lr=1e-3,
+        train_lr=2e-3,
         warmup_steps=100,
-        save_and_sample_every=1000,
+        ema_decay=0.99,
+        ema_update_every=1,
+        save_and_sample_every=600,
         num_samples=64,
     ),
 )
