@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from ddpm_mindspore.parity.command import INSTALL, ParityConfig, run
 from ddpm_mindspore.parity.progress import progress_on
 from ddpm_mindspore.parity.report import FAIL, Outcome
@@ -53,7 +54,8 @@ def test_holds(record, request, n):
     """x_t = x_t.
 
     More about it."""
-    record(0.5, request.config.getoption("--device"))
+    option = request.config.getoption
+    record(0.5, f"{option('--device')} {option('--hypothesis-seed')}")
     print("noise on stdout")
     with open(1, "w", closefd=False) as file:
         file.write("noise on the descriptor")
@@ -109,9 +111,10 @@ def command(folder: Path, suite: Path | None, options: str = "", **environment: 
     cwd = folder / "here"
     cwd.mkdir(exist_ok=True)
     code = CODE.format(options) if suite else CODE.replace(", suite=Path(sys.argv[1])", "")
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", code if suite else code.format(options), str(suite)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, **environment},
+        cwd=cwd, capture_output=True, text=True, timeout=300, env={**inherited, **environment},
     )  # fmt: skip
     return Run(done.returncode, done.stdout, done.stderr, cwd)
 
@@ -138,7 +141,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("failed")
-    files = {"test_training": PROPERTIES, "test_objective": FAILING}
+    files = {"test_samplers": PROPERTIES, "test_unet": FAILING}
     return command(folder, write_suite(folder / "suite", **files), "examples=9, seed=4")
 
 
@@ -150,7 +153,7 @@ def test_a_suite_that_holds_exits_with_0(held: Run) -> None:
     )
     assert "noise" not in held.out
     row = held.rows()["holds"]
-    assert (row["cases"], row["worst_share"], row["worst_example"]) == (5, 0.5, "CPU")
+    assert (row["cases"], row["worst_share"], row["worst_example"]) == (5, 0.5, "CPU 0")
     assert (row["formula"], row["reproduce"]) == ("x_t = x_t.", "")
     assert [Path(source).name for source in row["sources"]] == ["process.py", "process.py"]
     assert held.rows()["skips[b]"]["message"] == "no such thing here"
@@ -168,15 +171,13 @@ def test_it_writes_its_report_and_nothing_else(held: Run) -> None:
 
 def test_a_failure_exits_with_1_and_says_where_to_look(failed: Run) -> None:
     assert failed.code == 1
-    # What training is built of is checked first.
-    assert [row["topic"] for row in failed.report["outcomes"]] == ["objective"] * 2 + [
-        "training"
-    ] * 3
-    text = failed.out[failed.out.index("FAIL  objective: wrong_value") :]
+    # What samplers are built of is checked first.
+    assert [row["topic"] for row in failed.report["outcomes"]] == ["unet"] * 2 + ["samplers"] * 3
+    text = failed.out[failed.out.index("FAIL  unet: wrong_value") :]
     assert "  formula:    eps is eps.\n  message:    at [0] the device has 2\n  in Python:" in text
     assert "  in Python:  print(1)\n" in text
     assert "--device CPU --seed 4 --examples 9 --only wrong_value\n" in text
-    assert "accelerated/objective.py\n" in text and "reference/objective.py\n" in text
+    assert "accelerated/unet.py\n" in text and "reference/unet.py\n" in text
     row = failed.rows()["wrong_operator"]
     assert row["message"].startswith("RuntimeError: no such kernel\n")
     assert "n=8" in row["message"].replace(" ", "")
@@ -187,7 +188,8 @@ def test_a_failure_exits_with_1_and_says_where_to_look(failed: Run) -> None:
 def test_examples_and_seed_reach_the_properties(failed: Run) -> None:
     report = failed.report
     assert (report["seed"], report["examples"], report["exit_code"]) == (4, 9, 1)
-    assert failed.rows()["holds"]["cases"] == 9
+    row = failed.rows()["holds"]
+    assert (row["cases"], row["worst_example"]) == (9, "CPU 4")
 
 
 def test_junit_lists_every_property(failed: Run) -> None:
@@ -196,7 +198,7 @@ def test_junit_lists_every_property(failed: Run) -> None:
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
     assert counts == {"tests": "5", "failures": "2", "errors": "0", "skipped": "2"}
     cases = {(case.get("classname"), case.get("name")) for case in suite.iter("testcase")}
-    assert {("test_objective", "test_wrong_value"), ("test_training", "test_holds")} <= cases
+    assert {("test_unet", "test_wrong_value"), ("test_samplers", "test_holds")} <= cases
 
 
 @pytest.mark.parametrize(

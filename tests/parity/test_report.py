@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ddpm_mindspore.parity import report as report_module
 from ddpm_mindspore.parity.collect import sources
 from ddpm_mindspore.parity.page import to_html
@@ -250,9 +251,13 @@ def browse(text: str, folder: Path, *options: str) -> str:
     """The document as the browser holds it after its scripts ran."""
     file = folder / "page.html"
     file.write_text(text, encoding="utf-8")
-    command = [str(chromium), "--headless", "--no-sandbox", "--disable-gpu", *options]
+    command = [str(chromium), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--disable-background-networking", f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run(
-        [*command, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120
+        [*command, *options, "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -261,7 +266,7 @@ def browse(text: str, folder: Path, *options: str) -> str:
 MEASURE = """
 <script>
 const frame = document.querySelector("iframe"), inner = frame.contentWindow;
-frame.onload = () => {
+const look = () => {
   const root = frame.contentDocument.documentElement;
   const style = (q) => inner.getComputedStyle(frame.contentDocument.querySelector(q));
   const colours = ["body", "header p", "td .soft", ".pill", ".pill.FAIL", ".pill.skip", "pre"]
@@ -276,6 +281,8 @@ frame.onload = () => {
     colours: Object.fromEntries(colours), grounds: Object.fromEntries(grounds),
   });
 };
+// The frame may be there already, or still be the empty page that it starts as.
+frame.contentDocument.querySelector("#again") ? look() : frame.onload = look;
 </script>
 """
 
