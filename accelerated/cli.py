@@ -7,6 +7,7 @@ needs MindSpore is imported late, so that ``--help`` and wrong input answer at o
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -32,9 +33,10 @@ ddpm-mindspore COMMAND --help shows a command's options. To begin with:
 
 TRAIN_EXAMPLES = """Train a diffusion model on images, and draw some.
 
-Without options: handwritten digits, a few minutes on two CPU cores. The defaults below are those
-for the digits; with --data FOLDER they are those for photographs (--image-size 64 --dim 64
---dim-mults 1 2 4 8 --channels 3 --steps 100000 --batch-size 16 --lr 1e-4).
+Without options: handwritten digits, a few minutes on two CPU cores.
+
+With --data FOLDER the defaults are those for photographs:
+  ddpm-mindspore train --data FOLDER --help
 
 Examples:
   ddpm-mindspore train
@@ -44,8 +46,9 @@ Examples:
 
 SAMPLE_EXAMPLES = """Draw images with a trained model.
 
-Writes grid.png, one PNG for each image, and samples.npy (N, C, H, W), uint8. The same seed gives
-the same pictures, whatever the batch size.
+Writes grid.png, each image as PNG, and samples.npy (N, C, H, W), uint8.
+
+The same seed gives the same pictures, whatever the batch size.
 
 Examples:
   ddpm-mindspore sample results
@@ -73,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ddpm-mindspore: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parse(
@@ -93,7 +99,6 @@ def _parse(
                 description=help_text,
                 args=args,
                 default=default,
-                config=(tyro.conf.FlagCreatePairsOff,),
             )
             return cast(T, parsed)
     except SystemExit as stop:
@@ -125,23 +130,25 @@ def _train(args: list[str]) -> int:
 
 def _train_defaults(args: list[str]) -> RunConfig:
     """What options start from: the run that is resumed, or a preset for the kind of data."""
-    if "--resume" in args:
+    if "--resume" in args and not {"-h", "--help"} & set(args):
         from .run_folder import RunFolder
 
         folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
         config = RunFolder(Path(folder)).read_config()
-        return replace(config, trainer=replace(config.trainer, results_folder=folder))
+        trainer = replace(config.trainer, results_folder=folder, resume=False)
+        return replace(config, trainer=trainer)
     data = _value_of("--data", args)
     return DIGITS if data in (None, DIGITS.data) else FOLDER
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:
-    for i, arg in enumerate(args):
-        if arg == flag and i + 1 < len(args):
-            return args[i + 1]
-        if arg.startswith(f"{flag}="):
-            return arg.partition("=")[2]
-    return None
+    """The value that tyro will find: the last one; it takes --a_b for --a-b."""
+    value = None
+    for arg, following in zip(args, [*args[1:], None], strict=True):
+        name, equals, rest = arg.partition("=")
+        if name.replace("_", "-") == flag:
+            value = rest if equals else following
+    return value
 
 
 def _sample(args: list[str]) -> int:
