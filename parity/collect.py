@@ -106,7 +106,7 @@ class Collector:
             worst_example=record.worst_example if record else "",
             message="\n".join(filter(None, (self._message, example))),
             reproduce=reproduce,
-            sources=sources(topic, name, self.library),
+            sources=(*sources(topic, name, self.library), f"{item.path}:{_line(item)}"),
         )
 
 
@@ -135,6 +135,10 @@ def _at(path: Path, name: str) -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     numbers = (n for n, line in enumerate(lines, 1) if definition.match(line))
     return ":".join([str(path), *(str(n) for n in islice(numbers, 1))])
+
+
+def _line(item: pytest.Item) -> int:
+    return (item.location[1] or 0) + 1  # pytest counts from 0
 
 
 def _topic(stem: str) -> str:

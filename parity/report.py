@@ -32,7 +32,8 @@ class Outcome:
         worst_example: the example that made it.
         message: why it failed, or was skipped.
         reproduce: one line of Python that computes the failing example again, or "".
-        sources: installed files that hold the formula, with the line where it is known.
+        sources: installed files that hold the formula, with the line where it is known, and the
+            property itself.
     """
 
     nodeid: str

@@ -155,7 +155,9 @@ def test_a_suite_that_holds_exits_with_0(held: Run) -> None:
     row = held.rows()["holds"]
     assert (row["cases"], row["worst_share"], row["worst_example"]) == (5, 0.5, "CPU 0")
     assert (row["formula"], row["reproduce"]) == ("x_t = x_t.", "")
-    assert [Path(source).name for source in row["sources"]] == ["process.py", "process.py"]
+    line = PROPERTIES[: PROPERTIES.index("@drawn")].count("\n") + 1
+    names = ["process.py", "process.py", f"test_process.py:{line}"]
+    assert [Path(source).name for source in row["sources"]] == names
     assert held.rows()["skips[b]"]["message"] == "no such thing here"
     assert "long" not in held.rows()
 
