@@ -36,8 +36,8 @@ class ParityConfig:
 
     Attributes:
         device: what to check; auto is an Ascend card if there is one, else the CPU.
-        examples: cases drawn for each property, instead of each property's own number. More find
-            more, and take longer in proportion.
+        examples: cases drawn for each cheap property, and in proportion for the others. More find
+            more, and take longer.
         only: check only the properties whose file or name contains this; "and", "or", "not" and
             parentheses combine.
         report: folder to write report.html, report.json and junit.xml to.

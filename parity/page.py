@@ -54,7 +54,7 @@ def _tiles(report: Report) -> dict[str, str]:
 
 
 def _facts(report: Report) -> dict[str, str]:
-    examples = "each property's own number" if report.examples is None else str(report.examples)
+    examples = "the default" if report.examples is None else str(report.examples)
     run = {"device": report.device, "seed": str(report.seed), "examples": examples}
     only = {} if report.only is None else {"only": report.only}
     return {**run, **only, **report.environment}

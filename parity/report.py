@@ -58,7 +58,7 @@ class Report:
         outcomes: one for each property.
         device: what the accelerated side ran on.
         seed: of the examples.
-        examples: cases for each property as asked for, None for each property's own number.
+        examples: cases for each property as asked for, None for the default.
         only: the pattern that chose the properties, or None.
         started: local time, ISO 8601 with its offset.
         seconds: of the whole run.
