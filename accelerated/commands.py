@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +36,7 @@ def train(config: RunConfig) -> int:
         return 0
     print(
         f"stopped at step {trainer.step:,} of {config.trainer.train_num_steps:,}; a checkpoint is "
-        f"in {run.path}\nto go on: ddpm-mindspore train --resume --results-folder {run.path}",
+        f"in {run.path}\nto go on: ddpm-mindspore train --resume --results-folder {_quote(run)}",
         file=sys.stderr,
     )
     return INTERRUPTED
@@ -52,14 +53,26 @@ def _announce(trainer: Trainer, device: str) -> None:
 
 
 def _summary(run: RunFolder, step: int) -> str:
-    return (
-        f"done: {step:,} steps. In {run.path}/\n"
-        f"  samples/step-{step:08d}.png   drawn by the model, beside real images\n"
-        f"  loss.png                     the loss curve\n"
-        f"  checkpoints/step-{step:08d}  the model, its average and the optimiser's state\n"
-        f"  config.json, metrics.jsonl   the configuration, and every step's loss\n"
-        f"to draw more: ddpm-mindspore sample {run.path} --num-samples 100"
+    written = {
+        f"samples/step-{step:08d}.png": "drawn by the model, beside real images",
+        "loss.png": "the loss curve",
+        f"checkpoints/step-{step:08d}": "the model, its average and the optimiser's state",
+        "config.json": "the configuration",
+        "metrics.jsonl": "every step's loss",
+    }
+    # A picture that could not be drawn has been reported, and is no reason to fail.
+    files = [f"  {k:<26} {v}" for k, v in written.items() if (run.path / k).exists()]
+    return "\n".join(
+        [
+            f"done: {step:,} steps. In {run.path}/",
+            *files,
+            f"to draw more: ddpm-mindspore sample {_quote(run)} --num-samples 100",
+        ]
     )
+
+
+def _quote(run: RunFolder) -> str:
+    return shlex.quote(str(run.path))
 
 
 def sample(config: SampleConfig) -> int:
@@ -86,6 +99,7 @@ def sample(config: SampleConfig) -> int:
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     step = loaded.checkpoint.step
     print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
+    print("compiling the network, about 10 s, once", flush=True)
     total = math.ceil(count / size) * len(plan)
     with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
         images = diffusion.sample(

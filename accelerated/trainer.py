@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,6 @@ class Trainer:
 
     Attributes:
         step: optimiser steps done.
-        ema_diffusion: the diffusion with the averaged parameters, which samples are drawn with. A
-            network of its own: ``diffusion`` always holds the parameters that are being trained.
 
     Raises:
         ValueError: options, data or a results folder that do not fit, before any long work.
@@ -76,7 +75,7 @@ class Trainer:
         self._train_step = TrainStep(
             diffusion.loss, self._optimizer, config.gradient_accumulate_every
         )
-        self.ema_diffusion = GaussianDiffusion(
+        self._ema_diffusion = GaussianDiffusion(
             Unet(**diffusion.model.config.to_dict()),
             image_size=diffusion.image_size,
             seed=config.seed,
@@ -92,7 +91,18 @@ class Trainer:
         )
         if config.resume:
             self._restore(run_config)
+        self.run.rewind_metrics(self.step)
         self.run.write_config(run_config)
+
+    @property
+    def ema_diffusion(self) -> GaussianDiffusion:
+        """The diffusion with the averaged parameters of now, which samples are drawn with.
+
+        A network of its own: ``diffusion`` always holds the parameters that are being trained.
+        """
+        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
+        self._ema_diffusion.model.load_arrays(average | self._fixed())
+        return self._ema_diffusion
 
     def train(self) -> bool:
         """Train until ``train_num_steps``; True when it got there.
@@ -110,8 +120,7 @@ class Trainer:
 
     def _loop(self, interrupted: threading.Event) -> None:
         config = self.config
-        first = self._launch(self._micro_batches(self.step + 1)).wait(Patience())
-        saved = 0
+        measured = self._launch(self._micro_batches(self.step + 1)).wait(Patience())
         with tqdm(
             total=config.train_num_steps,
             initial=self.step,
@@ -120,22 +129,20 @@ class Trainer:
             dynamic_ncols=True,
         ) as bar:
             log = TrainLog(self.run, bar, self._images_per_step)
-            log.add(first)
             patience = Patience()
             batches = self._micro_batches(self.step + 1)
-            while self.step < config.train_num_steps and not interrupted.is_set():
+            while True:
+                log.add(measured)
+                ends = interrupted.is_set() or self.step >= config.train_num_steps
+                if ends or self.step % config.save_and_sample_every == 0:
+                    log.write()
+                    self._save()
+                    self._draw(interrupted)
+                if ends:
+                    break
                 launched = self._launch(batches)
                 batches = self._micro_batches(self.step + 1)  # while the device is at work
-                log.add(launched.wait(patience))
-                if self.step % config.save_and_sample_every == 0:
-                    log.write()
-                    saved = self._save()
-                    self._draw()
-            log.write()
-            if saved != self.step:
-                self._save()
-                if not interrupted.is_set():
-                    self._draw()
+                measured = launched.wait(patience)
 
     @property
     def _images_per_step(self) -> int:
@@ -175,9 +182,13 @@ class Trainer:
             batches.append(self.diffusion.micro_batch(x_0, step, positions, config.seed))
         return batches
 
-    def _save(self) -> int:
-        optimizer, model = self._optimizer, self.diffusion.model
-        fixed = {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
+    def _fixed(self) -> dict[str, NDArray[np.float32]]:
+        """The parameters that are not trained, which the average therefore shares."""
+        parameters = self.diffusion.model.get_parameters()
+        return {p.name: p.asnumpy() for p in parameters if not p.requires_grad}
+
+    def _save(self) -> None:
+        optimizer, fixed = self._optimizer, self._fixed()
         vectors = {name: optimizer.by_name(v) for name, v in optimizer.vectors().items()}
         tensors = {
             "model": vectors["params"] | fixed,
@@ -186,7 +197,6 @@ class Trainer:
             "adam_v": vectors["v"],
         }
         save(self.run.path, Checkpoint(self.step, tensors, {}))
-        return self.step
 
     def _restore(self, run_config: RunConfig) -> None:
         """Go on where the newest checkpoint is.
@@ -196,11 +206,10 @@ class Trainer:
         """
         before = self.run.read_config()
         for part in ("image_size", "unet", "diffusion"):
-            old, new = getattr(before, part), getattr(run_config, part)
-            if old != new:
+            if difference := _difference(part, getattr(before, part), getattr(run_config, part)):
                 raise ValueError(
-                    f"{part} of the run in {str(self.run.path)!r} is {old}, not {new}: resume "
-                    "without changing it, or choose another --results-folder"
+                    f"{difference} in the run in {str(self.run.path)!r}: resume without changing "
+                    "it, or choose another --results-folder"
                 )
         loaded = load_newest(self.run.path)
         for reason in loaded.refused:
@@ -217,21 +226,16 @@ class Trainer:
         self._optimizer.restore(
             {name: self._optimizer.as_vector(arrays) for name, arrays in named.items()}
         )
-        self.run.rewind_metrics(self.step)
 
-    def _draw(self) -> None:
+    def _draw(self, interrupted: threading.Event) -> None:
         """Draw samples with the averaged parameters; failing to is no reason to stop training."""
         from . import pictures
 
-        optimizer, model = self._optimizer, self.ema_diffusion.model
-        fixed = {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
+        if interrupted.is_set():
+            return
         try:
-            model.load_arrays(optimizer.by_name(optimizer.vectors()["ema"]) | fixed)
-            count = self.config.num_samples
-            drawn = self.ema_diffusion.sample(
-                min(count, self.config.train_batch_size), num_samples=count
-            )
-            real = self.images.batch(np.arange(min(count, len(self.images))))
+            drawn = self._sample(interrupted)
+            real = self.images.batch(np.arange(min(len(drawn), len(self.images))))
             real = real if real.dtype == np.uint8 else to_uint8(real)
             shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
             self.run.samples.mkdir(exist_ok=True)
@@ -247,6 +251,27 @@ class Trainer:
             )
         except Exception as error:
             tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
+
+    def _sample(self, interrupted: threading.Event) -> NDArray[np.float32]:
+        diffusion, count = self.ema_diffusion, self.config.num_samples
+        size = min(count, self.config.train_batch_size)
+        total = math.ceil(count / size) * len(diffusion.plan())
+        with tqdm(total=total, desc="drawing", unit="step", leave=False, dynamic_ncols=True) as bar:
+
+            def on_step() -> None:
+                bar.update()
+                if interrupted.is_set():
+                    raise InterruptedError("interrupted")
+
+            return diffusion.sample(size, num_samples=count, on_step=on_step)
+
+
+def _difference(name: str, old: Any, new: Any) -> str | None:
+    """Say where two configurations first differ."""
+    if is_dataclass(old):
+        values = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in fields(old))
+        return next(filter(None, (_difference(*value) for value in values)), None)
+    return None if old == new else f"{name} is {old}, not {new},"
 
 
 @contextmanager
