@@ -1,0 +1,181 @@
+"""Weights to and from ``denoising-diffusion-pytorch`` 2.3.4, whose parameters have the same names.
+
+ddpm-mindspore import model-10.pt --image-size 64    a run folder that ``sample`` accepts
+ddpm-mindspore export results                        a file for Unet.load_state_dict over there
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import safetensors.numpy
+import tyro
+
+from ..reference.config import UnetConfig
+from .checkpoint import Checkpoint, load_newest, save
+from .config import ImageSize, RunConfig, TrainerConfig
+from .files import replace_file
+from .weights import PEER, Weights, read_weights
+from .weights_config import diffusion_config, unet_config
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Turn weights of denoising-diffusion-pytorch into a run that images can be drawn with.
+
+    Attributes:
+        weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
+            GaussianDiffusion or of its EMA, as .safetensors or .pt.
+        image_size: height and width in pixels, one number for squares; weights do not tell.
+        results_folder: where the run is written.
+        timesteps: number T of noising steps (default: as the weights say; those of a Unet alone do
+            not, and neither do they say the next two).
+        objective: what the network predicts: pred_noise, pred_x0 or pred_v (default: as the weights
+            say).
+        beta_schedule: linear, cosine or sigmoid (default: as the weights say).
+        sinusoidal_pos_emb_theta: the Unet's option, which weights do not tell.
+    """
+
+    weights: Annotated[Path, tyro.conf.Positional]
+    image_size: ImageSize
+    results_folder: str = "imported"
+    timesteps: int | None = None
+    objective: str | None = None
+    beta_schedule: str | None = None
+    sinusoidal_pos_emb_theta: float = 10000.0
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a run's parameters for denoising-diffusion-pytorch.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        output: the file to write (default: RUN/weights.safetensors).
+        which: ema (the moving average, which samples are drawn with) or model (as trained last).
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    output: Path | None = None
+    which: Literal["ema", "model"] = "ema"
+
+
+def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
+    """Write ``config.results_folder``, a run that can be sampled from but not resumed.
+
+    Returns:
+        The run's configuration, and what the file holds.
+
+    Raises:
+        ValueError: weights that cannot be read, or are of another network; options that contradict
+            them, or are missing; a folder that already holds a run.
+    """
+    weights = read_weights(config.weights)
+    size = config.image_size
+    run_config = RunConfig(
+        data=str(config.weights),
+        image_size=(size, size) if isinstance(size, int) else size,  # as a training run has it
+        device="auto",
+        unet=unet_config(weights.ema, config.sinusoidal_pos_emb_theta),
+        diffusion=diffusion_config(
+            weights.tables, config.timesteps, config.objective, config.beta_schedule
+        ),
+        trainer=TrainerConfig(results_folder=config.results_folder),
+    )
+    _check_parameters(run_config.unet, weights)
+    _write_run(run_config, weights)
+    return run_config, weights
+
+
+def _check_parameters(config: UnetConfig, weights: Weights) -> None:
+    from .unet import Unet
+
+    network = Unet(**config.to_dict())
+    try:
+        for arrays in (weights.model, weights.ema):
+            network.load_arrays(arrays)
+    except ValueError as error:
+        raise ValueError(f"the weights are not those of a U-Net of {PEER}: {error}") from None
+
+
+def _write_run(config: RunConfig, weights: Weights) -> None:
+    from .run_folder import RunFolder
+
+    folder = Path(config.trainer.results_folder)
+    if (folder / "checkpoints").exists():
+        raise ValueError(
+            f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
+        )
+    run = RunFolder(folder)
+    run.prepare(resume=False)
+    run.write_config(config)
+    tensors = {"model": weights.model, "ema": weights.ema}
+    save(folder, Checkpoint(weights.step, tensors, {"imported_from": config.data}))
+
+
+def export_weights(
+    run: Path, output: Path, which: Literal["ema", "model"] = "ema"
+) -> tuple[RunConfig, int]:
+    """Write the parameters of a run's newest checkpoint as safetensors, their names unchanged.
+
+    Returns:
+        The run's configuration, and the step that the parameters are from.
+
+    Raises:
+        ValueError: not a run, no checkpoint that can be read, or a file that cannot be written.
+    """
+    from .run_folder import RunFolder
+
+    config = RunFolder(run).read_config()
+    checkpoint = load_newest(run, [which]).checkpoint
+    data = safetensors.numpy.save(checkpoint.tensors[which], metadata={"format": "pt"})
+    try:
+        replace_file(output, data)
+    except OSError as error:
+        raise ValueError(
+            f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
+        ) from None
+    return config, checkpoint.step
+
+
+def import_run(config: ImportConfig) -> int:
+    """``ddpm-mindspore import``: import weights, and say what they are."""
+    run, weights = import_weights(config)
+    diffusion = run.diffusion
+    print(
+        f"network: {call('Unet', run.unet)}\n"
+        f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
+        f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
+        f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
+        f"  ddpm-mindspore sample {run.trainer.results_folder}"
+    )
+    return 0
+
+
+def export_run(config: ExportConfig) -> int:
+    """``ddpm-mindspore export``: export weights, and say how they are loaded over there."""
+    output = config.run / "weights.safetensors" if config.output is None else config.output
+    run, step = export_weights(config.run, output, config.which)
+    diffusion = run.diffusion
+    print(
+        f"done: {output} ({config.which} of step {step:,}); in {PEER}:\n"
+        "  from safetensors.torch import load_file\n"
+        f"  model = {call('Unet', run.unet)}\n"
+        f"  model.load_state_dict(load_file({str(output)!r}))\n"
+        f"  diffusion = GaussianDiffusion(model, image_size={run.height_width}, "
+        f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "
+        f"beta_schedule={diffusion.beta_schedule!r})"
+    )
+    if diffusion.zero_terminal_snr:
+        print("Its schedules have no zero_terminal_snr: sample from this run here.")
+    return 0
+
+
+def call(name: str, config: Any) -> str:
+    """A configuration as the Python call that makes it; what has its default is left out."""
+    values = {f.name: getattr(config, f.name) for f in fields(config)}
+    defaults = {f.name: f.default for f in fields(config)}
+    given = [f"{name}={value!r}" for name, value in values.items() if value != defaults[name]]
+    return f"{name}({', '.join(given)})"
