@@ -1,0 +1,125 @@
+"""The optimiser over one vector: its scalars, its update, and taking it apart by name."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor
+
+from ddpm_mindspore.accelerated.optimizer import (
+    Optimizer,
+    ema_weight,
+    flatten,
+    learning_rate,
+    step_scalars,
+)
+
+BETAS = (0.9, 0.99)
+OPTIONS = {
+    "lr": 1e-2,
+    "warmup_steps": 3,
+    "adam_betas": BETAS,
+    "adam_eps": 1e-3,
+    "ema_decay": 0.7,
+    "ema_update_every": 2,
+    "ema_update_after_step": 2,
+}
+
+
+def test_the_learning_rate_warms_up() -> None:
+    assert [learning_rate(step, 0.6, 3) for step in (1, 2, 3, 4)] == pytest.approx(
+        [0.2, 0.4, 0.6, 0.6]
+    )
+    assert learning_rate(1, 0.6, 0) == 0.6
+
+
+def test_the_average_copies_first_then_slows_down_to_its_decay() -> None:
+    weights = [ema_weight(step, 0.9, 10, 100) for step in range(1, 1001)]
+    updates = weights[9::10]
+    assert all(w == 1 for i, w in enumerate(weights, 1) if i % 10)
+    assert updates[:10] == [0.0] * 10
+    assert updates[10] == pytest.approx(1 - 11 ** (-2 / 3))
+    assert all(a <= b for a, b in pairwise(updates))
+    assert updates[-1] == 0.9
+
+
+def test_the_scalars_hold_the_bias_correction() -> None:
+    beta_1, beta_2 = (float(np.float32(beta)) for beta in BETAS)
+    for step in (1, 2, 7, 10_000):
+        scalars = step_scalars(step, **OPTIONS)  # type: ignore[arg-type]
+        root = math.sqrt(1 - beta_2**step)
+        rate = 1e-2 * min(1, step / 3)
+        assert scalars.lr == pytest.approx(rate * root / (1 - beta_1**step), rel=1e-12)
+        assert scalars.eps == pytest.approx(1e-3 * root, rel=1e-12)
+        assert scalars.ema == pytest.approx(1 - ema_weight(step, 0.7, 2, 2), rel=1e-12)
+
+
+def make() -> tuple[list[Parameter], Optimizer]:
+    rng = np.random.default_rng(0)
+    shapes = {"a": (2, 3), "b": (1,), "c": (4, 1, 1)}
+    parameters = [
+        Parameter(Tensor(rng.standard_normal(shape).astype(np.float32)), name=name)
+        for name, shape in shapes.items()
+    ]
+    return parameters, Optimizer(parameters, adam_betas=BETAS, max_grad_norm=1.5)
+
+
+def test_vectors_come_apart_by_name_and_go_back() -> None:
+    parameters, optimizer = make()
+    before = optimizer.vectors()
+    named = optimizer.by_name(before["params"])
+    for parameter in parameters:
+        np.testing.assert_array_equal(named[parameter.name], parameter.asnumpy())
+    more = {"not trained": np.zeros(3, np.float32)} | dict(reversed(named.items()))
+    np.testing.assert_array_equal(optimizer.as_vector(more), before["params"])
+
+    changed = {name: vector + np.float32(i + 1) for i, (name, vector) in enumerate(before.items())}
+    optimizer.restore(changed)
+    for name, vector in optimizer.vectors().items():
+        np.testing.assert_array_equal(vector, changed[name], err_msg=name)
+    for parameter in parameters:
+        np.testing.assert_array_equal(parameter.asnumpy(), named[parameter.name] + 1)
+
+
+def test_updates_are_adam_on_clipped_gradients_with_an_average() -> None:
+    """Against Algorithm 1 of arXiv 1412.6980, step by step in float64."""
+    parameters, optimizer = make()
+
+    def update(grad, lr, eps, ema):  # type: ignore[no-untyped-def]
+        return optimizer.update(grad, lr, eps, ema)
+
+    compiled = ms.jit(update)
+    lengths = []
+    p = optimizer.vectors()["params"].astype(np.float64)
+    m, v, ema = np.zeros_like(p), np.zeros_like(p), p.copy()
+    rng = np.random.default_rng(1)
+    for step in range(1, 7):
+        grad = rng.standard_normal(p.size).astype(np.float32) * np.float32(0.2 * step)
+        norm = compiled(Tensor(grad), *step_scalars(step, **OPTIONS).tensors())  # type: ignore[arg-type]
+        length = float(np.linalg.norm(grad.astype(np.float64)))
+        assert float(norm.asnumpy()) == pytest.approx(length, rel=1e-5)
+        lengths.append(length)
+        g = grad * min(1.0, 1.5 / (length + 1e-6))
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+        m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.99**step)
+        p = p - learning_rate(step, 1e-2, 3) * m_hat / (np.sqrt(v_hat) + 1e-3)
+        weight = ema_weight(step, 0.7, 2, 2)
+        ema = weight * ema + (1 - weight) * p
+        for name, expected in {"params": p, "m": m, "v": v, "ema": ema}.items():
+            got = optimizer.vectors()[name]
+            np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-6, err_msg=name)
+        for name, array in optimizer.by_name(optimizer.vectors()["params"]).items():
+            (parameter,) = (q for q in parameters if q.name == name)
+            np.testing.assert_array_equal(parameter.asnumpy(), array)
+    assert not np.allclose(ema, p, atol=1e-4)
+    assert min(lengths) < 1.5 < max(lengths)  # not clipped, and clipped
+
+
+def test_flattening_keeps_the_order() -> None:
+    arrays = [np.arange(6.0).reshape(2, 3), np.array([6.0]), np.arange(7.0, 11).reshape(4, 1, 1)]
+    flat = flatten(tuple(Tensor(a.astype(np.float32)) for a in arrays))
+    assert flat.asnumpy().tolist() == list(range(11)) and isinstance(flat, Tensor)
