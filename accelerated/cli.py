@@ -1,4 +1,4 @@
-"""The command line: ``ddpm-mindspore train | sample | parity``.
+"""The command line: ``ddpm-mindspore train | sample | parity | import | export``.
 
 Options are the fields of the configuration dataclasses: tyro turns those into flags and help. What
 needs MindSpore is imported late, so that ``--help`` and wrong input answer at once.
@@ -25,6 +25,8 @@ USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
   train    train a diffusion model on images, and draw some
   sample   draw images with a trained model
   parity   prove that this device computes what the reference says
+  import   make a run of weights that denoising-diffusion-pytorch trained
+  export   write a run's weights as that package reads them
 
 ddpm-mindspore COMMAND --help shows a command's options. To begin with:
 
@@ -56,13 +58,41 @@ Examples:
 """
 
 
+PARITY = """Prove that this device computes what the reference says.
+
+Compares every formula, layer, gradient and training step with the NumPy reference on drawn cases.
+Exit code 0: all hold; 1: one does not; 2: could not run.
+
+Examples:
+  ddpm-mindspore parity
+  ddpm-mindspore parity --device Ascend --examples 200 --report my-report
+"""
+
+IMPORT = """Make a run of weights that denoising-diffusion-pytorch 2.3.4 trained.
+
+Example:
+  ddpm-mindspore import model-10.pt --image-size 64 --results-folder imported
+"""
+
+EXPORT = """Write a run's parameters as a file that denoising-diffusion-pytorch 2.3.4 loads.
+
+Example:
+  ddpm-mindspore export results
+"""
+
 T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (2: wrong input, 130: interrupted)."""
     args = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"train": _train, "sample": _sample, "parity": _parity}
+    commands = {
+        "train": _train,
+        "sample": _sample,
+        "parity": _parity,
+        "import": _import,
+        "export": _export,
+    }
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0
@@ -160,9 +190,21 @@ def _sample(args: list[str]) -> int:
 
 def _parity(args: list[str]) -> int:
     command = import_module("ddpm_mindspore.parity.command")
-    config = _parse(command.ParityConfig, "parity", command.__doc__ or "", args)
+    config = _parse(command.ParityConfig, "parity", PARITY, args)
     code: int = command.run(config)
     return code
+
+
+def _import(args: list[str]) -> int:
+    from .exchange import ImportConfig, import_run
+
+    return import_run(_parse(ImportConfig, "import", IMPORT, args))
+
+
+def _export(args: list[str]) -> int:
+    from .exchange import ExportConfig, export_run
+
+    return export_run(_parse(ExportConfig, "export", EXPORT, args))
 
 
 if __name__ == "__main__":

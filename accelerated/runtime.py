@@ -7,6 +7,8 @@ environment once. It does not import MindSpore itself: that takes two seconds.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DEVICES = ("auto", "Ascend", "GPU", "CPU")
@@ -27,6 +29,20 @@ def _cpu_flags() -> str:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Within it, functions that are marked with ``mindspore.jit`` run one operator at a time."""
+    before = os.environ.get("MS_JIT")
+    os.environ["MS_JIT"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MS_JIT"]
+        else:
+            os.environ["MS_JIT"] = before
 
 
 def select_device(name: str = "auto") -> str:
