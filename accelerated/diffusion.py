@@ -77,8 +77,8 @@ class GaussianDiffusion:
     def __call__(self, images: NDArray[Any] | Tensor) -> Tensor:
         """The training loss of images (B, C, H, W) in [0, 1] (or uint8): a scalar tensor.
 
-        t, noise and the rest are drawn anew for each call. Differentiable with
-        ``mindspore.value_and_grad(diffusion, None, diffusion.model.trainable_params())``.
+        t, noise and the rest are drawn anew for each call. Differentiable, with ``loss = lambda x:
+        diffusion(x)``, by ``mindspore.value_and_grad(loss, None, model.trainable_params())``.
 
         Raises:
             ValueError: images of another shape, or beyond [0, 1].
