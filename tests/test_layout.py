@@ -56,6 +56,7 @@ def third_party(part: str) -> set[str]:
         declared += extras[extra]
     names = {re.split(r"[^\w-]", requirement)[0] for requirement in declared}
     if part == "accelerated":
+        names.add("torch")  # only to read the other package's own files, and only if it is there
         names.discard("autograd")  # gradients are MindSpore's own there
     return {IMPORT_NAMES.get(name, name) for name in names}
 
