@@ -182,7 +182,7 @@ PLANTED = [
     ("parity/a.py", "from mindspore import context\ncontext.set_context()", "set_context"),
     ("parity/conftest.py", "import mindspore as ms\nms.set_seed(1)", "mindspore.set_seed"),
     ("accelerated/a.py", "import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
-    ("accelerated/a.py", "import_module('torch')", "torch"),
+    ("accelerated/a.py", "import_module('jax')", "jax"),
     ("accelerated/a.py", "import_module('ddpm_mindspore.parity.command')", "parity.command"),
     ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.page')", "parity.page"),
     ("accelerated/test_a.py", "from ddpm_mindspore.accelerated import unet", "relatively"),
