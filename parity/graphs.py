@@ -1,0 +1,138 @@
+"""Which operators the compiled graphs are made of.
+
+The graphs are those that MindSpore's front end hands to the backend of the device: after
+differentiation and optimisation, before the backend chooses kernels. One network has every layer,
+with its options on; the other objectives, losses and micro-batches need no more than a small one.
+All of it is float32: ``accelerated/`` has no mixed precision. A graph of it would go into GRAPHS.
+"""
+
+from __future__ import annotations
+
+# First, since it prepares the environment that MindSpore reads when it is imported.
+from ..accelerated import runtime as _runtime  # noqa: F401
+
+# isort: split
+from collections.abc import Callable
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+from mindspore.graph.api import JitExecutor_, ms_compile_cache
+from mindspore.train.anf_ir_pb2 import ModelProto
+
+from ..accelerated.layers import Conv2d, Linear, SinusoidalPosEmb
+from ..accelerated.objective import Objective, loss_weight, training_loss
+from ..accelerated.optimizer import Optimizer, step_scalars
+from ..accelerated.process import Process
+from ..accelerated.samplers import sampling_step
+from ..accelerated.train_step import MicroBatch, TrainStep
+from ..accelerated.unet import Unet
+from ..reference.schedule import make_schedule
+
+SHAPE = (2, 1, 4, 4)
+
+
+def operators() -> dict[str, frozenset[str]]:
+    """The operator types in each of GRAPHS, by its name; all of them are compiled, about 20 s."""
+    return {name: operators_of(build) for name, build in GRAPHS.items()}
+
+
+def operators_of(build: Callable[[], object]) -> frozenset[str]:
+    """The operator types in the graphs that are compiled while ``build()`` runs."""
+    before = set(ms_compile_cache)
+    build()
+    return frozenset().union(*map(_types, ms_compile_cache - before))
+
+
+def _types(phase: str) -> frozenset[str]:
+    model = ModelProto()
+    model.ParseFromString(JitExecutor_.get_instance().get_func_graph_proto(phase, "anf_ir", True))
+    return frozenset(node.op_type for node in model.graph.node)
+
+
+def _every_layer() -> Unet:
+    """Both attentions, down and up, dropout, and a time embedding and an estimate that are read."""
+    return Unet(
+        dim=4,
+        dim_mults=(1, 2),
+        channels=1,
+        self_condition=True,
+        learned_sinusoidal_cond=True,
+        dropout=0.1,
+        attn_heads=1,
+        attn_dim_head=2,
+    )
+
+
+class _Small(nn.Cell):
+    """A convolution, and the time embedding that the other network has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.conv = Conv2d(rng, 1, 1, 3)
+        self.embedding = SinusoidalPosEmb(4, 10000.0)
+        self.linear = Linear(rng, 4, 1)
+
+    def construct(self, x, time, x_self_cond=None, dropout_masks=None):  # type: ignore[no-untyped-def]
+        return self.conv(x) + self.linear(self.embedding(time)).reshape(-1, 1, 1, 1)
+
+
+def _objective(name: str, loss_type: str) -> Objective:
+    schedule = make_schedule("linear", 30)
+    return Objective(Process(schedule), name, loss_type, loss_weight(schedule, name))
+
+
+def _sampling(network: Callable[[], nn.Cell], objective: str) -> Callable[[], None]:
+    def build() -> None:
+        step = ms.jit(sampling_step(network(), _objective(objective, "l2"), clip=True))
+        image, scalar = Tensor(np.zeros(SHAPE, np.float32)), Tensor(0.5, ms.float32)
+        step(image, _times(), image, image, scalar, scalar, scalar)
+
+    return build
+
+
+def _training(
+    network: Callable[[], nn.Cell], objective: str, loss_type: str, micro_batches: int
+) -> Callable[[], None]:
+    def build() -> None:
+        model = network()
+        self_condition = getattr(model, "has_self_condition", False)
+        loss = training_loss(model, _objective(objective, loss_type), self_condition)
+        optimizer = Optimizer(model.trainable_params(), adam_betas=(0.9, 0.99), max_grad_norm=1.0)
+        scalars = step_scalars(
+            1,
+            lr=1e-3,
+            warmup_steps=0,
+            adam_betas=(0.9, 0.99),
+            adam_eps=1e-8,
+            ema_decay=0.9,
+            ema_update_every=1,
+            ema_update_after_step=0,
+        )
+        TrainStep(loss, optimizer, micro_batches)([_batch(model)] * micro_batches, scalars)
+
+    return build
+
+
+def _times() -> Tensor:
+    return Tensor(np.full(SHAPE[0], 3, np.int32))
+
+
+def _batch(model: nn.Cell) -> MicroBatch:
+    zeros, masks = np.zeros(SHAPE, np.float32), None
+    if isinstance(model, Unet):
+        shapes = model.dropout_shapes(SHAPE[2:])
+        masks = [np.ones((SHAPE[0], *shape), np.bool_) for shape in shapes]
+    return MicroBatch(zeros, np.array([1, 3], np.int32), zeros, np.array([True, False]), masks)
+
+
+GRAPHS: dict[str, Callable[[], None]] = {
+    "sampling step": _sampling(_every_layer, "pred_v"),
+    "sampling step, pred_noise": _sampling(_Small, "pred_noise"),
+    "sampling step, pred_x0": _sampling(_Small, "pred_x0"),
+    "training step": _training(_every_layer, "pred_v", "l2", 1),
+    "training step, pred_noise, l1, accumulated": _training(_Small, "pred_noise", "l1", 2),
+    "training step, pred_x0, huber, accumulated": _training(_Small, "pred_x0", "huber", 2),
+}
+"""What is compiled, by name: a function that compiles it."""
