@@ -58,6 +58,11 @@ class RunFolder:
                 f"results_folder {str(self.path)!r} holds no checkpoint to resume from: start "
                 "without --resume, or name the folder of a run"
             )
+        if resume and "imported_from" in load_newest(self.path, []).checkpoint.state:
+            raise ValueError(
+                f"results_folder {str(self.path)!r} holds imported weights without the "
+                "optimiser state that training goes on with: draw from it, or train a new run"
+            )
         try:
             make_folder(self.path)
             replace_file(self.path / ".writable", b"")

@@ -70,6 +70,9 @@ def select_device(name: str = "auto") -> str:
             f"device {name!r} is not available here: use --device CPU, or install the driver and "
             f"the MindSpore build for it ({str(error).splitlines()[0]})"
         ) from error
+    if name == "Ascend":
+        # Float32 convolutions mean float32: the default there rounds them to 11 bits (HF32).
+        ms.device_context.ascend.op_precision.conv_allow_hf32(False)
     return name
 
 

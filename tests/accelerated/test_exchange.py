@@ -227,6 +227,8 @@ def test_an_imported_run_opens_with_these_weights(
     assert "pred_noise, linear schedule, T = 30, images of 4 x 6" in said
     with pytest.raises(ValueError, match="already holds a run: choose another"):
         import_weights(ImportConfig(path, image_size=4, results_folder=str(run)))
+    with pytest.raises(ValueError, match="imported weights without the optimiser state"):
+        RunFolder(run).prepare(resume=True)
 
 
 def test_exported_weights_are_those_of_the_run(
