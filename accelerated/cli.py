@@ -174,10 +174,10 @@ def _train_defaults(args: list[str]) -> RunConfig:
 def _value_of(flag: str, args: list[str]) -> str | None:
     """The value that tyro will find: the last one; it takes --a_b for --a-b."""
     value = None
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for i, arg in enumerate(args):
         name, equals, rest = arg.partition("=")
         if name.replace("_", "-") == flag:
-            value = rest if equals else following
+            value = rest if equals else next(iter(args[i + 1 :]), None)
     return value
 
 
