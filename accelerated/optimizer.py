@@ -150,12 +150,13 @@ class Optimizer:
 
     def restore(self, vectors: Mapping[str, Vector]) -> None:
         """Put back the vectors that :meth:`vectors` gave, and the network's parameters."""
+        # In place: a compiled graph goes on with the memory that it has run with once.
         for name, parameter in self._named().items():
-            parameter.set_data(Tensor(vectors[name]))
+            ops.assign(parameter, Tensor(vectors[name]))
         for parameter, piece in zip(
             self.parameters, self.by_name(vectors["params"]).values(), strict=True
         ):
-            parameter.set_data(Tensor(piece))
+            ops.assign(parameter, Tensor(piece))
 
     def by_name(self, vector: Vector) -> dict[str, NDArray[np.float32]]:
         """Cut a vector into arrays of the parameters' names and shapes."""

@@ -85,6 +85,25 @@ def test_vectors_come_apart_by_name_and_go_back() -> None:
         np.testing.assert_array_equal(parameter.asnumpy(), named[parameter.name] + 1)
 
 
+def test_what_is_restored_is_what_a_compiled_update_goes_on_from() -> None:
+    parameters, optimizer = make()
+
+    def update(grad, lr, eps, ema):  # type: ignore[no-untyped-def]
+        return optimizer.update(grad, lr, eps, ema)
+
+    compiled = ms.jit(update)
+    start = optimizer.vectors()
+    grad = Tensor(np.linspace(-1, 1, 11).astype(np.float32))
+    ends = []
+    for _ in range(2):
+        optimizer.restore(start)
+        compiled(grad, *step_scalars(2, **OPTIONS).tensors())  # type: ignore[arg-type]
+        ends.append(optimizer.vectors() | {"a": parameters[0].asnumpy()})
+    for name, vector in ends[0].items():
+        np.testing.assert_array_equal(vector, ends[1][name], err_msg=name)
+    assert not np.allclose(ends[0]["params"], start["params"], atol=1e-3)
+
+
 def test_updates_are_adam_on_clipped_gradients_with_an_average() -> None:
     """Against Algorithm 1 of arXiv 1412.6980, step by step in float64."""
     parameters, optimizer = make()
