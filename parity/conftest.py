@@ -8,10 +8,10 @@ import pytest
 from hypothesis import settings
 
 from ddpm_mindspore.accelerated.runtime import DEVICES, select_device
-from ddpm_mindspore.parity import strategies
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import LEDGER
 
-settings.register_profile("nightly", max_examples=strategies.NIGHTLY_EXAMPLES)
+settings.register_profile("nightly", max_examples=budget.NIGHTLY_EXAMPLES)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,19 +25,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             type=int,
             metavar="N",
             help=f"cases for each cheap property, and in proportion for the others (default: "
-            f"{strategies.EXAMPLES}, with --hypothesis-profile=nightly "
-            f"{strategies.NIGHTLY_EXAMPLES})",
+            f"{budget.EXAMPLES}, with --hypothesis-profile=nightly "
+            f"{budget.NIGHTLY_EXAMPLES})",
         )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     nightly = config.getoption("hypothesis_profile", None) == "nightly"
     asked = config.getoption("examples", None)
-    usual = strategies.NIGHTLY_EXAMPLES if nightly else strategies.EXAMPLES
-    strategies.BUDGET.examples = usual if asked is None else asked
+    usual = budget.NIGHTLY_EXAMPLES if nightly else budget.EXAMPLES
+    budget.BUDGET.examples = usual if asked is None else asked
     # The everyday run draws the same examples each time; a seed, or a long run, draws others.
     seed = config.getoption("hypothesis_seed", None)
-    strategies.BUDGET.fixed = seed is None and not nightly
+    budget.BUDGET.fixed = seed is None and not nightly
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-# First, since it prepares the environment that MindSpore reads when it is imported.
-from ..accelerated import runtime as _runtime  # noqa: F401
-
-# isort: split
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+from unittest import mock
 
 import mindspore as ms
 import numpy as np
@@ -25,13 +22,31 @@ Array: TypeAlias = NDArray[Any]
 MODES = ("eager", "compiled")
 
 
+Built = TypeVar("Built")
+
+_caches: list[Callable[[], None]] = []
+
+
+def remembered(function: Callable[..., Built]) -> Callable[..., Built]:
+    """``functools.lru_cache`` for what is built from the accelerated code: see ``clear``."""
+    cached = lru_cache(maxsize=128)(function)
+    _caches.append(cached.cache_clear)
+    return cached
+
+
+def clear() -> None:
+    """Forget what was built from the accelerated code, because that code changed."""
+    for forget in _caches:
+        forget()
+
+
 @lru_cache(maxsize=64)
 def schedule(name: str, T: int, zero_snr: bool) -> Schedule:
     """The tables that both sides read."""
     return make_schedule(name, T, zero_terminal_snr=zero_snr)
 
 
-@lru_cache(maxsize=64)
+@remembered
 def process(name: str, T: int, zero_snr: bool) -> Process:
     """The same tables on the device."""
     return Process(schedule(name, T, zero_snr))
@@ -43,7 +58,7 @@ def run(mode: str, function: Callable[..., Any], *args: Array) -> Any:
     return arrays(call(*(Tensor(arg) for arg in args)))
 
 
-@lru_cache(maxsize=256)
+@remembered
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``mindspore.jit``, remembered: bound methods of one object are equal to each other."""
 
@@ -53,18 +68,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return ms.jit(call)  # type: ignore[no-any-return]
 
 
-@contextlib.contextmanager
-def eager() -> Iterator[None]:
-    """Within it, functions that are marked with ``mindspore.jit`` run one operator at a time."""
-    before = os.environ.get("MS_JIT")
-    os.environ["MS_JIT"] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["MS_JIT"]
-        else:
-            os.environ["MS_JIT"] = before
+def eager() -> AbstractContextManager[Any]:
+    """Within it, what is marked with ``mindspore.jit`` runs one operator at a time too."""
+    return mock.patch.dict(os.environ, MS_JIT="0")
 
 
 def arrays(result: Any) -> Any:
@@ -72,12 +78,6 @@ def arrays(result: Any) -> Any:
     if isinstance(result, (tuple, list)):
         return tuple(arrays(part) for part in result)
     return np.asarray(result.asnumpy())
-
-
-def clear() -> None:
-    """Forget everything that was built from the accelerated code."""
-    process.cache_clear()
-    compiled.cache_clear()
 
 
 def draw(seed: int, shape: tuple[int, ...], scale: float = 1.0) -> Array:

@@ -7,51 +7,14 @@ cases and keep the number of compiled graphs small; seeds, times and scales roam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from ..reference.objective import LOSSES, OBJECTIVES
 from ..reference.schedule import SCHEDULES, spaced_timesteps
 
 Case = dict[str, Any]
-
-EXAMPLES = 20
-NIGHTLY_EXAMPLES = 400
-
-
-@dataclass
-class Budget:
-    """How many examples a cheap property gets, and whether every run draws the same ones."""
-
-    examples: int = EXAMPLES
-    fixed: bool = True
-
-
-BUDGET = Budget()
-"""Set by ``conftest.py`` before the properties are imported."""
-
-
-def examples(share: float = 1.0) -> Callable[[Any], Any]:
-    """Settings of a property that gets ``share`` of the budget.
-
-    A small share means that an example costs seconds: then its failure is reported as it was drawn,
-    since hundreds of attempts to shrink it would take many minutes.
-    """
-    phases = [Phase.explicit, Phase.generate] + [Phase.shrink] * (share == 1.0)
-    return settings(
-        max_examples=max(1, round(BUDGET.examples * share)),
-        derandomize=BUDGET.fixed,
-        database=None,
-        deadline=None,
-        print_blob=False,
-        phases=phases,
-        report_multiple_bugs=False,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
 
 
 def seeds() -> st.SearchStrategy[int]:
@@ -188,4 +151,150 @@ def _sampler_cases(draw: st.DrawFn, lengths: st.SearchStrategy[int]) -> Case:
         "batch": draw(st.integers(1, 3)),
         "spread": draw(st.sampled_from((0.3, 0.0, 2.0))),
         "seed": draw(seeds()),
+    }
+
+
+@st.composite
+def layer_cases(
+    draw: st.DrawFn, /, scales: tuple[float, ...] = (1.0,), **options: tuple[Any, ...]
+) -> Case:
+    """A layer between few channels on a small image; ``options``: what else there is to choose."""
+    return {
+        "dims": draw(st.sampled_from(((4, 6), (8, 8), (2, 3)))),
+        "size": draw(st.sampled_from(((4, 6), (2, 2), (8, 4)))),
+        "batch": draw(st.sampled_from((2, 1, 3))),
+        "scale": draw(st.sampled_from(scales)),
+        "seed": draw(seeds()),
+        **{name: draw(st.sampled_from(choices)) for name, choices in options.items()},
+    }
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Case:
+    """Options of a small ``Unet``: as few as can be, or any of all that there are."""
+    levels = draw(st.sampled_from((2, 1, 3)))
+    options: Case = {
+        "dim": draw(st.sampled_from((8, 4))),
+        "dim_mults": draw(st.tuples(*[st.sampled_from((1, 2, 3))] * levels)),
+        "channels": draw(st.sampled_from((1, 3))),
+        "attn_heads": draw(st.sampled_from((2, 1))),
+        "attn_dim_head": draw(st.sampled_from((4, 3))),
+    }
+    rest: dict[str, st.SearchStrategy[Any]] = {
+        "init_dim": st.sampled_from((6, 9)),
+        "self_condition": st.just(True),
+        "learned_variance": st.just(True),
+        "out_dim": st.just(2),
+        "learned_sinusoidal_cond": st.just(True),
+        "random_fourier_features": st.just(True),
+        "learned_sinusoidal_dim": st.sampled_from((4, 10)),
+        "sinusoidal_pos_emb_theta": st.sampled_from((100.0, 1e5)),
+        "dropout": st.sampled_from((0.1, 0.5)),
+        "attn_heads": st.tuples(*[st.integers(1, 3)] * levels),
+        "attn_dim_head": st.tuples(*[st.integers(2, 5)] * levels),
+        "full_attn": st.booleans() | st.tuples(*[st.booleans()] * levels),
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(rest)), max_size=5))
+    return {**options, **{name: draw(rest[name]) for name in sorted(chosen)}}
+
+
+def sizes(net: Case) -> st.SearchStrategy[tuple[int, int]]:
+    """(H, W), seldom square: as small as the network allows, and larger."""
+    factor = 2 ** (len(net["dim_mults"]) - 1)
+    sides = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    return sides.map(lambda s: (s[0] * factor, s[1] * factor))
+
+
+@st.composite
+def network_cases(draw: st.DrawFn) -> Case:
+    """A network, an image size, and the time input of each image: t - 1 for t = 1..4000."""
+    net = draw(networks())
+    time = st.sampled_from((0.0, 999.0)) | st.integers(0, 3999).map(float)
+    return {
+        "net": net,
+        "size": draw(sizes(net)),
+        "time": tuple(draw(st.lists(time, min_size=1, max_size=3))),
+        "self_cond": net.get("self_condition", False) and draw(st.booleans()),
+        "seed": draw(seeds()),
+    }
+
+
+@st.composite
+def gradient_cases(draw: st.DrawFn) -> Case:
+    """A network that can be trained, a schedule, a batch and a loss.
+
+    l1 is left out: its derivative jumps where the error of a pixel is 0, which a rounding decides.
+    """
+    net = {k: v for k, v in draw(networks()).items() if k not in ("out_dim", "learned_variance")}
+    objective = draw(st.sampled_from(OBJECTIVES))
+    T = draw(st.sampled_from((1000, 4, 1)))
+    zero_snr = objective != "pred_noise" and draw(st.booleans())
+    loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
+    return {
+        "net": net,
+        "size": draw(sizes(net)),
+        "schedule": (draw(st.sampled_from(SCHEDULES)), T, zero_snr),
+        "t": draw(times(T)),
+        "loss": {**loss, **draw(weights())},
+        "seed": draw(seeds()),
+    }
+
+
+@st.composite
+def scalar_cases(draw: st.DrawFn) -> Case:
+    """An update's number and what its learning rate and its average depend on."""
+    return {
+        "step": draw(st.integers(1, 300) | st.just(10**6)),
+        "lr": draw(st.sampled_from((1e-4, 1.0))),
+        "warmup_steps": draw(st.sampled_from((0, 1, 5, 100))),
+        "ema_decay": draw(st.sampled_from((0.995, 0.0, 1.0))),
+        "ema_update_every": draw(st.sampled_from((10, 1, 3))),
+        "ema_update_after_step": draw(st.sampled_from((100, 0, 1))),
+    }
+
+
+@st.composite
+def optimizers(draw: st.DrawFn) -> Case:
+    """Adam, clipping, warm-up and average, such that a few updates see all of it.
+
+    Where |g| is near eps, the update is a smooth function of the gradient g. With the usual 1e-8 it
+    is a sign, which the last bit decides wherever g is about 0: then nothing could be compared.
+    """
+    return {
+        "lr": draw(st.sampled_from((1e-2, 1e-3))),
+        "warmup_steps": draw(st.sampled_from((3, 0))),
+        "adam_betas": draw(st.sampled_from(((0.9, 0.99), (0.5, 0.999), (0.0, 0.9)))),
+        "adam_eps": draw(st.sampled_from((1e-2, 1e-1))),
+        "max_grad_norm": draw(st.sampled_from((0.1, 1.0, 1e6))),
+        "ema_decay": draw(st.sampled_from((0.995, 0.4))),
+        "ema_update_every": draw(st.sampled_from((1, 2))),
+        "ema_update_after_step": draw(st.sampled_from((1, 0))),
+    }
+
+
+@st.composite
+def optimizer_cases(draw: st.DrawFn) -> Case:
+    """Some tensors and some updates of them."""
+    return {
+        "shapes": draw(st.sampled_from((((3, 4), (5,)), ((1,),), ((2, 2, 3, 3), (1, 2), (7,))))),
+        "steps": draw(st.sampled_from((4, 1))),
+        "scale": draw(st.sampled_from((0.1, 1.0, 1e-3))),
+        "optimizer": draw(optimizers()),
+        "seed": draw(seeds()),
+    }
+
+
+@st.composite
+def training_cases(draw: st.DrawFn) -> Case:
+    """A network that can be trained, a loss, and some steps with one or more micro-batches."""
+    case = draw(gradient_cases())
+    return {
+        "net": case["net"],
+        "size": case["size"],
+        "batch": draw(st.sampled_from((2, 1))),
+        "accumulate": draw(st.sampled_from((2, 1, 3))),
+        "count": draw(st.sampled_from((3, 2))),
+        "schedule": case["schedule"],
+        "training": {**case["loss"], **draw(optimizers())},
+        "seed": case["seed"],
     }

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity import budget, device, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -17,28 +17,28 @@ from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.objective_cases())
 def test_target(case: strategies.Case) -> None:
     """what the network should return: the noise, x_0 or v"""
     conversion(formula="target", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.objective_cases())
 def test_x0_from_output(case: strategies.Case) -> None:
     """the estimate of x_0 that the network's output stands for"""
     conversion(formula="x0_from_output", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.weight_cases())
 def test_loss_weight(case: strategies.Case) -> None:
     """the weight of the loss at every t: none, p2 or min-SNR"""
     loss_weight(**case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.loss_cases())
 def test_simple_loss(case: strategies.Case) -> None:
     """mean error of each image, times its weight at t, mean over the batch"""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity import budget, device, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -20,42 +20,42 @@ from ddpm_mindspore.reference.schedule import Schedule
 ROUNDINGS = 3
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases())
 def test_q_sample(case: strategies.Case) -> None:
     """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise"""
     two_terms(formula="q_sample", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases(zero_snr=False))
 def test_x0_from_eps(case: strategies.Case) -> None:
     """x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)"""
     two_terms(formula="x0_from_eps", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases())
 def test_eps_from_x0(case: strategies.Case) -> None:
     """eps = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t)"""
     two_terms(formula="eps_from_x0", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases())
 def test_v_from_x0(case: strategies.Case) -> None:
     """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0"""
     two_terms(formula="v_from_x0", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases())
 def test_x0_from_v(case: strategies.Case) -> None:
     """x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v"""
     two_terms(formula="x0_from_v", **case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.process_cases())
 def test_q_posterior(case: strategies.Case) -> None:
     """mean, variance and log-variance of q(x_{t-1} | x_t, x_0)"""

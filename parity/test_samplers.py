@@ -16,7 +16,7 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated import samplers as accelerated
-from ddpm_mindspore.parity import device, strategies
+from ddpm_mindspore.parity import budget, device, strategies
 from ddpm_mindspore.parity.closed_form import Denoiser
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -25,14 +25,14 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.step_cases())
 def test_step(case: strategies.Case) -> None:
     """one step from t to s, then one to 0: x_s = a x_t + b x0_hat + c noise"""
     walk(**case)
 
 
-@strategies.examples()
+@budget.examples()
 @given(case=strategies.trajectory_cases())
 def test_trajectory(case: strategies.Case) -> None:
     """a whole walk from x_T to x_0, ancestral or DDIM: every state on the way"""

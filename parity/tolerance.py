@@ -8,6 +8,7 @@ the yardstick (``deep``). Nothing here is a number that made a test pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,3 +52,50 @@ def elementwise(count: int, *terms: ArrayLike, dtype: str = "float32") -> Array:
     """
     total = sum(np.abs(np.asarray(term, np.float64)) for term in terms)
     return np.asarray(gamma(count, dtype) * total + count * SMALLEST_NORMAL[dtype])
+
+
+DEEP_FACTOR = 8.0
+RUNS = 4
+
+Arrays: TypeAlias = dict[str, Array]
+
+
+def deep(function: Callable[[Arrays], Arrays], inputs: Arrays) -> tuple[Arrays, dict[str, float]]:
+    """The truth, and how far from it a float32 computation may end up, for each result.
+
+    ``function`` is made of the reference alone and computes in the dtype of its inputs. The truth
+    is its float64 result. The yardstick is the largest error among the values of a result when it
+    runs in float32: once on the inputs as they are, and three times on inputs changed within their
+    last bit. One run alone would be a poor yardstick for a result of one value (a bias, say),
+    whose error may happen to be nothing; and what the last bit of the inputs decides, no
+    implementation can be asked to know. The bound is
+
+        DEEP_FACTOR (yardstick + u max|truth|),
+
+    in which the second part is one rounding of the result itself, for results that NumPy happens
+    to get exactly right.
+
+    Args:
+        function: named float arrays to named float arrays.
+        inputs: float32.
+
+    Returns:
+        float64 results, and one bound for each.
+    """
+    truth = function({name: x.astype(np.float64) for name, x in inputs.items()})
+    rng = np.random.default_rng(0)
+    runs = [function(inputs)]
+    runs += [function({n: _last_bit(rng, x) for n, x in inputs.items()}) for _ in range(RUNS - 1)]
+    bounds = {}
+    for name, value in truth.items():
+        error = max(float(np.max(np.abs(run[name] - value))) for run in runs)
+        floor = UNIT_ROUNDOFF["float32"] * float(np.max(np.abs(value)))
+        bounds[name] = DEEP_FACTOR * (error + floor)
+    return truth, bounds
+
+
+def _last_bit(rng: np.random.Generator, x: Array) -> Array:
+    """x (1 + u r) with r uniform in [-1, 1], rounded to the dtype of x again."""
+    change = UNIT_ROUNDOFF["float32"] * rng.uniform(-1.0, 1.0, x.shape)
+    changed: Array = (x.astype(np.float64) * (1.0 + change)).astype(x.dtype)
+    return changed

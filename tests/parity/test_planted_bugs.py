@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from ddpm_mindspore.accelerated import layers, unet
 from ddpm_mindspore.parity.compare import LEDGER
 
-from .bugs import BUGS, PROPERTIES
+from .bugs import BUGS
 from .planting import Bug, planted
+from .properties import PROPERTIES
 
 _sound: set[str] = set()
 
@@ -23,6 +25,22 @@ def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
         compare(bug)
     assert "reproduce: from ddpm_mindspore.parity." in str(failure.value)
     caught(bug, LEDGER.records["planted"].worst_share)
+
+
+def test_nothing_is_left_of_a_bug() -> None:
+    bug = next(bug for bug in BUGS if bug.where == "layers.gelu")
+    before = layers.gelu
+    with planted(bug):
+        assert layers.gelu is not before
+        assert unet.gelu is layers.gelu
+    assert layers.gelu is before
+    assert unet.gelu is before
+
+
+def test_a_bug_whose_place_changed_is_stale() -> None:
+    bug = Bug("stale", "process.gather", "no such text", "", "schedule: gathers")
+    with pytest.raises(AssertionError, match="stale"), planted(bug):
+        pass
 
 
 def test_names_are_unique() -> None:

@@ -1,59 +1,10 @@
-"""The catalogue of bugs: each is one that a port could have, and names who has to catch it."""
+"""Bugs in the process, the objective and the samplers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from ..planting import Bug
 
-from ddpm_mindspore.parity import test_objective as objective
-from ddpm_mindspore.parity import test_process as process
-from ddpm_mindspore.parity import test_samplers as samplers
-from ddpm_mindspore.parity import test_schedule as schedule
-
-from .planting import Bug
-
-# What a property compares does not depend on how the device runs it, and eager is quicker.
-EAGER = {"modes": ("eager",)}
-TIMES = {"schedule": "linear", "T": 1000, "zero_snr": False, "t": (1, 2, 500, 1000)}
-IMAGES: dict[str, Any] = {**TIMES, "shape": (2, 3, 2), "scale": 1.0, "seed": 0, **EAGER}
-WEIGHTS = {
-    "objective": "pred_noise",
-    "weight": {"min_snr_loss_weight": True, "min_snr_gamma": 5.0},
-}
-WALK = {
-    "sampler": "ddim",
-    "eta": 0.5,
-    "timesteps": (50, 30, 20, 10),
-    "schedule": "cosine",
-    "T": 50,
-    "zero_snr": False,
-    "objective": "pred_v",
-    "clip": True,
-    "self_cond": 0.25,
-    "shape": (1, 2, 2),
-    "batch": 3,
-    "spread": 2.0,
-    "seed": 0,
-    **EAGER,
-}
-
-PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
-    "schedule: gathers": (schedule.gathers, {**TIMES, **EAGER}),
-    "process: q_sample": (process.two_terms, {**IMAGES, "formula": "q_sample"}),
-    "process: eps_from_x0": (process.two_terms, {**IMAGES, "formula": "eps_from_x0"}),
-    "process: q_posterior": (process.q_posterior, IMAGES),
-    "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
-    "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
-    "objective: loss_weight": (
-        objective.loss_weight,
-        {"schedule": "cosine", "T": 20, "zero_snr": False, **WEIGHTS},
-    ),
-    "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
-    "samplers: trajectory": (samplers.walk, WALK),
-}
-"""Each property by its file and name, with the function behind it and the example it is given."""
-
-_PROCESS = [
+PROCESS = [
     Bug(
         "every table is read at t - 1",
         "process.gather",
@@ -119,7 +70,7 @@ _PROCESS = [
     ),
 ]
 
-_OBJECTIVE = [
+OBJECTIVE = [
     Bug(
         "v has the wrong sign",
         "process.Process.v_from_x0",
@@ -175,7 +126,7 @@ _OBJECTIVE = [
     ),
 ]
 
-_SAMPLERS = [
+SAMPLERS = [
     Bug(
         "the clip is computed and dropped",
         "samplers.sampling_step",
@@ -238,5 +189,3 @@ _SAMPLERS = [
         "samplers: trajectory",
     ),
 ]
-
-BUGS = [*_PROCESS, *_OBJECTIVE, *_SAMPLERS]

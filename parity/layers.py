@@ -1,0 +1,206 @@
+"""Each layer of the network on both sides, with parameters of equal names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from ..accelerated import layers as accelerated
+from ..reference import layers as reference
+from ..reference.layers import Array as Value
+from ..reference.layers import Params
+from . import device
+from .device import Array
+
+PREFIX = "layer"
+"""What the reference is told the layer is called."""
+
+Shape = tuple[int, ...]
+Sizes = Sequence[int]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer, made twice.
+
+    Attributes:
+        cell: holds the parameters.
+        call: the device's side: tensors to a tensor.
+        reference: ``(params, *arrays)`` to an array, with params named ``layer.weight`` and so on.
+        output: the shape of the result for one image.
+        inputs: the shape for one image of each array that is differentiated by.
+        mask: the shape for one image of the zeros and ones that come last, if any do.
+    """
+
+    cell: nn.Cell
+    call: Callable[..., Tensor]
+    reference: Callable[..., Array]
+    output: Shape
+    inputs: dict[str, Shape]
+    mask: Shape | None = None
+
+    def backward(
+        self, mode: str, inputs: Sequence[Array], constants: Sequence[Array]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """The output, and the gradients of sum(output * cotangent) by inputs and parameters.
+
+        ``constants`` are the mask, if there is one, and the cotangent.
+        """
+
+        def loss(*args):  # type: ignore[no-untyped-def]
+            output = self.call(*args[:-1])
+            return (output * args[-1]).sum(), output
+
+        weights = self.cell.trainable_params()
+        positions = tuple(range(len(inputs)))
+        grad = ms.value_and_grad(loss, positions, weights or None, has_aux=True)
+        (_, output), gradients = device.run(mode, grad, *inputs, *constants)
+        return output, _flat(gradients)
+
+
+def _flat(gradients: Any) -> tuple[Array, ...]:
+    """MindSpore nests them by what there is: inputs (one alone, or a tuple), and parameters."""
+    if isinstance(gradients, tuple):
+        return tuple(part for gradient in gradients for part in _flat(gradient))
+    return (gradients,)
+
+
+def randomize(cell: nn.Cell, seed: int, sharpness: float = 1.0) -> dict[str, Array]:
+    """Give the parameters values that hide nothing; return them by name.
+
+    Gains are not 1, and queries and keys are ``sharpness`` times as large as they begin.
+    """
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name, parameter in cell.parameters_and_names():
+        value = parameter.asnumpy().copy()
+        if name.rpartition(".")[2] == "g":
+            value += (0.3 * rng.standard_normal(value.shape)).astype(np.float32)
+        if name.endswith("to_qkv.weight"):
+            value *= np.float32(sharpness)
+        parameter.set_data(Tensor(value))
+        values[name] = value
+    return values
+
+
+def conv2d(rng: Rng, dims: Sizes, size: Sizes, kernel: int) -> Layer:
+    cell = accelerated.Conv2d(rng, dims[0], dims[1], kernel)
+    return _of_images(cell, cell, lambda p, x: reference.conv(p, PREFIX, x), dims, size)
+
+
+def linear(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.linear(x, p[f"{PREFIX}.weight"], p[f"{PREFIX}.bias"])
+
+    cell = accelerated.Linear(rng, dims[0], dims[1])
+    return Layer(cell, cell, expected, (dims[1],), {"x": (dims[0],)})
+
+
+def gelu(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    same = (dims[0], dims[0])
+    return _of_images(nn.Cell(), accelerated.gelu, lambda p, x: reference.gelu(x), same, size)
+
+
+def rms_norm(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    cell = accelerated.RMSNorm(dims[0])
+
+    def call(x: Tensor) -> Tensor:
+        return cell(x.reshape(x.shape[0], x.shape[1], -1)).reshape(x.shape)
+
+    def expected(p: Params, x: Value) -> Value:
+        return reference.rms_norm(x, p[f"{PREFIX}.g"])
+
+    return _of_images(cell, call, expected, (dims[0], dims[0]), size)
+
+
+def upsample(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.conv(p, f"{PREFIX}.1", reference.upsample_nearest(x))
+
+    cell = accelerated.Upsample(rng, dims[0], dims[1])
+    shape = (dims[1], 2 * size[0], 2 * size[1])
+    return Layer(cell, cell, expected, shape, {"x": (dims[0], *size)})
+
+
+def downsample(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.conv(p, f"{PREFIX}.1", reference.pixel_unshuffle(x))
+
+    cell = accelerated.Downsample(rng, dims[0], dims[1])
+    shape = (dims[0], 2 * size[0], 2 * size[1])
+    return Layer(cell, cell, expected, (dims[1], *size), {"x": shape})
+
+
+def sinusoidal_embedding(rng: Rng, dims: Sizes, size: Sizes, theta: float) -> Layer:
+    def expected(p: Params, time: Value) -> Value:
+        return reference.sinusoidal_embedding(time, 2 * dims[0], theta)
+
+    cell = accelerated.SinusoidalPosEmb(2 * dims[0], theta)
+    return Layer(cell, cell, expected, (2 * dims[0],), {"time": ()})
+
+
+def fourier_embedding(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, time: Value) -> Value:
+        return reference.fourier_embedding(time, p[f"{PREFIX}.weights"])
+
+    cell = accelerated.RandomOrLearnedSinusoidalPosEmb(rng, 2 * dims[0], learned=True)
+    return Layer(cell, cell, expected, (2 * dims[0] + 1,), {"time": ()})
+
+
+def block(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def call(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return cell(x, scale.reshape(x.shape[0], -1, 1), shift.reshape(x.shape[0], -1, 1))
+
+    def expected(p: Params, x: Value, scale: Value, shift: Value) -> Value:
+        return reference.block(p, PREFIX, x, (scale, shift))
+
+    cell = accelerated.Block(rng, dims[0], dims[1])
+    column = (dims[1], 1, 1)
+    inputs = {"x": (dims[0], *size), "scale": column, "shift": column}
+    return Layer(cell, call, expected, (dims[1], *size), inputs)
+
+
+def resnet_block(rng: Rng, dims: Sizes, size: Sizes, dropout: float) -> Layer:
+    def call(x: Tensor, embedding: Tensor, keep: Tensor) -> Tensor:
+        return cell(x, ops.silu(embedding), keep)
+
+    def expected(p: Params, x: Value, embedding: Value, keep: Value) -> Value:
+        return reference.resnet_block(p, PREFIX, x, embedding, keep, dropout)
+
+    time_dim = 6
+    cell = accelerated.ResnetBlock(rng, dims[0], dims[1], time_dim, dropout)
+    inputs = {"x": (dims[0], *size), "embedding": (time_dim,)}
+    shape = (dims[1], *size)
+    return Layer(cell, call, expected, shape, inputs, mask=shape)
+
+
+def linear_attention(rng: Rng, dims: Sizes, size: Sizes, heads: int, dim_head: int) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.linear_attention(p, PREFIX, x)
+
+    cell = accelerated.LinearAttention(rng, dims[0], heads, dim_head)
+    return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
+
+
+def attention(rng: Rng, dims: Sizes, size: Sizes, heads: int, dim_head: int) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.attention(p, PREFIX, x)
+
+    cell = accelerated.Attention(rng, dims[0], heads, dim_head)
+    return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
+
+
+def _of_images(
+    cell: nn.Cell,
+    call: Callable[..., Tensor],
+    expected: Callable[..., Array],
+    dims: Sizes,
+    size: Sizes,
+) -> Layer:
+    return Layer(cell, call, expected, (dims[1], *size), {"x": (dims[0], *size)})

@@ -1,0 +1,148 @@
+"""The whole network and its training on both sides, from equal parameters and equal batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor
+
+from ..accelerated import objective as accelerated
+from ..accelerated import optimizer, train_step
+from ..accelerated.unet import Unet
+from ..reference import training, unet
+from ..reference.config import UnetConfig
+from . import device
+from .device import Array
+from .layers import randomize
+from .tolerance import Arrays
+
+Options = Mapping[str, Any]
+
+
+def network(options: Options) -> Unet:
+    """The device's network of these options: one object, so that it is compiled once."""
+    return _network(tuple(options.items()))
+
+
+@device.remembered
+def _network(options: tuple[tuple[str, Any], ...]) -> Unet:
+    return Unet(**dict(options))
+
+
+def parameters(options: Options, seed: int) -> Arrays:
+    """Give the network new parameters; return them by name.
+
+    Raises AssertionError unless names and shapes are those of the reference.
+    """
+    values = randomize(network(options), seed)
+    expected = unet.param_shapes(UnetConfig(**options))
+    assert {name: value.shape for name, value in values.items()} == expected
+    return values
+
+
+@device.remembered
+def forward(net: Unet, has_self_cond: bool) -> Callable[..., Tensor]:
+    """(x, time, [x_self_cond], *dropout_masks) to the output."""
+
+    def call(x, time, *rest):  # type: ignore[no-untyped-def]
+        x_self_cond = rest[0] if has_self_cond else None
+        masks = rest[1:] if has_self_cond else rest
+        return net(x, time, x_self_cond, masks if len(masks) else None)
+
+    return call
+
+
+def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) -> list[Array]:
+    """Zeros and ones for every residual block, or none without dropout."""
+    config = UnetConfig(**options)
+    if not config.dropout:
+        return []
+    rng = np.random.default_rng(seed)
+    shapes = unet.dropout_shapes(config, (size[0], size[1]))
+    return [rng.random((batch, *shape)) >= config.dropout for shape in shapes]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one gradient is computed from.
+
+    Attributes:
+        x_0, noise: (B, C, H, W) float32.
+        t: (B,) int32.
+        conditioned: (B,) bool, the images that are shown an estimate of their x_0.
+        masks: dropout masks, or None.
+    """
+
+    x_0: Array
+    t: Array
+    noise: Array
+    conditioned: Array
+    masks: list[Array] | None
+
+    def on_device(self) -> train_step.MicroBatch:
+        return train_step.MicroBatch(self.x_0, self.t, self.noise, self.conditioned, self.masks)
+
+    def in_reference(self, dtype: Any, self_condition: bool) -> training.MicroBatch:
+        x_0, noise = self.x_0.astype(dtype), self.noise.astype(dtype)
+        shown = self.conditioned if self_condition else None
+        return training.MicroBatch(x_0, self.t, noise, shown, self.masks)
+
+
+def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) -> Batch:
+    """x_0 in [-1, 1]; with self-conditioning every second image is shown an estimate."""
+    config = UnetConfig(**options)
+    shape = (len(t), config.channels, *size)
+    return Batch(
+        x_0=np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32),
+        t=np.array(t, np.int32),
+        noise=device.draw(seed + 1, shape),
+        conditioned=(np.arange(len(t)) % 2 == 0) & config.self_condition,
+        masks=dropout_masks(options, size, len(t), seed) or None,
+    )
+
+
+Schedule = tuple[str, int, bool]
+"""Name, T, and whether alpha_bar_T is 0."""
+
+
+def loss(
+    options: Options, schedule: Schedule, config: training.TrainingConfig
+) -> Callable[..., Tensor]:
+    """The device's training loss: (x_0, t, noise, conditioned, masks) to a scalar."""
+    net = network(options)
+    weight = accelerated.loss_weight(
+        device.schedule(*schedule),
+        config.objective,
+        p2_loss_weight_gamma=config.p2_loss_weight_gamma,
+        p2_loss_weight_k=config.p2_loss_weight_k,
+        min_snr_loss_weight=config.min_snr_loss_weight,
+        min_snr_gamma=config.min_snr_gamma,
+    )
+    objective = accelerated.Objective(
+        device.process(*schedule), config.objective, config.loss_type, weight
+    )
+    return accelerated.training_loss(net, objective, net.config.self_condition)
+
+
+def training_config(options: Options) -> training.TrainingConfig:
+    """A ``TrainingConfig`` with Adam's betas as the device has them: in float32."""
+    config = training.TrainingConfig(**options)
+    beta_1, beta_2 = (float(np.float32(beta)) for beta in config.adam_betas)
+    return replace(config, adam_betas=(beta_1, beta_2))
+
+
+def step_scalars(config: training.TrainingConfig, step: int) -> optimizer.StepScalars:
+    """The host's numbers for the device's update number ``step``."""
+    return optimizer.step_scalars(
+        step,
+        lr=config.lr,
+        warmup_steps=config.warmup_steps,
+        adam_betas=config.adam_betas,
+        adam_eps=config.adam_eps,
+        ema_decay=config.ema_decay,
+        ema_update_every=config.ema_update_every,
+        ema_update_after_step=config.ema_update_after_step,
+    )

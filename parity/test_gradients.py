@@ -1,0 +1,86 @@
+"""The gradient of the training loss by every parameter of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.parity import budget, device, network, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.network import Options, Schedule
+from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
+
+
+@budget.examples(0.2)
+@given(case=strategies.gradient_cases())
+def test_gradients(case: strategies.Case) -> None:
+    """the loss and its gradient by every parameter, one operator at a time"""
+    gradients(**case, modes=("eager",))
+
+
+@budget.examples(0.05)
+@given(case=strategies.gradient_cases())
+def test_gradients_compiled(case: strategies.Case) -> None:
+    """the loss and its gradient by every parameter, as one graph"""
+    gradients(**case, modes=("compiled",))
+
+
+@reproducible
+def gradients(
+    net: Options,
+    size: Sequence[int],
+    schedule: Schedule,
+    t: Sequence[int],
+    loss: Mapping[str, Any],
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``training_loss`` with the options ``loss`` of ``TrainingConfig``."""
+    config = TrainingConfig(**loss)
+    params, batch = network.parameters(net, seed), network.batch(net, size, t, seed)
+    expected, bounds = deep(_reference(net, schedule, config, batch), params)
+    function = _gradient(tuple(net.items()), schedule, config)
+    names = [p.name for p in network.network(net).trainable_params()]
+    for mode in modes:
+        call = device.compiled(function) if mode == "compiled" else function
+        value, grads = device.arrays(call(*batch.on_device().tensors()))
+        check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
+        for name, grad in zip(names, grads, strict=True):
+            check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
+
+
+@device.remembered
+def _gradient(
+    options: tuple[tuple[str, Any], ...], schedule: Schedule, config: TrainingConfig
+) -> Callable[..., Any]:
+    net = dict(options)
+    compute = network.loss(net, schedule, config)
+    weights = network.network(net).trainable_params()
+    gradient: Callable[..., Any] = ms.value_and_grad(compute, None, weights)
+    return gradient
+
+
+def _reference(
+    net: Options, schedule: Schedule, config: TrainingConfig, batch: network.Batch
+) -> Callable[[Arrays], Arrays]:
+    def function(params: Arrays) -> Arrays:
+        dtype = next(iter(params.values())).dtype
+        unet = UnetConfig(**net)
+        compute = partial(
+            training_loss,
+            config=config,
+            net=unet,
+            schedule=device.schedule(*schedule),
+            batch=batch.in_reference(dtype, unet.self_condition),
+        )
+        value, grads = value_and_grad(compute, params)
+        return {"loss": np.array(value), **grads}
+
+    return function

@@ -1,0 +1,142 @@
+"""Each layer of the network, forwards and backwards.
+
+The layers compute in another order than the reference, so that their bounds are those of deep
+computations: see ``tolerance.deep``. The backward pass is that of sum(output * cotangent), by the
+input and by every parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import autograd.numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.parity import budget, device, layers, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.reference.layers import Params
+from ddpm_mindspore.reference.training import value_and_grad
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(kernel=(3, 7, 1)))
+def test_conv2d(case: strategies.Case) -> None:
+    """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
+    layer(kind="conv2d", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases())
+def test_linear(case: strategies.Case) -> None:
+    """x W^T + b"""
+    layer(kind="linear", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases())
+def test_gelu(case: strategies.Case) -> None:
+    """x Phi(x)"""
+    layer(kind="gelu", **case)
+
+
+@budget.examples(0.2)
+@given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4)))
+def test_rms_norm(case: strategies.Case) -> None:
+    """sqrt(C) g x / max(||x||, 1e-12), over the channels"""
+    layer(kind="rms_norm", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases())
+def test_upsample(case: strategies.Case) -> None:
+    """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
+    layer(kind="upsample", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases())
+def test_downsample(case: strategies.Case) -> None:
+    """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
+    layer(kind="downsample", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0), theta=(1e4, 100.0)))
+def test_sinusoidal_embedding(case: strategies.Case) -> None:
+    """sin and cos of time theta^(-i / (n - 1))"""
+    layer(kind="sinusoidal_embedding", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0)))
+def test_fourier_embedding(case: strategies.Case) -> None:
+    """time, then sin and cos of 2 pi time w"""
+    layer(kind="fourier_embedding", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases())
+def test_block(case: strategies.Case) -> None:
+    """silu((scale + 1) norm(conv(x)) + shift)"""
+    layer(kind="block", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(dropout=(0.25, 0.0)))
+def test_resnet_block(case: strategies.Case) -> None:
+    """two blocks, the first modulated by time and dropped out, and a way around them"""
+    layer(kind="resnet_block", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(heads=(2, 1), dim_head=(4, 3), sharpness=(8.0, 1.0)))
+def test_linear_attention(case: strategies.Case) -> None:
+    """(softmax(K) V^T)^T softmax(Q) / sqrt(d), with memory"""
+    layer(kind="linear_attention", **case)
+
+
+@budget.examples(0.1)
+@given(case=strategies.layer_cases(heads=(2, 1), dim_head=(4, 3), sharpness=(8.0, 1.0)))
+def test_attention(case: strategies.Case) -> None:
+    """softmax(Q K^T / sqrt(d)) V, with memory"""
+    layer(kind="attention", **case)
+
+
+@reproducible
+def layer(
+    kind: str,
+    dims: Sequence[int],
+    size: Sequence[int],
+    batch: int,
+    scale: float,
+    seed: int,
+    sharpness: float = 1.0,
+    modes: Sequence[str] = device.MODES,
+    **options: Any,
+) -> None:
+    """Output and gradients of ``layers.<kind>``, from ``dims[0]`` to ``dims[1]`` channels."""
+    made: layers.Layer = getattr(layers, kind)(np.random.default_rng(seed), dims, size, **options)
+    values = layers.randomize(made.cell, seed, sharpness)
+    params = {f"{layers.PREFIX}.{name}": value for name, value in values.items()}
+    first, *others = made.inputs.items()
+    inputs = {first[0]: device.draw(seed, (batch, *first[1]), scale)}
+    inputs |= {name: device.draw(seed + 1, (batch, *shape)) for name, shape in others}
+    masks = [] if made.mask is None else [device.draw(seed, (batch, *made.mask)) > -0.5]
+    cotangent = device.draw(seed + 2, (batch, *made.output))
+
+    def function(arrays: Arrays) -> Arrays:
+        def output(arrays: Params) -> Any:
+            return made.reference(arrays, *(arrays[name] for name in inputs), *masks)
+
+        gradients = value_and_grad(lambda a: np.sum(output(a) * cotangent), arrays)[1]
+        return {"output": output(arrays), **{f"d/d {n}": g for n, g in gradients.items()}}
+
+    expected, bounds = deep(function, {**inputs, **params})
+    for mode in modes:
+        constants = [*(mask.astype(np.float32) for mask in masks), cotangent]
+        out, gradients = made.backward(mode, [*inputs.values()], constants)
+        names = ["output", *(f"d/d {name}" for name in (*inputs, *params))]
+        for name, value in zip(names, (out, *gradients), strict=True):
+            check(f"{kind}: {name} ({mode})", value, expected[name], bounds[name], **inputs)

@@ -1,0 +1,112 @@
+"""Clipping, Adam, warm-up and the moving average, for given gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from hypothesis import given
+from mindspore import Parameter, Tensor
+
+from ddpm_mindspore.accelerated import optimizer as accelerated
+from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.network import Options, step_scalars, training_config
+from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
+from ddpm_mindspore.reference import optimizer as reference
+from ddpm_mindspore.reference.training import TrainingConfig
+
+
+@budget.examples()
+@given(case=strategies.scalar_cases())
+def test_scalars(case: strategies.Case) -> None:
+    """the learning rate in warm-up, and the share of itself that the average keeps"""
+    scalars(**case)
+
+
+@budget.examples(0.5)
+@given(case=strategies.optimizer_cases())
+def test_updates(case: strategies.Case) -> None:
+    """parameters, moments and average after a few updates"""
+    updates(**case)
+
+
+@reproducible
+def scalars(
+    step: int,
+    lr: float,
+    warmup_steps: int,
+    ema_decay: float,
+    ema_update_every: int,
+    ema_update_after_step: int,
+) -> None:
+    """``learning_rate`` and ``ema_weight``: float64 on the host, on both sides."""
+    rate = reference.learning_rate(step, lr, warmup_steps)
+    actual = accelerated.learning_rate(step, lr, warmup_steps)
+    # Two roundings on either side.
+    check("learning_rate", actual, rate, elementwise(4, rate, dtype="float64"))
+    ema = (ema_decay, ema_update_every, ema_update_after_step)
+    weight = reference.ema_weight(step, *ema)
+    # A power (good to one rounding, and its exponent's makes another) and a difference, twice.
+    bound = elementwise(6, 1.0, dtype="float64")
+    check("ema_weight", accelerated.ema_weight(step, *ema), weight, bound)
+
+
+@reproducible
+def updates(
+    shapes: Sequence[Sequence[int]],
+    steps: int,
+    scale: float,
+    optimizer: Options,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``steps`` updates of tensors of these shapes, by gradients of about ``scale``."""
+    config = training_config(optimizer)
+    starts = [device.draw(seed + i, tuple(shape)) for i, shape in enumerate(shapes)]
+    size = sum(start.size for start in starts)
+    grads = [device.draw(seed + 100 * step, (size,), scale) for step in range(1, steps + 1)]
+    inputs = {"params": np.concatenate([start.ravel() for start in starts])}
+    inputs |= {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
+    expected, bounds = deep(partial(in_reference, config), inputs)
+    for mode in modes:
+        for name, value in on_device(mode, config, starts, grads).items():
+            check(f"{name} ({mode})", value, expected[name], bounds[name])
+
+
+def in_reference(config: TrainingConfig, arrays: Arrays) -> Arrays:
+    """Norms, parameters, moments and average after an update by each gradient."""
+    ema_options = config.ema_decay, config.ema_update_every, config.ema_update_after_step
+    params = ema = {"params": arrays["params"]}
+    m, v = reference.adam_init(params)
+    results = {}
+    for step in range(1, len(arrays)):
+        grads = {"params": arrays[f"gradient {step}"]}
+        grads, norm = reference.clip_by_global_norm(grads, config.max_grad_norm)
+        rate = reference.learning_rate(step, config.lr, config.warmup_steps)
+        params, m, v = reference.adam_step(
+            params, grads, m, v, step, rate, config.adam_betas, config.adam_eps
+        )
+        ema = reference.ema_update(ema, params, reference.ema_weight(step, *ema_options))
+        results[f"norm {step}"] = np.array(norm)
+    after = {"params": params, "m": m, "v": v, "ema": ema}
+    return {**results, **{name: part["params"] for name, part in after.items()}}
+
+
+def on_device(
+    mode: str, config: TrainingConfig, starts: Sequence[Array], grads: Sequence[Array]
+) -> Arrays:
+    """The same, where the parameters are those that the network itself has in the end."""
+    tensors = [Parameter(Tensor(start), name=f"p{i}") for i, start in enumerate(starts)]
+    optimizer = accelerated.Optimizer(
+        tensors, adam_betas=config.adam_betas, max_grad_norm=config.max_grad_norm
+    )
+    update = device.compiled(optimizer.update) if mode == "compiled" else optimizer.update
+    results = {}
+    for step, grad in enumerate(grads, start=1):
+        norm = update(Tensor(grad), *step_scalars(config, step).tensors())
+        results[f"norm {step}"] = device.arrays(norm)
+    own = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])
+    return {**results, **optimizer.vectors(), "params": own}

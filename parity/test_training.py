@@ -1,0 +1,120 @@
+"""Whole training steps: loss, gradient, accumulation, clipping, Adam and the moving average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.accelerated.optimizer import Optimizer
+from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.parity import budget, device, network, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.network import Batch, Options, Schedule
+from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.training import TrainingConfig, initial_state, training_step
+
+
+@budget.examples(0.1)
+@given(case=strategies.training_cases())
+def test_steps(case: strategies.Case) -> None:
+    """loss, norm, parameters, moments and average over a few steps, one operator at a time"""
+    steps(**case, modes=("eager",))
+
+
+@budget.examples(0.05)
+@given(case=strategies.training_cases())
+def test_steps_compiled(case: strategies.Case) -> None:
+    """loss, norm, parameters, moments and average over a few steps, as graphs"""
+    steps(**case, modes=("compiled",))
+
+
+@reproducible
+def steps(
+    net: Options,
+    size: Sequence[int],
+    batch: int,
+    accumulate: int,
+    count: int,
+    schedule: Schedule,
+    training: Options,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``count`` steps of ``accumulate`` micro-batches; ``training``: of ``TrainingConfig``."""
+    config = network.training_config(training)
+    params = network.parameters(net, seed)
+    times = np.random.default_rng(seed).integers(1, schedule[1] + 1, (count, accumulate, batch))
+    batches = [
+        [network.batch(net, size, t, seed + 100 * i + j) for j, t in enumerate(step)]
+        for i, step in enumerate(times.tolist())
+    ]
+    expected, bounds = deep(in_reference(net, schedule, config, batches), params)
+    for mode in modes:
+        with device.eager() if mode == "eager" else nullcontext():
+            actual = on_device(net, schedule, config, batches, params)
+        for name, value in actual.items():
+            check(f"{name} ({mode})", value, expected[name], bounds[name])
+
+
+def in_reference(
+    net: Options, schedule: Schedule, config: TrainingConfig, batches: Sequence[Sequence[Batch]]
+) -> Callable[[Arrays], Arrays]:
+    """Losses, norms, and parameters, moments and average after the steps, by parameter."""
+    unet, tables = UnetConfig(**net), device.schedule(*schedule)
+
+    def function(params: Arrays) -> Arrays:
+        dtype = next(iter(params.values())).dtype
+        state = initial_state(params)
+        results: Arrays = {}
+        for i, micro in enumerate(batches, start=1):
+            inputs = [b.in_reference(dtype, unet.self_condition) for b in micro]
+            state, loss, norm = training_step(state, config, unet, tables, inputs)
+            results |= {f"loss {i}": np.array(loss), f"norm {i}": np.array(norm)}
+        for part in ("params", "m", "v", "ema"):
+            results |= {f"{part} of {n}": x for n, x in getattr(state, part).items()}
+        return results
+
+    return function
+
+
+def on_device(
+    net: Options,
+    schedule: Schedule,
+    config: TrainingConfig,
+    batches: Sequence[Sequence[Batch]],
+    params: Arrays,
+) -> Arrays:
+    """The same, for the parameters that are trained."""
+    accumulate = len(batches[0])
+    step, optimizer = _train_step(tuple(net.items()), schedule, config, accumulate)
+    weights = network.network(net).trainable_params()
+    start = np.concatenate([params[p.name].ravel() for p in weights])
+    zeros = np.zeros_like(start)
+    optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
+    results: Arrays = {}
+    for i, micro in enumerate(batches, start=1):
+        scalars = network.step_scalars(config, i)
+        loss, norm = device.arrays(step([b.on_device() for b in micro], scalars))
+        results |= {f"loss {i}": loss, f"norm {i}": norm}
+    ends = np.cumsum([p.size for p in weights])[:-1]
+    for part, vector in optimizer.vectors().items():
+        for parameter, piece in zip(weights, np.split(vector, ends), strict=True):
+            results[f"{part} of {parameter.name}"] = piece.reshape(parameter.shape)
+    return results
+
+
+@device.remembered
+def _train_step(
+    net: tuple[tuple[str, object], ...], schedule: Schedule, config: TrainingConfig, accumulate: int
+) -> tuple[TrainStep, Optimizer]:
+    options = dict(net)
+    optimizer = Optimizer(
+        network.network(options).trainable_params(),
+        adam_betas=config.adam_betas,
+        max_grad_norm=config.max_grad_norm,
+    )
+    return TrainStep(network.loss(options, schedule, config), optimizer, accumulate), optimizer

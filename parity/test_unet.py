@@ -1,0 +1,109 @@
+"""The network's forward pass, for every option that it can be built with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.parity import budget, device, network, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.network import Options
+from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.unet import unet
+
+
+@budget.examples(0.3)
+@given(case=strategies.network_cases())
+def test_forward(case: strategies.Case) -> None:
+    """the network's output, one operator at a time"""
+    forward(**case, modes=("eager",))
+
+
+@budget.examples(0.1)
+@given(case=strategies.network_cases())
+def test_forward_compiled(case: strategies.Case) -> None:
+    """the network's output, as one graph"""
+    forward(**case, modes=("compiled",))
+
+
+@budget.examples(0.1)
+@given(case=strategies.network_cases())
+def test_batch(case: strategies.Case) -> None:
+    """a batch of B images is B batches of one"""
+    batch_of_one(**case)
+
+
+@reproducible
+def forward(
+    net: Options,
+    size: Sequence[int],
+    time: Sequence[float],
+    self_cond: bool,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``Unet(**net)`` at ``time``, shown an estimate of x_0 or not, with given dropout masks."""
+    inputs, masks = draw_inputs(net, size, len(time), self_cond, seed)
+    expected, bound = truth(net, inputs, time, masks)
+    for mode in modes:
+        output = on_device(mode, net, inputs, time, masks)
+        check(f"unet ({mode})", output, expected, bound, x=inputs["x"], time=time)
+
+
+@reproducible
+def batch_of_one(
+    net: Options, size: Sequence[int], time: Sequence[float], self_cond: bool, seed: int
+) -> None:
+    """Each image alone, against the truth about the batch and with its bound."""
+    inputs, masks = draw_inputs(net, size, len(time), self_cond, seed)
+    expected, bound = truth(net, inputs, time, masks)
+    for i in range(len(time)):
+        one = slice(i, i + 1)
+        alone = {name: x[one] if name in IMAGES else x for name, x in inputs.items()}
+        output = on_device("eager", net, alone, time[one], [mask[one] for mask in masks])
+        check(f"unet, image {i} alone", output, expected[one], bound, x=alone["x"], time=time[i])
+
+
+IMAGES = ("x", "x_self_cond")
+"""The inputs that are not parameters."""
+
+
+def draw_inputs(
+    net: Options, size: Sequence[int], batch: int, self_cond: bool, seed: int
+) -> tuple[Arrays, list[Array]]:
+    """Images and parameters by name, and dropout masks."""
+    shape = (batch, UnetConfig(**net).channels, *size)
+    images = {"x": device.draw(seed, shape)}
+    if self_cond:
+        images["x_self_cond"] = device.draw(seed + 1, shape)
+    masks = network.dropout_masks(net, size, batch, seed)
+    return {**images, **network.parameters(net, seed)}, masks
+
+
+def truth(
+    net: Options, inputs: Arrays, time: Sequence[float], masks: list[Array]
+) -> tuple[Array, float]:
+    """The reference's output and the bound."""
+
+    def function(arrays: Arrays) -> Arrays:
+        x, x_self_cond = (arrays.get(name) for name in IMAGES)
+        return {"output": unet(arrays, UnetConfig(**net), x, time, x_self_cond, masks or None)}
+
+    expected, bounds = deep(function, inputs)
+    return expected["output"], bounds["output"]
+
+
+def on_device(
+    mode: str, net: Options, inputs: Arrays, time: Sequence[float], masks: list[Array]
+) -> Array:
+    """The device's output, with the parameters that ``draw_inputs`` gave it."""
+    images = [inputs[name] for name in IMAGES if name in inputs]
+    function = network.forward(network.network(net), len(images) == 2)
+    x, *x_self_cond = images
+    floats = [mask.astype(np.float32) for mask in masks]
+    output: Array = device.run(mode, function, x, np.array(time, np.float32), *x_self_cond, *floats)
+    return output

@@ -1,0 +1,9 @@
+"""The catalogue of bugs: each is one that a port could have, and names who has to catch it."""
+
+from __future__ import annotations
+
+from .formulas import OBJECTIVE, PROCESS, SAMPLERS
+from .network import LAYERS, NETWORK
+from .training import TRAINING
+
+BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *NETWORK, *TRAINING]

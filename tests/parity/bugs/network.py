@@ -1,0 +1,210 @@
+"""Bugs in the layers, the network and its gradients."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+LAYERS = [
+    Bug(
+        "the attention's scores are not scaled",
+        "layers.Attention.construct",
+        "* dim_head**-0.5",
+        "",
+        "layers: attention",
+    ),
+    Bug(
+        "the attention's softmax runs over the queries",
+        "layers.Attention.construct",
+        "(q, k), -1)",
+        "(q, k), -2)",
+        "layers: attention",
+    ),
+    Bug(
+        "memory keys and values are dropped",
+        "layers._with_memory",
+        "ops.concat((memory, kv), -1)",
+        "kv",
+        "layers: attention",
+    ),
+    Bug(
+        "memory keys and values are swapped",
+        "layers._with_memory",
+        "k, v = ops.split",
+        "v, k = ops.split",
+        "layers: linear_attention",
+    ),
+    Bug(
+        "linear attention is not scaled",
+        "layers.LinearAttention.construct",
+        "* dim_head**-0.5",
+        "",
+        "layers: linear_attention",
+    ),
+    Bug(
+        "linear attention's queries are normalised over the pixels",
+        "layers.LinearAttention.construct",
+        "pixels, heads, dim_head), -1)",
+        "pixels, heads, dim_head), 1)",
+        "layers: linear_attention",
+    ),
+    Bug(
+        "linear attention's keys are normalised over the channels",
+        "layers.LinearAttention.construct",
+        "ops.softmax(k, -1)",
+        "ops.softmax(k, -2)",
+        "layers: linear_attention",
+    ),
+    Bug(
+        "the norm runs over the pixels",
+        "layers.RMSNorm.construct",
+        "self.normalize(x, self.gain())",
+        "self.normalize(x.swapaxes(1, 2), ops.ones((1, x.shape[2], 1), x.dtype)).swapaxes(1, 2)"
+        " * self.gain()",
+        "layers: rms_norm",
+    ),
+    Bug(
+        "the norm has a larger epsilon",
+        "layers._inverse_norm",
+        "ops.maximum(_sum_channels(x * x), 1e-24)",
+        "(_sum_channels(x * x) + 1e-8)",
+        "layers: rms_norm",
+    ),
+    Bug(
+        "the norm's gain lacks the root of the channels",
+        "layers.RMSNorm.gain",
+        "* self.scale",
+        "",
+        "layers: rms_norm",
+    ),
+    Bug(
+        "the norm's derivative lacks its projection",
+        "layers._normalize_bprop",
+        "(dunit - unit * _sum_channels(unit * dunit)) * inverse",
+        "dunit * inverse",
+        "layers: rms_norm",
+    ),
+    Bug(
+        "the derivative of SiLU lacks its second term",
+        "layers.NormalizeSilu.bprop",
+        "(gate + out * (1.0 - gate))",
+        "gate",
+        "layers: block",
+    ),
+    Bug(
+        "the scale has no one added",
+        "layers.Block.construct",
+        "(scale + 1.0)",
+        "scale",
+        "layers: block",
+    ),
+    Bug(
+        "scale and shift are swapped",
+        "layers.ResnetBlock.construct",
+        "scale, shift = ops.split",
+        "shift, scale = ops.split",
+        "layers: resnet_block",
+    ),
+    Bug(
+        "dropout does not scale what it keeps",
+        "layers.ResnetBlock.construct",
+        "dropout_mask * self.kept_scale",
+        "dropout_mask",
+        "layers: resnet_block",
+    ),
+    Bug(
+        "a bias's gradient is a mean",
+        "layers.AddBias.bprop",
+        "_sum_pixels(dout.reshape(x.shape[0], x.shape[1], -1))",
+        "_sum_pixels(dout.reshape(x.shape[0], x.shape[1], -1)) / x.shape[0]",
+        "layers: upsample",
+    ),
+    Bug(
+        "the time embedding's frequencies are off by one",
+        "layers.SinusoidalPosEmb.__init__",
+        "(half - 1)",
+        "half",
+        "layers: sinusoidal_embedding",
+    ),
+    Bug(
+        "sines and cosines are swapped",
+        "layers.SinusoidalPosEmb.construct",
+        "(ops.sin(angles), ops.cos(angles))",
+        "(ops.cos(angles), ops.sin(angles))",
+        "layers: sinusoidal_embedding",
+    ),
+    Bug(
+        "GELU is the approximation by tanh",
+        "layers.gelu",
+        "(1.0 + ops.erf(x * math.sqrt(0.5)))",
+        "(1.0 + ops.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))",
+        "layers: gelu",
+    ),
+    Bug(
+        "enlarging puts rows where columns belong",
+        "layers.upsample_nearest",
+        "np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)",
+        "np.kron(np.eye(width), np.ones((1, 4)))",
+        "layers: upsample",
+    ),
+    Bug(
+        "pixel-unshuffle swaps rows and columns",
+        "layers.Downsample.construct",
+        "-1, 2, 2)",
+        "-1, 2, 2).swapaxes(2, 3)",
+        "layers: downsample",
+    ),
+]
+
+NETWORK = [
+    Bug(
+        "the skips are taken in the wrong order",
+        "unet.Unet.construct",
+        "skips[-1]), 1), t, None if masks is None else masks[block])\n"
+        "        x = up[1](ops.concat((x, skips[-2])",
+        "skips[-2]), 1), t, None if masks is None else masks[block])\n"
+        "        x = up[1](ops.concat((x, skips[-1])",
+        "unet: forward",
+    ),
+    Bug(
+        "the first convolution's output comes before, not after",
+        "unet.Unet.construct",
+        "(x, first)",
+        "(first, x)",
+        "unet: forward",
+    ),
+    Bug(
+        "the estimate comes after the image",
+        "unet.Unet.construct",
+        "(x_self_cond, x)",
+        "(x, x_self_cond)",
+        "unet: forward",
+    ),
+    Bug(
+        "the middle attention replaces its input",
+        "unet.Unet.construct",
+        "self.mid_attn(x) + x",
+        "self.mid_attn(x)",
+        "unet: forward",
+    ),
+    Bug(
+        "training tells the network t for t - 1",
+        "objective.training_loss",
+        "(t - 1).astype",
+        "t.astype",
+        "gradients: gradients",
+    ),
+    Bug(
+        "the gradient flows through the first estimate",
+        "objective.training_loss",
+        "ops.stop_gradient(estimate)",
+        "estimate",
+        "gradients: gradients",
+    ),
+    Bug(
+        "every image is shown its estimate",
+        "objective.training_loss",
+        "* conditioned",
+        "",
+        "gradients: gradients",
+    ),
+]

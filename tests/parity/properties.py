@@ -1,0 +1,145 @@
+"""Small examples of the properties: where nothing is broken, all of them hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ddpm_mindspore.parity import test_gradients as gradients
+from ddpm_mindspore.parity import test_layers as layers
+from ddpm_mindspore.parity import test_objective as objective
+from ddpm_mindspore.parity import test_optimizer as optimizer
+from ddpm_mindspore.parity import test_process as process
+from ddpm_mindspore.parity import test_samplers as samplers
+from ddpm_mindspore.parity import test_schedule as schedule
+from ddpm_mindspore.parity import test_training as training
+from ddpm_mindspore.parity import test_unet as unet
+
+# What a property compares does not depend on how the device runs it, and eager is quicker.
+EAGER = {"modes": ("eager",)}
+TIMES = {"schedule": "linear", "T": 1000, "zero_snr": False, "t": (1, 2, 500, 1000)}
+IMAGES: dict[str, Any] = {**TIMES, "shape": (2, 3, 2), "scale": 1.0, "seed": 0, **EAGER}
+WEIGHTS = {
+    "objective": "pred_noise",
+    "weight": {"min_snr_loss_weight": True, "min_snr_gamma": 5.0},
+}
+WALK = {
+    "sampler": "ddim",
+    "eta": 0.5,
+    "timesteps": (50, 30, 20, 10),
+    "schedule": "cosine",
+    "T": 50,
+    "zero_snr": False,
+    "objective": "pred_v",
+    "clip": True,
+    "self_cond": 0.25,
+    "shape": (1, 2, 2),
+    "batch": 3,
+    "spread": 2.0,
+    "seed": 0,
+    **EAGER,
+}
+LAYER: dict[str, Any] = {
+    "dims": (4, 6),
+    "size": (4, 2),
+    "batch": 2,
+    "scale": 1.0,
+    "seed": 0,
+    **EAGER,
+}
+HEADS = {"heads": 2, "dim_head": 4, "sharpness": 8.0}
+NET = {
+    "dim": 4,
+    "dim_mults": (1,),
+    "channels": 1,
+    "self_condition": True,
+    "attn_heads": 1,
+    "attn_dim_head": 4,
+}
+FORWARD = {
+    "net": NET,
+    "size": (2, 3),
+    "time": (3.0, 500.0),
+    "self_cond": True,
+    "seed": 0,
+    **EAGER,
+}
+GRADIENTS = {
+    "net": NET,
+    "size": (2, 3),
+    "schedule": ("cosine", 1000, False),
+    "t": (1, 1000, 300),
+    "loss": {"objective": "pred_v"},
+    "seed": 0,
+    **EAGER,
+}
+ADAM = {
+    "lr": 1e-2,
+    "warmup_steps": 0,
+    "adam_betas": (0.9, 0.99),
+    "adam_eps": 1e-2,
+    "max_grad_norm": 0.1,
+    "ema_decay": 0.995,
+    "ema_update_every": 1,
+    "ema_update_after_step": 1,
+}
+UPDATES = {
+    "shapes": ((3, 4), (5,)),
+    "steps": 3,
+    "scale": 0.1,
+    "optimizer": ADAM,
+    "seed": 0,
+    **EAGER,
+}
+SCALARS = {
+    "step": 4,
+    "lr": 1e-3,
+    "warmup_steps": 5,
+    "ema_decay": 0.995,
+    "ema_update_every": 1,
+    "ema_update_after_step": 1,
+}
+STEPS = {
+    "net": {**NET, "self_condition": False},
+    "size": (2, 3),
+    "batch": 1,
+    "accumulate": 2,
+    "count": 2,
+    "schedule": ("cosine", 1000, False),
+    "training": {"objective": "pred_v", **ADAM},
+    "seed": 0,
+    **EAGER,
+}
+
+PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
+    "schedule: gathers": (schedule.gathers, {**TIMES, **EAGER}),
+    "process: q_sample": (process.two_terms, {**IMAGES, "formula": "q_sample"}),
+    "process: eps_from_x0": (process.two_terms, {**IMAGES, "formula": "eps_from_x0"}),
+    "process: q_posterior": (process.q_posterior, IMAGES),
+    "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
+    "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
+    "objective: loss_weight": (
+        objective.loss_weight,
+        {"schedule": "cosine", "T": 20, "zero_snr": False, **WEIGHTS},
+    ),
+    "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
+    "samplers: trajectory": (samplers.walk, WALK),
+    "layers: gelu": (layers.layer, {**LAYER, "kind": "gelu"}),
+    "layers: rms_norm": (layers.layer, {**LAYER, "kind": "rms_norm", "scale": 1e-3}),
+    "layers: upsample": (layers.layer, {**LAYER, "kind": "upsample"}),
+    "layers: downsample": (layers.layer, {**LAYER, "kind": "downsample"}),
+    "layers: sinusoidal_embedding": (
+        layers.layer,
+        {**LAYER, "kind": "sinusoidal_embedding", "scale": 30.0, "theta": 1e4},
+    ),
+    "layers: block": (layers.layer, {**LAYER, "kind": "block"}),
+    "layers: resnet_block": (layers.layer, {**LAYER, "kind": "resnet_block", "dropout": 0.25}),
+    "layers: linear_attention": (layers.layer, {**LAYER, **HEADS, "kind": "linear_attention"}),
+    "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
+    "unet: forward": (unet.forward, FORWARD),
+    "gradients: gradients": (gradients.gradients, GRADIENTS),
+    "optimizer: scalars": (optimizer.scalars, SCALARS),
+    "optimizer: updates": (optimizer.updates, UPDATES),
+    "training: steps": (training.steps, STEPS),
+}
+"""Each property by its file and name, with the function behind it and the example it is given."""
