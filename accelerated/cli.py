@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
 from importlib import import_module
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -135,14 +136,20 @@ def _parse(
         if not stop.code:
             raise
     # A box, whose first part says what is wrong and whose second shows the option's help.
-    title, *lines = (line.strip("│╭╮─ ") for line in said.getvalue().splitlines())
-    wrong = " ".join(lines[: lines.index("")] if "" in lines else lines)
+    title, *lines = map(_text, said.getvalue().splitlines())
+    wrong = " ".join(takewhile(bool, dropwhile(lambda line: not line, lines)))
     _, _, message = wrong.partition("Error parsing ")
     if not message:
         message = wrong if wrong.startswith(title) else f"{title}: {wrong}"
     elif not message.startswith("-"):
         message = message.partition(": ")[2]  # the name of a part of the configuration
     raise ValueError(f"{message} (see {prog} --help)")
+
+
+def _text(line: str) -> str:
+    """What a line of a box says; its frame is of dashes where the output is not UTF-8."""
+    text = line.strip("│╭╮╰╯─ ")
+    return text if text.strip("-") else ""
 
 
 def _train(args: list[str]) -> int:
