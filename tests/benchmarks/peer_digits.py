@@ -68,7 +68,13 @@ def train(options: argparse.Namespace, images: Pixels) -> tuple[Any, list[float]
 
     unet, gaussian_diffusion, ema_of = import_peer()
     torch.manual_seed(options.seed)
-    network = unet(dim=options.dim, dim_mults=options.dim_mults, channels=images.shape[1])
+    network = unet(
+        dim=options.dim,
+        dim_mults=options.dim_mults,
+        channels=images.shape[1],
+        attn_heads=options.attn_heads,
+        attn_dim_head=options.attn_dim_head,
+    )
     diffusion = gaussian_diffusion(
         network,
         image_size=images.shape[2:],
@@ -115,6 +121,8 @@ def parse() -> argparse.Namespace:
 
     parser.add_argument("--dim", type=int, required=True)
     parser.add_argument("--dim-mults", type=numbers, required=True, help="as 1,2,4")
+    parser.add_argument("--attn-heads", type=int, default=4)
+    parser.add_argument("--attn-dim-head", type=int, default=32)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
