@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -97,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0
+    # MindSpore's threads turn Ctrl-C into SIGTERM: let it be a KeyboardInterrupt again.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if args[0] not in commands:
             raise ValueError(f"command {args[0]!r} is unknown: choose {', '.join(commands)}")
@@ -110,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse(

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -107,7 +107,8 @@ class Trainer:
     def train(self) -> bool:
         """Train until ``train_num_steps``; True when it got there.
 
-        Ctrl-C ends it after the current steps with a checkpoint and False; a second one at once.
+        Ctrl-C (or SIGTERM) ends it after the current step with a checkpoint and False; a second one
+        at once.
         """
         config = self.config
         if self.images.skipped:
@@ -276,19 +277,28 @@ def _difference(name: str, old: Any, new: Any) -> str | None:
 
 @contextmanager
 def _first_interrupt_waits() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event; the second one is a KeyboardInterrupt as usual."""
+    """Turn the first Ctrl-C or SIGTERM into an event; the second one acts as usual.
+
+    MindSpore's threads replace Python's answer to Ctrl-C by one of their own, which sends SIGTERM
+    to the process. So SIGTERM has to be caught for Ctrl-C's sake; job schedulers send it too.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # signals reach the main thread only
         return
-    previous: Callable[..., Any] | int | None = signal.getsignal(signal.SIGINT)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
     def note(*_: Any) -> None:
         event.set()
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
-    signal.signal(signal.SIGINT, note)
+    for number in previous:
+        signal.signal(number, note)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()
