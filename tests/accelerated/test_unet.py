@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import Unet
@@ -83,6 +85,20 @@ def test_arrays_are_copies_and_load_brings_them_back(net: Unet) -> None:
         np.testing.assert_array_equal(array, changed[name])
         assert not np.array_equal(before[name], changed[name])
     net.load_arrays(before)
+
+
+def test_a_graph_that_has_run_sees_what_is_loaded_later() -> None:
+    net = Unet(**SMALL, seed=3)
+
+    def bias(x: Tensor) -> Tensor:
+        return x * net.final_conv.bias
+
+    compiled = ms.jit(bias)
+    x = Tensor(np.ones(3, np.float32))
+    for seed in (3, 4, 5):
+        arrays = Unet(**SMALL, seed=seed).arrays()
+        net.load_arrays(arrays)
+        np.testing.assert_array_equal(compiled(x).asnumpy(), arrays["final_conv.bias"])
 
 
 def test_weights_of_another_network_are_refused_and_change_nothing(net: Unet) -> None:
