@@ -184,8 +184,9 @@ class Unet(nn.Cell):
                     f"parameter {name!r} has shape {tuple(parameter.shape)} in the network and "
                     f"{arrays[name].shape} in the weights: give weights of this configuration"
                 )
+        # In place: a compiled graph goes on with the memory that it has run with once.
         for name, parameter in parameters.items():
-            parameter.set_data(Tensor(arrays[name].astype(np.float32)))
+            ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))
 
     def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
         """Shape (C, H, W) of each residual block's dropout mask, in forward order."""
