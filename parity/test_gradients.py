@@ -18,7 +18,7 @@ from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
 
-@budget.examples(0.2)
+@budget.examples(0.1)
 @given(case=strategies.gradient_cases())
 def test_gradients(case: strategies.Case) -> None:
     """the loss and its gradient by every parameter, one operator at a time"""

@@ -25,14 +25,14 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@budget.examples()
+@budget.examples(0.5)
 @given(case=strategies.step_cases())
 def test_step(case: strategies.Case) -> None:
     """one step from t to s, then one to 0: x_s = a x_t + b x0_hat + c noise"""
     walk(**case)
 
 
-@budget.examples()
+@budget.examples(0.5)
 @given(case=strategies.trajectory_cases())
 def test_trajectory(case: strategies.Case) -> None:
     """a whole walk from x_T to x_0, ancestral or DDIM: every state on the way"""

@@ -18,7 +18,7 @@ from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.training import TrainingConfig, initial_state, training_step
 
 
-@budget.examples(0.1)
+@budget.examples(0.05)
 @given(case=strategies.training_cases())
 def test_steps(case: strategies.Case) -> None:
     """loss, norm, parameters, moments and average over a few steps, one operator at a time"""

@@ -16,22 +16,22 @@ from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.unet import unet
 
 
-@budget.examples(0.3)
+@budget.examples(0.25)
 @given(case=strategies.network_cases())
 def test_forward(case: strategies.Case) -> None:
     """the network's output, one operator at a time"""
     forward(**case, modes=("eager",))
 
 
-@budget.examples(0.1)
-@given(case=strategies.network_cases())
+@budget.examples(0.05)
+@given(case=strategies.network_cases(levels=(2, 1)))
 def test_forward_compiled(case: strategies.Case) -> None:
     """the network's output, as one graph"""
     forward(**case, modes=("compiled",))
 
 
-@budget.examples(0.1)
-@given(case=strategies.network_cases())
+@budget.examples(0.05)
+@given(case=strategies.network_cases(levels=(1, 2), batch=2))
 def test_batch(case: strategies.Case) -> None:
     """a batch of B images is B batches of one"""
     batch_of_one(**case)

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_mindspore.parity.compare import LEDGER, Ledger, check, reproducible
-from ddpm_mindspore.parity.tolerance import SMALLEST_NORMAL, UNIT_ROUNDOFF, elementwise, gamma
+from ddpm_mindspore.parity.tolerance import (
+    DEEP_FACTOR,
+    SMALLEST_NORMAL,
+    UNIT_ROUNDOFF,
+    Arrays,
+    deep,
+    elementwise,
+    gamma,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
@@ -123,3 +131,22 @@ def test_an_error_of_the_device_is_a_failure_with_its_line() -> None:
     record = LEDGER.records["node"]
     assert record.worst_share == np.inf
     assert record.reproduce.endswith("broken(size=2)")
+
+
+def test_the_yardstick_of_a_deep_computation_is_the_error_of_float32() -> None:
+    # 1 + x - 1 in float32 loses what of x is below the last bit of 1; the truth is x.
+    x = np.array([1e-4, -3e-5], np.float32)
+
+    def function(arrays: Arrays) -> Arrays:
+        return {"y": arrays["x"] + arrays["x"].dtype.type(1) - arrays["x"].dtype.type(1)}
+
+    truth, bounds = deep(function, {"x": x})
+    error = np.abs(function({"x": x})["y"] - x.astype(np.float64)).max()
+    u = UNIT_ROUNDOFF["float32"]
+    assert np.abs(truth["y"] - x).max() < 1e-15
+    assert DEEP_FACTOR * error <= bounds["y"] <= DEEP_FACTOR * (u + 2 * u * 1e-4)
+
+
+def test_a_result_that_is_exact_in_float32_may_still_be_rounded_once() -> None:
+    _, bounds = deep(lambda arrays: {"y": 0.0 * arrays["x"] + 2.0}, {"x": np.ones(3, np.float32)})
+    assert bounds["y"] == DEEP_FACTOR * 2.0 * UNIT_ROUNDOFF["float32"]
