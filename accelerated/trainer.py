@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import os
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .checkpoint import Checkpoint, load_newest, save
+from .checkpoint import load_newest, save
 from .config import RunConfig, TrainerConfig
-from .data import open_images, read_batch, skipped_text
+from .data import open_images, skipped_text
 from .diffusion import GaussianDiffusion
 from .optimizer import Optimizer, learning_rate, step_scalars
-from .process import to_model_range, to_uint8
-from .randomness import Purpose, coins
 from .run_folder import RunFolder
+from .signals import first_interrupt_waits
+from .train_batches import Batches
 from .train_log import Launched, Patience, TrainLog
+from .train_state import check_same_run, fixed_arrays, restore, snapshot
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 
@@ -67,6 +63,7 @@ class Trainer:
             strict=config.strict,
             progress=True,
         )
+        self._batches = Batches(self.images, diffusion, config)
         self._optimizer = Optimizer(
             diffusion.model.trainable_params(),
             adam_betas=config.adam_betas,
@@ -101,7 +98,7 @@ class Trainer:
         A network of its own: ``diffusion`` always holds the parameters that are being trained.
         """
         average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
-        self._ema_diffusion.model.load_arrays(average | self._fixed())
+        self._ema_diffusion.model.load_arrays(average | fixed_arrays(self.diffusion.model))
         return self._ema_diffusion
 
     def train(self) -> bool:
@@ -113,7 +110,7 @@ class Trainer:
         config = self.config
         if self.images.skipped:
             tqdm.write(skipped_text(self.images.skipped))
-        with _first_interrupt_waits() as interrupted:
+        with first_interrupt_waits() as interrupted:
             if self.step < config.train_num_steps:
                 tqdm.write("compiling the training step, about 20 s, once")
                 self._loop(interrupted)
@@ -121,7 +118,7 @@ class Trainer:
 
     def _loop(self, interrupted: threading.Event) -> None:
         config = self.config
-        measured = self._launch(self._micro_batches(self.step + 1)).wait(Patience())
+        measured = self._launch(self._batches(self.step + 1)).wait(Patience())
         with tqdm(
             total=config.train_num_steps,
             initial=self.step,
@@ -129,9 +126,9 @@ class Trainer:
             unit="step",
             dynamic_ncols=True,
         ) as bar:
-            log = TrainLog(self.run, bar, self._images_per_step)
+            log = TrainLog(self.run, bar, self._batches.images_per_step)
             patience = Patience()
-            batches = self._micro_batches(self.step + 1)
+            batches = self._batches(self.step + 1)
             while True:
                 log.add(measured)
                 ends = interrupted.is_set() or self.step >= config.train_num_steps
@@ -142,12 +139,8 @@ class Trainer:
                 if ends:
                     break
                 launched = self._launch(batches)
-                batches = self._micro_batches(self.step + 1)  # while the device is at work
+                batches = self._batches(self.step + 1)  # while the device is at work
                 measured = launched.wait(patience)
-
-    @property
-    def _images_per_step(self) -> int:
-        return self.config.train_batch_size * self.config.gradient_accumulate_every
 
     def _launch(self, batches: list[MicroBatch]) -> Launched:
         """Start one update, without waiting for it."""
@@ -168,137 +161,37 @@ class Trainer:
         lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
         return Launched(self.step, lr, loss, norm, begin)
 
-    def _micro_batches(self, step: int) -> list[MicroBatch]:
-        """Data and noise of update number ``step``."""
-        config = self.config
-        size = config.train_batch_size
-        batches = []
-        for i in range(config.gradient_accumulate_every):
-            positions = range(i * size, (i + 1) * size)
-            start = (step - 1) * self._images_per_step + i * size
-            x_0 = to_model_range(read_batch(self.images, config.seed, start, size))
-            if config.augment_horizontal_flip:
-                flip = coins(config.seed, Purpose.FLIP, step, positions)
-                x_0[flip] = x_0[flip, ..., ::-1]
-            batches.append(self.diffusion.micro_batch(x_0, step, positions, config.seed))
-        return batches
-
-    def _fixed(self) -> dict[str, NDArray[np.float32]]:
-        """The parameters that are not trained, which the average therefore shares."""
-        parameters = self.diffusion.model.get_parameters()
-        return {p.name: p.asnumpy() for p in parameters if not p.requires_grad}
-
-    def _save(self) -> None:
-        optimizer, fixed = self._optimizer, self._fixed()
-        vectors = {name: optimizer.by_name(v) for name, v in optimizer.vectors().items()}
-        tensors = {
-            "model": vectors["params"] | fixed,
-            "ema": vectors["ema"] | fixed,
-            "adam_m": vectors["m"],
-            "adam_v": vectors["v"],
-        }
-        save(self.run.path, Checkpoint(self.step, tensors, {}))
-
     def _restore(self, run_config: RunConfig) -> None:
         """Go on where the newest checkpoint is.
 
         Raises:
             ValueError: it is that of another network or another diffusion.
         """
-        before = self.run.read_config()
-        for part in ("image_size", "unet", "diffusion"):
-            if difference := _difference(part, getattr(before, part), getattr(run_config, part)):
-                raise ValueError(
-                    f"{difference} in the run in {str(self.run.path)!r}: resume without changing "
-                    "it, or choose another --results-folder"
-                )
+        check_same_run(self.run.read_config(), run_config, str(self.run.path))
         loaded = load_newest(self.run.path)
         for reason in loaded.refused:
             tqdm.write(f"passed over a checkpoint: {reason}")
-        tensors = loaded.checkpoint.tensors
+        restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
         self.step = loaded.checkpoint.step
-        self.diffusion.model.load_arrays(tensors["model"])
-        named = {
-            "params": tensors["model"],
-            "ema": tensors["ema"],
-            "m": tensors["adam_m"],
-            "v": tensors["adam_v"],
-        }
-        self._optimizer.restore(
-            {name: self._optimizer.as_vector(arrays) for name, arrays in named.items()}
-        )
+
+    def _save(self) -> None:
+        save(self.run.path, snapshot(self.step, self.diffusion.model, self._optimizer))
 
     def _draw(self, interrupted: threading.Event) -> None:
         """Draw samples with the averaged parameters; failing to is no reason to stop training."""
-        from . import pictures
-
         if interrupted.is_set():
             return
         try:
-            drawn = self._sample(interrupted)
-            real = self.images.batch(np.arange(min(len(drawn), len(self.images))))
-            real = real if real.dtype == np.uint8 else to_uint8(real)
-            shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
-            self.run.samples.mkdir(exist_ok=True)
-            pictures.save_png(
-                pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown]),
-                self.run.samples / f"step-{self.step:08d}.png",
-            )
-            rows = self.run.read_metrics()
-            pictures.loss_curve(
-                [row["step"] for row in rows],
-                [np.nan if row["loss"] is None else row["loss"] for row in rows],
-                self.run.loss_curve,
+            from .train_samples import draw_samples  # matplotlib takes a while to be imported
+
+            draw_samples(
+                self.run,
+                self.step,
+                self.ema_diffusion,
+                self.images,
+                count=self.config.num_samples,
+                batch_size=self.config.train_batch_size,
+                interrupted=interrupted,
             )
         except Exception as error:
             tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
-
-    def _sample(self, interrupted: threading.Event) -> NDArray[np.float32]:
-        diffusion, count = self.ema_diffusion, self.config.num_samples
-        size = min(count, self.config.train_batch_size)
-        total = math.ceil(count / size) * len(diffusion.plan())
-        with tqdm(total=total, desc="drawing", unit="step", leave=False, dynamic_ncols=True) as bar:
-
-            def on_step() -> None:
-                bar.update()
-                if interrupted.is_set():
-                    raise InterruptedError("interrupted")
-
-            return diffusion.sample(size, num_samples=count, on_step=on_step)
-
-
-def _difference(name: str, old: Any, new: Any) -> str | None:
-    """Say where two configurations first differ."""
-    if is_dataclass(old):
-        values = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in fields(old))
-        return next(filter(None, (_difference(*value) for value in values)), None)
-    return None if old == new else f"{name} is {old}, not {new},"
-
-
-@contextmanager
-def _first_interrupt_waits() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event; the second one acts as usual.
-
-    MindSpore's threads replace Python's answer to Ctrl-C by one of their own, which sends SIGTERM
-    to the process. So SIGTERM has to be caught for Ctrl-C's sake; job schedulers send it too.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # signals reach the main thread only
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def note(*_: Any) -> None:
-        event.set()
-        restore()
-
-    for number in previous:
-        signal.signal(number, note)
-    try:
-        yield event
-    finally:
-        restore()

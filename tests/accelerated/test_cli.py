@@ -27,7 +27,7 @@ from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 
 COMMAND = (sys.executable, "-m", "ddpm_mindspore.accelerated.cli")
 TINY = (
-    *("--dim", "8", "--dim-mults", "1", "2", "--attn-heads", "1", "--attn-dim-head", "8"),
+    *("--dim", "8", "--dim-mults", "1", "--attn-heads", "1", "--attn-dim-head", "8"),
     *("--image-size", "8", "--batch-size", "8", "--timesteps", "50", "--sampling-timesteps", "3"),
     *("--num-samples", "4"),
 )
