@@ -76,6 +76,42 @@ def select_device(name: str = "auto") -> str:
     return name
 
 
+def started_by_msrun() -> bool:
+    """Whether ``msrun`` started this process, as one of several."""
+    return int(os.environ.get("MS_WORKER_NUM", "1")) > 1
+
+
+def join_job() -> tuple[int, int]:
+    """Meet the processes that ``msrun`` has started: this one's number, and how many there are.
+
+    Each of them has to choose its device before. In the process that only introduces them to each
+    other, it does not return: that process ends with the job. Joining twice is harmless.
+
+    Raises:
+        ValueError: ``msrun`` did not start this process, or the others do not come.
+    """
+    if "MS_WORKER_NUM" not in os.environ:
+        raise ValueError(
+            "distributed training is started by msrun, one process for each device: msrun "
+            "--worker_num=2 --local_worker_num=2 --join=True python -m "
+            "ddpm_mindspore.accelerated.cli train --distributed"
+        )
+    # A process that waits for another one, which saves or draws, is not to give it up: without
+    # this the CPU's exchange fails after 30 s.
+    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", "1800")
+    from mindspore import communication
+
+    try:
+        if not communication.GlobalComm.INITED:
+            communication.init()
+    except RuntimeError as error:
+        raise ValueError(
+            f"the processes of the job did not find each other: see that all of them run, and that "
+            f"the master's address and port are right ({str(error).splitlines()[0]})"
+        ) from error
+    return communication.get_rank(), communication.get_group_size()
+
+
 def _has_ascend() -> bool:
     from mindspore.device_context.ascend import device
 
