@@ -79,6 +79,10 @@ class World:
                     )
 
 
+ALONE = World()
+"""One process, which is what everything is when nothing is said."""
+
+
 @ms.jit_class
 class Exchange:
     """The mean of gradient and loss over all processes, inside a compiled step.

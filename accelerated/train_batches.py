@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .config import TrainerConfig
 from .data import Images, read_batch
+from .data.arrays import Pixels
 from .diffusion import GaussianDiffusion
+from .distributed import ALONE, World
 from .process import to_model_range
 from .randomness import Purpose, coins
 from .train_step import MicroBatch
@@ -13,27 +15,50 @@ from .train_step import MicroBatch
 class Batches:
     """Data and noise of update 1, 2, ...: called with its number, its micro-batches.
 
-    A run resumes exactly because nothing here has a state.
+    A run resumes exactly because nothing here has a state. The processes of a ``world`` take a
+    share of each micro-batch; all of them together see what one would, with their batches in one.
     """
 
-    def __init__(self, images: Images, diffusion: GaussianDiffusion, config: TrainerConfig) -> None:
+    def __init__(
+        self,
+        images: Images,
+        diffusion: GaussianDiffusion,
+        config: TrainerConfig,
+        world: World = ALONE,
+    ) -> None:
         self.images, self._diffusion, self._config = images, diffusion, config
+        self._world = world
 
     @property
     def images_per_step(self) -> int:
-        """Images that one update sees."""
-        return self._config.train_batch_size * self._config.gradient_accumulate_every
+        """Images that one update sees, in all processes."""
+        return self._whole * self._config.gradient_accumulate_every
+
+    @property
+    def _whole(self) -> int:
+        """Images of one micro-batch, in all processes."""
+        return self._config.train_batch_size * self._world.size
 
     def __call__(self, step: int) -> list[MicroBatch]:
         """The micro-batches of update number ``step``."""
         return [self._micro_batch(step, i) for i in range(self._config.gradient_accumulate_every)]
 
     def _micro_batch(self, step: int, i: int) -> MicroBatch:
-        seed, size = self._config.seed, self._config.train_batch_size
-        positions = range(i * size, (i + 1) * size)
-        start = (step - 1) * self.images_per_step + i * size
-        x_0 = to_model_range(read_batch(self.images, seed, start, size))
+        seed, whole = self._config.seed, self._whole
+        share = self._world.share(self._config.train_batch_size)
+        positions = range(i * whole + share.start, i * whole + share.stop)
+        x_0 = to_model_range(self._read((step - 1) * self.images_per_step, positions))
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]
         return self._diffusion.micro_batch(x_0, step, positions, seed)
+
+    def _read(self, start: int, positions: range) -> Pixels:
+        """The images at these positions of an update, whose first image is number ``start``."""
+        seed, whole = self._config.seed, self._whole
+        if not self.images.sequential or self._world.size == 1:
+            return read_batch(self.images, seed, start + positions.start, len(positions))
+        # What cannot be read but in order is read whole, the shares of the others too.
+        first = positions.start // whole * whole
+        batch = read_batch(self.images, seed, start + first, whole)
+        return batch[positions.start - first : positions.stop - first]
