@@ -1,4 +1,4 @@
-"""Adam, clipping, warm-up and the moving average, over all parameters as one vector.
+"""Adam and AdamW, clipping, learning rates and moving averages, over all parameters as one vector.
 
 One vector because the work per tensor, not the arithmetic, is what an optimiser costs: two hundred
 small tensors are two thousand kernels a step, one vector is a dozen. ``reference/optimizer.py`` is
@@ -17,6 +17,8 @@ from mindspore import Parameter, ParameterTuple, Tensor, ops
 from mindspore.ops.auto_generate import SplitWithSize
 from numpy.typing import NDArray
 
+from .ema import power_name, power_weight
+
 Vector = NDArray[np.float32]
 
 
@@ -29,19 +31,20 @@ class StepScalars:
         eps: Adam's eps times sqrt(1 - beta_2^step). With both, ``p - lr m / (sqrt(v) + eps)`` is
             Algorithm 1 of arXiv 1412.6980 with eps beside sqrt(v_hat), as the paper has it.
         ema: how far the average moves towards the parameters (0: not at all, 1: a copy).
+        decay: what is taken off the parameters that decay, as a share: rate times weight_decay.
+        powers: how far each of the power-function averages moves.
     """
 
     lr: float
     eps: float
     ema: float
+    decay: float = 0.0
+    powers: tuple[float, ...] = ()
 
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """As device scalars."""
-        return (
-            Tensor(self.lr, ms.float32),
-            Tensor(self.eps, ms.float32),
-            Tensor(self.ema, ms.float32),
-        )
+    def tensors(self) -> tuple[Tensor, ...]:
+        """As device scalars, in the order in which :meth:`Optimizer.update` takes them."""
+        values = (self.lr, self.eps, self.ema, self.decay, *self.powers)
+        return tuple(Tensor(value, ms.float32) for value in values)
 
 
 def step_scalars(
@@ -54,19 +57,43 @@ def step_scalars(
     ema_decay: float,
     ema_update_every: int,
     ema_update_after_step: int,
+    lr_schedule: str = "constant",
+    train_num_steps: int = 0,
+    min_lr: float = 0.0,
+    weight_decay: float = 0.0,
+    ema_sigma_rels: Sequence[float] = (),
 ) -> StepScalars:
     """The scalars of update number ``step`` = 1, 2, ..."""
     # The device holds the betas in float32: the correction must be for those it uses.
     beta_1, beta_2 = (float(np.float32(beta)) for beta in adam_betas)
     root = math.sqrt(1.0 - beta_2**step)
-    rate = learning_rate(step, lr, warmup_steps) * root / (1.0 - beta_1**step)
+    rate = learning_rate(step, lr, warmup_steps, lr_schedule, train_num_steps, min_lr)
     weight = ema_weight(step, ema_decay, ema_update_every, ema_update_after_step)
-    return StepScalars(rate, adam_eps * root, 1.0 - weight)
+    return StepScalars(
+        lr=rate * root / (1.0 - beta_1**step),
+        eps=adam_eps * root,
+        ema=1.0 - weight,
+        decay=rate * weight_decay,
+        powers=tuple(1.0 - power_weight(step, sigma_rel) for sigma_rel in ema_sigma_rels),
+    )
 
 
-def learning_rate(step: int, lr: float, warmup_steps: int) -> float:
-    """``lr min(1, step / warmup_steps)``."""
-    return lr * min(1.0, step / warmup_steps) if warmup_steps else lr
+def learning_rate(
+    step: int,
+    lr: float,
+    warmup_steps: int,
+    lr_schedule: str = "constant",
+    train_num_steps: int = 0,
+    min_lr: float = 0.0,
+) -> float:
+    """``lr min(1, step / warmup_steps)``, and with "cosine" from there down to ``min_lr``."""
+    if step < warmup_steps:
+        return lr * (step / warmup_steps)
+    if lr_schedule == "constant":
+        return lr
+    done = (step - warmup_steps) / max(1, train_num_steps - warmup_steps)
+    share = math.cos(0.5 * math.pi * min(1.0, done)) ** 2  # (1 + cos(pi q)) / 2
+    return min_lr + (lr - min_lr) * share
 
 
 def ema_weight(step: int, decay: float, update_every: int, update_after_step: int) -> float:
@@ -105,6 +132,8 @@ class Optimizer:
         parameters: the network's trainable parameters, in their order.
         adam_betas: decay of the two moments.
         max_grad_norm: gradients longer than this, all parameters taken together, are shortened.
+        weight_decay: whether the weights of layers (not their biases, not gains) decay.
+        ema_sigma_rels: relative widths of the power-function averages that are kept (``ema.py``).
     """
 
     def __init__(
@@ -113,6 +142,8 @@ class Optimizer:
         *,
         adam_betas: tuple[float, float],
         max_grad_norm: float,
+        weight_decay: bool = False,
+        ema_sigma_rels: Sequence[float] = (),
     ) -> None:
         self.parameters = ParameterTuple(parameters)
         self.shapes = {p.name: tuple(p.shape) for p in parameters}
@@ -122,30 +153,56 @@ class Optimizer:
         self.m = _vector("adam_m", np.zeros_like(start))
         self.v = _vector("adam_v", np.zeros_like(start))
         self.ema = _vector("ema", start)
-        self.beta_1, self.beta_2 = adam_betas
+        names = [power_name(sigma_rel) for sigma_rel in ema_sigma_rels]
+        self.powers = ParameterTuple([_vector(name, start) for name in names])
+        self.power_names = tuple(names)
+        self.decays = _decaying(self.shapes) if weight_decay else None
+        self.beta_1, self.beta_2 = (Tensor(beta, ms.float32) for beta in adam_betas)
         self.max_grad_norm = max_grad_norm
         self.adam = ops.Adam()
         self.split = SplitWithSize()
 
-    def update(self, grad: Tensor, lr: Tensor, eps: Tensor, ema: Tensor) -> Tensor:
-        """Clip the gradient (N,), apply Adam, move the average; the norm before clipping.
+    def update(
+        self,
+        grad: Tensor,
+        loss: Tensor,
+        lr: Tensor,
+        eps: Tensor,
+        ema: Tensor,
+        decay: Tensor,
+        *powers: Tensor,
+    ) -> Tensor:
+        """Clip the gradient (N,), apply Adam, move the averages; the norm before clipping.
 
         The factor is ``min(1, max_norm / (norm + 1e-6))``, one for all parameters (1211.5063).
+        Nothing changes where the norm or the loss is not finite.
         """
         row = grad.reshape(1, -1)
         norm = ops.sqrt(ops.MatMul(transpose_b=True)(row, row)).reshape(())
+        finite = ops.isfinite(norm + loss)
         grad = grad * ops.minimum(self.max_grad_norm / (norm + 1e-6), 1.0)
+        # With betas of 1, a rate of 0 and no gradient, Adam leaves every bit as it is.
+        grad = ops.where(finite, grad, ops.zeros_like(grad))
+        beta_1, beta_2 = ops.where(finite, self.beta_1, 1.0), ops.where(finite, self.beta_2, 1.0)
+        lr, ema = ops.where(finite, lr, 0.0), ops.where(finite, ema, 0.0)
+        if self.decays is not None:
+            decay = ops.where(finite, decay, 0.0)
+            ops.assign(self.params, self.params * (1.0 - decay * self.decays))
         # The powers of beta are in lr and eps already, in float64.
-        done = self.adam(
-            self.params, self.m, self.v, 0.0, 0.0, lr, self.beta_1, self.beta_2, eps, grad
-        )
+        done = self.adam(self.params, self.m, self.v, 0.0, 0.0, lr, beta_1, beta_2, eps, grad)
         params = ops.depend(self.params, done)
         done = _each(_put, self.parameters, self.split(params, self.sizes, 0))
         averaged = ops.assign(self.ema, ops.lerp(self.ema, params, ema))
+        for i in range(len(self.powers)):
+            power = ops.where(finite, powers[i], 0.0)
+            ops.assign(self.powers[i], ops.lerp(self.powers[i], params, power))
         return ops.depend(ops.depend(norm, done), averaged)
 
     def vectors(self) -> dict[str, Vector]:
-        """Host copies of parameters, moments and average ("params", "m", "v", "ema"), each (N,)."""
+        """Host copies of parameters, moments and averages, each (N,).
+
+        "params", "m", "v", "ema", and "ema_0_05" for the power-function average of width 0.05.
+        """
         return {name: p.asnumpy().copy() for name, p in self._named().items()}
 
     def restore(self, vectors: Mapping[str, Vector]) -> None:
@@ -171,7 +228,17 @@ class Optimizer:
         return np.concatenate([arrays[name].ravel() for name in self.shapes])
 
     def _named(self) -> dict[str, Parameter]:
-        return {"params": self.params, "m": self.m, "v": self.v, "ema": self.ema}
+        powers = zip(self.power_names, self.powers, strict=True)
+        return {"params": self.params, "m": self.m, "v": self.v, "ema": self.ema, **dict(powers)}
+
+
+def _decaying(shapes: Mapping[str, tuple[int, ...]]) -> Parameter:
+    """1 for what belongs to a layer's weight, 0 for all else, as one vector."""
+    parts = [
+        np.full(math.prod(shape), name.endswith(".weight"), np.float32)
+        for name, shape in shapes.items()
+    ]
+    return _vector("decays", np.concatenate(parts))
 
 
 def _vector(name: str, values: Vector) -> Parameter:

@@ -64,19 +64,19 @@ class TrainStep:
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
         share = 1.0 / micro_batches
 
-        def whole(x_0, t, noise, conditioned, masks, lr, eps, ema):  # type: ignore[no-untyped-def]
+        def whole(x_0, t, noise, conditioned, masks, *scalars):  # type: ignore[no-untyped-def]
             value, grads = grad_fn(x_0, t, noise, conditioned, masks)
-            return value, optimizer.update(flatten(grads), lr, eps, ema)
+            return value, optimizer.update(flatten(grads), value, *scalars)
 
         def accumulate(x_0, t, noise, conditioned, masks):  # type: ignore[no-untyped-def]
             value, grads = grad_fn(x_0, t, noise, conditioned, masks)
             done = ops.assign_add(total, flatten(grads) * share)
             return ops.depend(ops.assign_add(mean_loss, value * share), done)
 
-        def apply(lr, eps, ema):  # type: ignore[no-untyped-def]
+        def apply(*scalars):  # type: ignore[no-untyped-def]
             # Statements with an effect on parameters run in the order in which they are written.
             value = mean_loss + 0.0
-            norm = optimizer.update(total, lr, eps, ema)
+            norm = optimizer.update(total, value, *scalars)
             ops.assign(total, ops.zeros_like(total))
             ops.assign(mean_loss, ops.zeros_like(mean_loss))
             return value, norm

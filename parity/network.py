@@ -145,4 +145,8 @@ def step_scalars(config: training.TrainingConfig, step: int) -> optimizer.StepSc
         ema_decay=config.ema_decay,
         ema_update_every=config.ema_update_every,
         ema_update_after_step=config.ema_update_after_step,
+        lr_schedule=config.lr_schedule,
+        train_num_steps=config.train_num_steps,
+        min_lr=config.min_lr,
+        weight_decay=config.weight_decay,
     )

@@ -1,4 +1,4 @@
-"""Clipping, Adam, warm-up and the moving average, for given gradients."""
+"""Clipping, Adam and AdamW, learning rates and the moving average, for given gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ddpm_mindspore.reference.training import TrainingConfig
 @budget.examples()
 @given(case=strategies.scalar_cases())
 def test_scalars(case: strategies.Case) -> None:
-    """the learning rate in warm-up, and the share of itself that the average keeps"""
+    """the learning rate, and the share of itself that the average keeps"""
     scalars(**case)
 
 
@@ -38,15 +38,21 @@ def scalars(
     step: int,
     lr: float,
     warmup_steps: int,
+    lr_schedule: str,
+    train_num_steps: int,
+    min_lr: float,
     ema_decay: float,
     ema_update_every: int,
     ema_update_after_step: int,
 ) -> None:
     """``learning_rate`` and ``ema_weight``: float64 on the host, on both sides."""
-    rate = reference.learning_rate(step, lr, warmup_steps)
-    actual = accelerated.learning_rate(step, lr, warmup_steps)
-    # Two roundings on either side.
-    check("learning_rate", actual, rate, elementwise(4, rate, dtype="float64"))
+    options = (lr, warmup_steps, lr_schedule, train_num_steps, min_lr)
+    rate = reference.learning_rate(step, *options)
+    actual = accelerated.learning_rate(step, *options)
+    # On either side pi q is off by three roundings of a number below 4, and so is its cosine; then
+    # come the cosine itself, its square or a sum, two differences, a product and a sum.
+    bound = elementwise(2 * (3 * 4 + 6), lr, dtype="float64")
+    check("learning_rate", actual, rate, bound)
     ema = (ema_decay, ema_update_every, ema_update_after_step)
     weight = reference.ema_weight(step, *ema)
     # A power (good to one rounding, and its exponent's makes another) and a difference, twice.
@@ -65,48 +71,54 @@ def updates(
 ) -> None:
     """``steps`` updates of tensors of these shapes, by gradients of about ``scale``."""
     config = training_config(optimizer)
-    starts = [device.draw(seed + i, tuple(shape)) for i, shape in enumerate(shapes)]
-    size = sum(start.size for start in starts)
+    names = [f"{i}.weight" if len(shape) > 1 else f"{i}.bias" for i, shape in enumerate(shapes)]
+    starts = {
+        name: device.draw(seed + i, tuple(shape))
+        for i, (name, shape) in enumerate(zip(names, shapes, strict=True))
+    }
+    size = sum(start.size for start in starts.values())
     grads = [device.draw(seed + 100 * step, (size,), scale) for step in range(1, steps + 1)]
-    inputs = {"params": np.concatenate([start.ravel() for start in starts])}
-    inputs |= {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
-    expected, bounds = deep(partial(in_reference, config), inputs)
+    inputs = starts | {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
+    expected, bounds = deep(partial(in_reference, config, names), inputs)
     for mode in modes:
         for name, value in on_device(mode, config, starts, grads).items():
             check(f"{name} ({mode})", value, expected[name], bounds[name])
 
 
-def in_reference(config: TrainingConfig, arrays: Arrays) -> Arrays:
+def in_reference(config: TrainingConfig, names: Sequence[str], arrays: Arrays) -> Arrays:
     """Norms, parameters, moments and average after an update by each gradient."""
     ema_options = config.ema_decay, config.ema_update_every, config.ema_update_after_step
-    params = ema = {"params": arrays["params"]}
+    params = ema = {name: arrays[name] for name in names}
+    ends = np.cumsum([p.size for p in params.values()])[:-1]
     m, v = reference.adam_init(params)
     results = {}
-    for step in range(1, len(arrays)):
-        grads = {"params": arrays[f"gradient {step}"]}
+    for step in range(1, len(arrays) - len(names) + 1):
+        parts = zip(names, np.split(arrays[f"gradient {step}"], ends), strict=True)
+        grads = {name: part.reshape(params[name].shape) for name, part in parts}
         grads, norm = reference.clip_by_global_norm(grads, config.max_grad_norm)
-        rate = reference.learning_rate(step, config.lr, config.warmup_steps)
-        params, m, v = reference.adam_step(
-            params, grads, m, v, step, rate, config.adam_betas, config.adam_eps
-        )
+        rate = config.learning_rate(step)
+        adam = config.adam_betas, config.adam_eps, config.weight_decay
+        params, m, v = reference.adam_step(params, grads, m, v, step, rate, *adam)
         ema = reference.ema_update(ema, params, reference.ema_weight(step, *ema_options))
         results[f"norm {step}"] = np.array(norm)
     after = {"params": params, "m": m, "v": v, "ema": ema}
-    return {**results, **{name: part["params"] for name, part in after.items()}}
+    joined = {n: np.concatenate([x.ravel() for x in part.values()]) for n, part in after.items()}
+    return {**results, **joined}
 
 
-def on_device(
-    mode: str, config: TrainingConfig, starts: Sequence[Array], grads: Sequence[Array]
-) -> Arrays:
+def on_device(mode: str, config: TrainingConfig, starts: Arrays, grads: Sequence[Array]) -> Arrays:
     """The same, where the parameters are those that the network itself has in the end."""
-    tensors = [Parameter(Tensor(start), name=f"p{i}") for i, start in enumerate(starts)]
+    tensors = [Parameter(Tensor(start), name=name) for name, start in starts.items()]
     optimizer = accelerated.Optimizer(
-        tensors, adam_betas=config.adam_betas, max_grad_norm=config.max_grad_norm
+        tensors,
+        adam_betas=config.adam_betas,
+        max_grad_norm=config.max_grad_norm,
+        weight_decay=config.weight_decay > 0,
     )
     update = device.compiled(optimizer.update) if mode == "compiled" else optimizer.update
     results = {}
     for step, grad in enumerate(grads, start=1):
-        norm = update(Tensor(grad), *step_scalars(config, step).tensors())
+        norm = update(Tensor(grad), Tensor(np.float32(0.0)), *step_scalars(config, step).tensors())
         results[f"norm {step}"] = device.arrays(norm)
     own = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])
     return {**results, **optimizer.vectors(), "params": own}

@@ -116,5 +116,6 @@ def _train_step(
         network.network(options).trainable_params(),
         adam_betas=config.adam_betas,
         max_grad_norm=config.max_grad_norm,
+        weight_decay=config.weight_decay > 0,
     )
     return TrainStep(network.loss(options, schedule, config), optimizer, accumulate), optimizer

@@ -1,4 +1,4 @@
-"""Adam, clipping by the global norm, the running average of the parameters, and warm-up.
+"""Adam and AdamW, clipping by the global norm, learning rates, a running average of parameters.
 
 Parameters, gradients and moments are flat dicts of arrays with equal names; nothing is changed in
 place. Step numbers are 1 for the first update. Scalars are Python floats, so arrays keep their
@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .schedule import Array
+from .schedule import Array, check_choice
 
 Arrays: TypeAlias = Mapping[str, Array]
+
+LR_SCHEDULES = ("constant", "cosine")
 
 
 def adam_init(params: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -35,13 +37,16 @@ def adam_step(
     lr: float,
     betas: tuple[float, float] = (0.9, 0.99),
     eps: float = 1e-8,
+    weight_decay: float = 0.0,
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
     """One update of Adam (arXiv 1412.6980, algorithm 1), number ``step`` = 1, 2, ...
 
         m <- beta_1 m + (1 - beta_1) g          m_hat = m / (1 - beta_1^step)
         v <- beta_2 v + (1 - beta_2) g^2        v_hat = v / (1 - beta_2^step)
-        p <- p - lr m_hat / (sqrt(v_hat) + eps)
+        p <- p - lr m_hat / (sqrt(v_hat) + eps) - lr weight_decay p
 
+    The last term, AdamW's decoupled decay (arXiv 1711.05101, algorithm 2), is for the parameters
+    that ``decays`` names. Its rate is lr times weight_decay, as in ``torch.optim.AdamW``.
     Returns ``(params, m, v)``. Raises ValueError for a step below 1.
     """
     if step < 1:
@@ -54,7 +59,15 @@ def adam_step(
         m_hat = m[name] / (1.0 - beta_1**step)
         v_hat = v[name] / (1.0 - beta_2**step)
         updated[name] = p - lr * m_hat / (np.sqrt(v_hat) + eps)
+        if decays(name):
+            updated[name] = updated[name] - lr * weight_decay * p
     return updated, m, v
+
+
+def decays(name: str) -> bool:
+    """Whether weight decay pulls this parameter towards 0: the weights of convolutions and of
+    linear layers, which are called ``....weight``; not biases, gains of norms, and memories."""
+    return name.endswith(".weight")
 
 
 def global_norm(grads: Arrays) -> float:
@@ -76,9 +89,31 @@ def clip_by_global_norm(grads: Arrays, max_norm: float) -> tuple[dict[str, Array
     return {name: scale * g for name, g in grads.items()}, norm
 
 
-def learning_rate(step: int, lr: float, warmup_steps: int = 0) -> float:
-    """The rate of update number ``step`` = 1, 2, ...: lr * min(1, step / warmup_steps)."""
-    return lr if step >= warmup_steps else lr * step / warmup_steps
+def learning_rate(
+    step: int,
+    lr: float,
+    warmup_steps: int = 0,
+    lr_schedule: str = "constant",
+    train_num_steps: int = 0,
+    min_lr: float = 0.0,
+) -> float:
+    """The rate of update number ``step`` = 1, 2, ..., in float64.
+
+    It rises linearly, lr step / warmup_steps, until step = warmup_steps. Then it is constant, or
+    falls along half a cosine (arXiv 1608.03983, equation 5, without restarts):
+
+        min_lr + (lr - min_lr) (1 + cos(pi q)) / 2
+        q = (step - warmup_steps) / (train_num_steps - warmup_steps), at most 1
+
+    Raises ValueError for a schedule that is not in LR_SCHEDULES.
+    """
+    check_choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    if step < warmup_steps:
+        return lr * step / warmup_steps
+    if lr_schedule == "constant":
+        return lr
+    q = min(1.0, (step - warmup_steps) / max(1, train_num_steps - warmup_steps))
+    return min_lr + (lr - min_lr) * (1.0 + math.cos(math.pi * q)) / 2.0
 
 
 def ema_weight(

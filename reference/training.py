@@ -20,6 +20,7 @@ from .config import UnetConfig
 from .layers import Array, Params
 from .objective import loss_weight, simple_loss, target, x0_from_output
 from .optimizer import (
+    LR_SCHEDULES,
     adam_init,
     adam_step,
     clip_by_global_norm,
@@ -28,7 +29,7 @@ from .optimizer import (
     learning_rate,
 )
 from .process import q_sample
-from .schedule import Schedule
+from .schedule import Schedule, check_choice
 from .unet import unet
 
 
@@ -37,8 +38,8 @@ class TrainingConfig:
     """What a training step does; the defaults are those of ``denoising-diffusion-pytorch`` 2.3.4.
 
     Attributes:
-        lr, warmup_steps: see ``optimizer.learning_rate``.
-        adam_betas, adam_eps: see ``optimizer.adam_step``.
+        lr, warmup_steps, lr_schedule, train_num_steps, min_lr: see ``optimizer.learning_rate``.
+        adam_betas, adam_eps, weight_decay: see ``optimizer.adam_step``.
         max_grad_norm: see ``optimizer.clip_by_global_norm``.
         ema_decay, ema_update_every, ema_update_after_step: see ``optimizer.ema_weight``.
         objective, p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma:
@@ -51,8 +52,12 @@ class TrainingConfig:
 
     lr: float = 1e-4
     warmup_steps: int = 0
+    lr_schedule: str = "constant"
+    train_num_steps: int = 100_000
+    min_lr: float = 0.0
     adam_betas: tuple[float, float] = (0.9, 0.99)
     adam_eps: float = 1e-8
+    weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     ema_decay: float = 0.995
     ema_update_every: int = 10
@@ -68,13 +73,25 @@ class TrainingConfig:
         for name in ("lr", "adam_eps", "max_grad_norm", "ema_update_every"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be positive")
-        for name in ("warmup_steps", "ema_update_after_step"):
+        check_choice("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        for name in ("warmup_steps", "ema_update_after_step", "min_lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 0")
         if not all(0.0 <= beta < 1.0 for beta in self.adam_betas):
             raise ValueError(f"adam_betas {self.adam_betas} must be at least 0 and less than 1")
         if not 0.0 <= self.ema_decay <= 1.0:
             raise ValueError(f"ema_decay {self.ema_decay} must be from 0 to 1")
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of update number ``step`` = 1, 2, ..."""
+        return learning_rate(
+            step,
+            self.lr,
+            self.warmup_steps,
+            self.lr_schedule,
+            self.train_num_steps,
+            self.min_lr,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +158,16 @@ def training_step(
     mean = {name: sum(g[name] for g in grads) / len(grads) for name in state.params}
     mean, grad_norm = clip_by_global_norm(mean, config.max_grad_norm)
     step = state.step + 1
-    lr = learning_rate(step, config.lr, config.warmup_steps)
     params, m, v = adam_step(
-        state.params, mean, state.m, state.v, step, lr, config.adam_betas, config.adam_eps
+        state.params,
+        mean,
+        state.m,
+        state.v,
+        step,
+        config.learning_rate(step),
+        config.adam_betas,
+        config.adam_eps,
+        config.weight_decay,
     )
     weight = ema_weight(
         step, config.ema_decay, config.ema_update_every, config.ema_update_after_step

@@ -88,8 +88,8 @@ def test_vectors_come_apart_by_name_and_go_back() -> None:
 def test_what_is_restored_is_what_a_compiled_update_goes_on_from() -> None:
     parameters, optimizer = make()
 
-    def update(grad, lr, eps, ema):  # type: ignore[no-untyped-def]
-        return optimizer.update(grad, lr, eps, ema)
+    def update(grad, *scalars):  # type: ignore[no-untyped-def]
+        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
 
     compiled = ms.jit(update)
     start = optimizer.vectors()
@@ -108,8 +108,8 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average() -> None:
     """Against Algorithm 1 of arXiv 1412.6980, step by step in float64."""
     parameters, optimizer = make()
 
-    def update(grad, lr, eps, ema):  # type: ignore[no-untyped-def]
-        return optimizer.update(grad, lr, eps, ema)
+    def update(grad, *scalars):  # type: ignore[no-untyped-def]
+        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
 
     compiled = ms.jit(update)
     lengths = []

@@ -76,6 +76,7 @@ GRADIENTS = {
 ADAM = {
     "lr": 1e-2,
     "warmup_steps": 0,
+    "weight_decay": 1.0,
     "adam_betas": (0.9, 0.99),
     "adam_eps": 1e-2,
     "max_grad_norm": 0.1,
@@ -95,6 +96,9 @@ SCALARS = {
     "step": 4,
     "lr": 1e-3,
     "warmup_steps": 5,
+    "lr_schedule": "cosine",
+    "train_num_steps": 20,
+    "min_lr": 1e-4,
     "ema_decay": 0.995,
     "ema_update_every": 1,
     "ema_update_after_step": 1,

@@ -23,11 +23,9 @@ TRAINING = [
     Bug(
         "Adam's epsilon is under the root",
         "optimizer.Optimizer.update",
-        "done = self.adam(\n"
-        "        self.params, self.m, self.v, 0.0, 0.0, lr, self.beta_1, self.beta_2, eps, grad\n"
-        "    )",
-        "ops.assign(self.m, self.beta_1 * self.m + (1.0 - self.beta_1) * grad)\n"
-        "    ops.assign(self.v, self.beta_2 * self.v + (1.0 - self.beta_2) * grad * grad)\n"
+        "done = self.adam(self.params, self.m, self.v, 0.0, 0.0, lr, beta_1, beta_2, eps, grad)",
+        "ops.assign(self.m, beta_1 * self.m + (1.0 - beta_1) * grad)\n"
+        "    ops.assign(self.v, beta_2 * self.v + (1.0 - beta_2) * grad * grad)\n"
         "    step = lr * self.m / ops.sqrt(self.v + eps * eps)\n"
         "    done = ops.assign(self.params, self.params - step)",
         "optimizer: updates",
@@ -56,9 +54,39 @@ TRAINING = [
     Bug(
         "warm-up starts at zero",
         "optimizer.learning_rate",
-        "min(1.0, step / warmup_steps)",
-        "min(1.0, (step - 1) / warmup_steps)",
+        "(step / warmup_steps)",
+        "((step - 1) / warmup_steps)",
         "optimizer: scalars",
+    ),
+    Bug(
+        "the learning rate falls during warm-up already",
+        "optimizer.learning_rate",
+        "(step - warmup_steps) / max(1, train_num_steps - warmup_steps)",
+        "step / max(1, train_num_steps)",
+        "optimizer: scalars",
+        {"step": 9},
+    ),
+    Bug(
+        "the learning rate falls to zero",
+        "optimizer.learning_rate",
+        "min_lr + (lr - min_lr) * share",
+        "lr * share",
+        "optimizer: scalars",
+        {"step": 9},
+    ),
+    Bug(
+        "biases decay too",
+        "optimizer._decaying",
+        'name.endswith(".weight")',
+        "True",
+        "optimizer: updates",
+    ),
+    Bug(
+        "weight decay goes through the moments",
+        "optimizer.Optimizer.update",
+        "ops.assign(self.params, self.params * (1.0 - decay * self.decays))",
+        "grad = grad + decay * self.decays * self.params",
+        "optimizer: updates",
     ),
     Bug(
         "each tensor is clipped by itself",
