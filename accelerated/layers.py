@@ -18,6 +18,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from .precision import MixedCell, cast
+
 Rng = np.random.Generator
 
 
@@ -53,14 +55,14 @@ class AddBias(nn.Cell):
     """``x + bias`` for x (B, C, H, W) and bias (C,); its gradient sums by matrix products."""
 
     def construct(self, x: Tensor, bias: Tensor) -> Tensor:
-        return x + bias.reshape(1, -1, 1, 1)
+        return x + cast(bias, x.dtype).reshape(1, -1, 1, 1)
 
     def bprop(self, x: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        total = _sum_pixels(dout.reshape(x.shape[0], x.shape[1], -1))
+        total = _sum_pixels(cast(dout, ms.float32).reshape(x.shape[0], x.shape[1], -1))
         return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
 
 
-class Conv2d(nn.Cell):
+class Conv2d(MixedCell):
     """Cross-correlation with a square kernel of odd size, zero-padded to keep height and width."""
 
     def __init__(self, rng: Rng, dim: int, dim_out: int, kernel: int, bias: bool = True) -> None:
@@ -72,11 +74,12 @@ class Conv2d(nn.Cell):
         self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.convolve(x, self.weight)
+        x = self.convolve(cast(x, self.compute), cast(self.weight, self.compute))
+        x = cast(x, self.result)
         return x if self.bias is None else self.add_bias(x, self.bias)
 
 
-class Linear(nn.Cell):
+class Linear(MixedCell):
     """``x W^T + b``."""
 
     def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
@@ -86,7 +89,8 @@ class Linear(nn.Cell):
         self.multiply = ops.MatMul(transpose_b=True)
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.multiply(x, self.weight) + self.bias
+        x = self.multiply(cast(x, self.compute), cast(self.weight, self.compute))
+        return cast(x, self.result) + cast(self.bias, self.result)
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
@@ -146,8 +150,8 @@ class RMSNorm(nn.Cell):
         self.normalize = Normalize()
 
     def construct(self, x: Tensor) -> Tensor:
-        """Normalise x (B, C, N)."""
-        return self.normalize(x, self.gain())
+        """Normalise x (B, C, N), in float32."""
+        return self.normalize(cast(x, ms.float32), self.gain())
 
     def gain(self) -> Tensor:
         """``sqrt(C) g`` of shape (1, C, 1)."""
@@ -187,7 +191,8 @@ class Downsample(nn.SequentialCell):
         conv = self[1]
         # Channel (c p1 p2) of the unshuffled image is pixel (p1, p2) of channel c.
         kernel = conv.weight.reshape(conv.weight.shape[0], -1, 2, 2)
-        return conv.add_bias(self.convolve(x, kernel), conv.bias)
+        x = self.convolve(cast(x, conv.compute), cast(kernel, conv.compute))
+        return conv.add_bias(cast(x, conv.result), conv.bias)
 
 
 class SinusoidalPosEmb(nn.Cell):
@@ -222,7 +227,7 @@ def gelu(x: Tensor) -> Tensor:
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
-class Block(nn.Cell):
+class Block(MixedCell):
     """3x3 convolution, RMS norm, optional scale and shift by the time embedding, SiLU."""
 
     def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
@@ -238,8 +243,9 @@ class Block(nn.Cell):
         gain = self.norm.gain()
         if scale is None:
             scale, shift = ops.zeros_like(gain), ops.zeros_like(gain)
-        x = x.reshape(shape[0], shape[1], -1)
-        return self.normalize_silu(x, gain * (scale + 1.0), shift).reshape(shape)
+        x = cast(x, ms.float32).reshape(shape[0], shape[1], -1)
+        x = self.normalize_silu(x, gain * (scale + 1.0), shift)
+        return cast(x, self.result).reshape(shape)
 
 
 class ResnetBlock(nn.Cell):
@@ -257,17 +263,17 @@ class ResnetBlock(nn.Cell):
 
     def construct(self, x: Tensor, silu_time: Tensor, dropout_mask: Tensor | None = None) -> Tensor:
         """Shapes: x (B, C, H, W); silu_time (B, time_dim), the embedding after its SiLU."""
-        modulation = self.mlp[1](silu_time)
+        modulation = cast(self.mlp[1](silu_time), ms.float32)
         modulation = modulation.reshape(modulation.shape[0], -1, 1)
         scale, shift = ops.split(modulation, modulation.shape[1] // 2, 1)
         h = self.block1(x, scale, shift)
         if dropout_mask is not None:
-            h = h * dropout_mask * self.kept_scale
+            h = h * cast(dropout_mask, h.dtype) * self.kept_scale
         h = self.block2(h)
         return h + (x if self.res_conv is None else self.res_conv(x))
 
 
-class LinearAttention(nn.Cell):
+class LinearAttention(MixedCell):
     """Attention with ``softmax(q) (softmax(k)^T v)``, linear in the pixels (arXiv 1812.01243)."""
 
     def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
@@ -284,30 +290,33 @@ class LinearAttention(nn.Cell):
         batch, dim, pixels = shape[0], shape[1], shape[2] * shape[3]
         heads, dim_head = self.heads, self.dim_head
         hidden = heads * dim_head
-        x = self.norm(x.reshape(batch, dim, pixels))
+        low = self.compute
+        x = cast(self.norm(x.reshape(batch, dim, pixels)), low)
 
         weight_q, weight_kv = ops.split(
-            self.to_qkv.weight.reshape(3 * hidden, dim), [hidden, 2 * hidden]
+            cast(self.to_qkv.weight, low).reshape(3 * hidden, dim), [hidden, 2 * hidden]
         )
         # q comes out as (B, pixels, heads, dim_head): its softmax then runs over the last axis.
         q = ops.BatchMatMul(True, True)(x, ops.broadcast_to(weight_q, (batch, hidden, dim)))
-        q = ops.softmax(q.reshape(batch, pixels, heads, dim_head), -1).reshape(
-            batch, pixels, hidden
-        )
+        q = cast(q, ms.float32).reshape(batch, pixels, heads, dim_head)
+        q = cast(ops.softmax(q, -1), low).reshape(batch, pixels, hidden)
         kv = ops.bmm(ops.broadcast_to(weight_kv, (batch, 2 * hidden, dim)), x)
+        kv = cast(kv, self.result)
         k, v = _with_memory(kv.reshape(batch, 2, heads, dim_head, pixels), self.mem_kv)
-        context = ops.BatchMatMul(False, True)(v, ops.softmax(k, -1))  # (B, heads, e, d)
+        k = cast(ops.softmax(cast(k, ms.float32), -1), low)
+        context = ops.BatchMatMul(False, True)(cast(v, low), k)  # (B, heads, e, d)
 
         # The output projection goes into the small context, not over all pixels.
-        to_out = self.to_out[0].weight.reshape(1, dim, heads, dim_head).transpose(0, 2, 1, 3)
+        to_out = cast(self.to_out[0].weight, low)
+        to_out = to_out.reshape(1, dim, heads, dim_head).transpose(0, 2, 1, 3)
         context = ops.bmm(ops.broadcast_to(to_out, (batch, heads, dim, dim_head)), context)
         context = context.transpose(0, 2, 1, 3).reshape(batch, dim, hidden) * dim_head**-0.5
-        out = ops.BatchMatMul(False, True)(context, q).reshape(shape)
+        out = cast(ops.BatchMatMul(False, True)(context, q), self.result).reshape(shape)
         out = self.to_out[0].add_bias(out, self.to_out[0].bias)
-        return self.to_out[1](out.reshape(batch, dim, pixels)).reshape(shape)
+        return cast(self.to_out[1](out.reshape(batch, dim, pixels)), self.result).reshape(shape)
 
 
-class Attention(nn.Cell):
+class Attention(MixedCell):
     """``softmax(q k^T / sqrt(d)) v`` over all pixels (arXiv 1706.03762, eq. 1)."""
 
     def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
@@ -328,8 +337,10 @@ class Attention(nn.Cell):
         q, kv = ops.split(qkv, [1, 2], 1)
         q = q.reshape(batch, heads, dim_head, pixels) * dim_head**-0.5
         k, v = _with_memory(kv, self.mem_kv.swapaxes(2, 3))
-        weights = ops.softmax(ops.BatchMatMul(True, False)(q, k), -1)  # (B, heads, pixels, keys)
-        out = ops.BatchMatMul(False, True)(v, weights)
+        low = self.compute
+        scores = ops.BatchMatMul(True, False)(cast(q, low), cast(k, low))
+        weights = ops.softmax(cast(scores, ms.float32), -1)  # (B, heads, pixels, keys)
+        out = ops.BatchMatMul(False, True)(cast(v, low), cast(weights, low))
         return self.to_out(out.reshape(batch, heads * dim_head, shape[2], shape[3]))
 
 
@@ -338,7 +349,7 @@ def _with_memory(kv: Tensor, mem_kv: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, heads, dim_head, _ = kv.shape
     memories = mem_kv.shape[-1]
     memory = ops.broadcast_to(
-        mem_kv.reshape(1, 2, heads, dim_head, memories), (batch, 2, heads, dim_head, memories)
+        cast(mem_kv, kv.dtype).reshape(1, 2, heads, dim_head, memories), (batch, 2, heads, dim_head, memories)
     )
     k, v = ops.split(ops.concat((memory, kv), -1), 1, 1)
     shape = (batch, heads, dim_head, -1)

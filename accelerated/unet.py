@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from .layers import (
     Upsample,
     gelu,
 )
+from .precision import cast
 from .randomness import Purpose, stream
 
 
@@ -159,7 +161,7 @@ class Unet(nn.Cell):
         x = self.final_res_block(
             ops.concat((x, first), 1), t, None if masks is None else masks[block]
         )
-        return self.final_conv(x)
+        return cast(self.final_conv(x), ms.float32)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Host copies of all parameters by name."""

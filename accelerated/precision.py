@@ -1,0 +1,54 @@
+"""Mixed precision: what each layer computes in, and the scale of the loss.
+
+The levels are those of ``mindspore.amp.auto_mixed_precision``:
+
+    O0  everything in float32
+    O1  a white list in half precision, each result float32 again: convolutions, matrix products
+    O2  all but a black list in half precision; the black list: norms (with the SiLU that follows),
+        softmaxes, the time embedding and its two linear layers
+    O3  everything in half precision; stricter here, norms, softmaxes and the embedding's angles
+        still are not (float16 knows nothing between 999 and 999.5)
+
+At every level parameters, moments, averages, the network's output and the loss are float32.
+``reference/precision.py`` defines the scale.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+
+class MixedCell(nn.Cell):
+    """A layer of which a part may be in half precision.
+
+    Attributes:
+        compute: the dtype that its products are computed in.
+        result: the dtype of what it returns.
+    """
+
+    compute: Any = ms.float32
+    result: Any = ms.float32
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """x in that dtype; where it is already, no part of the graph."""
+    return x if x.dtype == dtype else ops.cast(x, dtype)
+
+
+def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
+    """Let a network compute at a level, from the next time that it is compiled.
+
+    Args:
+        network: a ``Unet``, or any part of it.
+        level: "O0" to "O3".
+        dtype: "float16" or "bfloat16", of what is not in float32.
+    """
+    low = ms.float32 if level == "O0" else getattr(ms, dtype)
+    for name, cell in network.cells_and_names():
+        if isinstance(cell, MixedCell):
+            kept = level != "O3" and name.startswith("time_mlp")
+            cell.compute = low if level == "O1" or not kept else ms.float32
+            cell.result = ms.float32 if level == "O1" or kept else low
