@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "load_newest",
     "newest",
+    "prune",
     "remove_leftovers",
     "save",
     "write_json",
@@ -101,14 +102,7 @@ def newest(run: Path) -> Path | None:
     Complete: its ``state.json`` is whole and its files have the sizes written there. The
     checksums are left to :func:`load`.
     """
-    for folder in _folders(run):
-        try:
-            for name, entry in _read_state(folder)["files"].items():
-                _check_size(folder / name, entry)
-        except ValueError:
-            continue
-        return folder
-    return None
+    return next(filter(_is_complete, _folders(run)), None)
 
 
 def load(folder: Path, groups: Sequence[str] | None = None) -> Checkpoint:
@@ -140,10 +134,34 @@ def load_newest(run: Path, groups: Sequence[str] | None = None) -> Loaded:
         try:
             return Loaded(load(folder, groups), folder, refused)
         except ValueError as error:
+            if not os.path.lexists(folder):  # a trainer has just removed it for a newer one
+                return load_newest(run, groups)
             refused.append(str(error).removesuffix(f": {_REMEDY}"))
     if refused:
         raise ValueError(f"{run} holds no checkpoint that can be loaded: {'; '.join(refused)}")
     raise ValueError(f"{run} holds no checkpoint: name the folder of a run that has saved one")
+
+
+def prune(run: Path, step: int, *, keep_last: int | None, keep_every: int | None) -> None:
+    """Remove older checkpoints than that of ``step``, which is known to be safe.
+
+    The ``keep_last`` newest complete ones up to ``step`` stay (None: all), and those of steps that
+    ``keep_every`` divides (None: no step).
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    if keep_last is None:
+        return
+    past = [folder for folder in _folders(run) if _step(folder) <= step]
+    kept = set([folder for folder in past if _is_complete(folder)][:keep_last])
+    for folder in past:
+        forever = keep_every is not None and _step(folder) % keep_every == 0
+        if folder not in kept and not forever and _step(folder) < step:
+            # Under a temporary name: at no time is half a checkpoint there.
+            away = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+            folder.rename(away)
+            shutil.rmtree(away)
 
 
 def remove_leftovers(run: Path) -> None:
@@ -159,6 +177,15 @@ def remove_leftovers(run: Path) -> None:
             path.rename(final)
     for path in run.rglob(".*.[0-9]*.tmp"):
         path.unlink()
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        for name, entry in _read_state(folder)["files"].items():
+            _check_size(folder / name, entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _check(checkpoint: Checkpoint) -> None:
@@ -199,6 +226,12 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     flush_folder(final.parent)
     if aside.exists():
         shutil.rmtree(aside)
+
+
+def _step(folder: Path) -> int:
+    match = _NAME.fullmatch(folder.name)
+    assert match
+    return int(match[1])
 
 
 def _folders(run: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from ..reference.schedule import SCHEDULES, check_choice
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
+CROPS = ("center", "random", "random_resized", "none")
 
 
 INTERRUPTED = 130
@@ -105,8 +106,14 @@ class TrainerConfig:
         augment_horizontal_flip: show each image mirrored half of the time.
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
+        keep_last: newest checkpoints that are kept (None: all); older ones are removed once a newer
+            one is safely on the disk.
+        keep_every: checkpoints of steps that this divides are never removed (None: no step).
+        tensorboard: write the metrics for TensorBoard too (needs the package tensorboardX).
         results_folder: where everything is written.
         resume: go on from the newest checkpoint in results_folder.
+        distributed: this is one of the processes that msrun has started, each with a device and a
+            batch of batch_size images of its own.
         strict: refuse a folder that holds an image that cannot be decoded, instead of skipping it.
         seed: initial parameters, order of the data and all noise are functions of it.
 
@@ -128,8 +135,12 @@ class TrainerConfig:
     augment_horizontal_flip: bool = False
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
+    keep_last: int | None = 3
+    keep_every: int | None = None
+    tensorboard: bool = False
     results_folder: str = "results"
     resume: bool = False
+    distributed: bool = False
     strict: bool = False
     seed: int = 0
 
@@ -142,9 +153,11 @@ class TrainerConfig:
             "ema_update_every": self.ema_update_every,
             "save_every": self.save_and_sample_every,
             "num_samples": self.num_samples,
+            "keep_last": self.keep_last,
+            "keep_every": self.keep_every,
         }
         for name, value in at_least_one.items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
         for name in ("train_lr", "adam_eps", "max_grad_norm"):
             if not getattr(self, name) > 0:

@@ -2,17 +2,24 @@
 
 RUN/config.json      everything the run was started with, and the versions that ran it
     metrics.jsonl    one JSON object a training step
+    progress.json    where the run is now, and where its time went: see train_log.py
     checkpoints/     see checkpoint.py
     samples/         a picture for each checkpoint: drawn images beside real ones
     loss.png
+    tensorboard/     the metrics once more, when asked for
+    .lock            held by the process that trains
+
+Nothing in it names the folder itself, so a run can be moved or copied, and goes on elsewhere.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
+import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,29 +30,52 @@ from ..reference.config import UnetConfig
 from .checkpoint import Loaded, load_newest, remove_leftovers
 from .config import DiffusionConfig, RunConfig, TrainerConfig
 from .diffusion import GaussianDiffusion
-from .files import make_folder, replace_file, write_json
+from .files import json_bytes, make_folder, replace_file, write_json
+from .run_lock import RunLock
 from .unet import Unet
 
 VERSION = 1
 
+_STRETCHES = 256
+
 
 class RunFolder:
-    """Paths and small files of one run."""
+    """Paths and small files of one run; without ``writes`` one that is only read from."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
         self.config = path / "config.json"
         self.metrics = path / "metrics.jsonl"
+        self.progress = path / "progress.json"
         self.samples = path / "samples"
         self.loss_curve = path / "loss.png"
+        self.tensorboard = path / "tensorboard"
+        self.lock = RunLock(path)
 
     def prepare(self, *, resume: bool) -> None:
-        """Make the folder and see that it can be written, before any long work starts.
+        """Make the folder and see that it can be trained in, before any long work starts.
 
         Raises:
             ValueError: it cannot be written; or it holds a run and resume is False; or it holds
-                none and resume is True.
+                none and resume is True; or another process trains in it.
         """
+        if not self.writes:
+            return
+        self.lock.check_free()
+        self._check_purpose(resume)
+        try:
+            make_folder(self.path)
+            replace_file(self.path / ".writable", b"")
+            (self.path / ".writable").unlink()
+            with self.lock:
+                remove_leftovers(self.path)
+        except OSError as error:
+            raise ValueError(
+                f"results_folder {str(self.path)!r} cannot be written ({error.strerror}): choose "
+                "another (--results-folder)"
+            ) from None
+
+    def _check_purpose(self, resume: bool) -> None:
         checkpoints = self.path / "checkpoints"
         has_run = checkpoints.is_dir() and any(checkpoints.glob("step-*"))  # damaged ones too
         if has_run and not resume:
@@ -63,19 +93,15 @@ class RunFolder:
                 f"results_folder {str(self.path)!r} holds imported weights without the "
                 "optimiser state that training goes on with: draw from it, or train a new run"
             )
-        try:
-            make_folder(self.path)
-            replace_file(self.path / ".writable", b"")
-            (self.path / ".writable").unlink()
-        except OSError as error:
-            raise ValueError(
-                f"results_folder {str(self.path)!r} cannot be written ({error.strerror}): choose "
-                "another (--results-folder)"
-            ) from None
-        remove_leftovers(self.path)
+
+    def checkpoints(self) -> list[str]:
+        """The names of all checkpoints, damaged ones too."""
+        return sorted(path.name for path in self.path.glob("checkpoints/step-*"))
 
     def write_config(self, config: RunConfig) -> None:
         """Write config.json."""
+        if not self.writes:
+            return
         packages = ("ddpm-mindspore", "mindspore", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
         versions["python"] = platform.python_version()
@@ -118,28 +144,66 @@ class RunFolder:
             ) from None
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add lines to metrics.jsonl. A number that is not finite is written as null."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            for row in rows:
-                finite = {k: v if np.isfinite(v) else None for k, v in row.items()}
-                file.write(json.dumps(finite, allow_nan=False) + "\n")
+        """Add lines to metrics.jsonl. A number that is not finite is written as null.
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that a killed process left unfinished is not."""
-        rows = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        Raises:
+            OSError: the disk is full. The file is as it was.
+        """
+        if not self.writes:
+            return
+        finite = ({k: v if np.isfinite(v) else None for k, v in row.items()} for row in rows)
+        data = "".join(json.dumps(row, allow_nan=False) + "\n" for row in finite).encode()
+        with self.metrics.open("ab", buffering=0) as file:
+            size = file.tell()
             try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-        return rows
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(size)  # half a line would hide those that follow
+                raise
+
+    def read_metrics(self, most: int | None = None) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that a killed process left unfinished is not.
+
+        Args:
+            most: bytes to read. Of a larger file only stretches that are spread over it evenly, the
+                first and the last lines among them.
+        """
+        if not self.metrics.exists():
+            return []
+        size = self.metrics.stat().st_size
+        with self.metrics.open("rb") as file:
+            if most is None or size <= most:
+                return list(_rows(file))
+            rows = []
+            for start in np.linspace(0, size - most // _STRETCHES, _STRETCHES).astype(int):
+                file.seek(start)
+                if start:
+                    file.readline()  # the end of a line
+                rows += _rows(file.readlines(most // _STRETCHES))
+            return rows
 
     def rewind_metrics(self, step: int) -> None:
         """Drop what was measured after ``step``, where training goes on."""
-        if self.metrics.exists():
-            kept = [row for row in self.read_metrics() if row["step"] <= step]
-            lines = "".join(json.dumps(row) + "\n" for row in kept)
-            replace_file(self.metrics, lines.encode())
+        if self.writes and self.metrics.exists():
+            with self.metrics.open("r+b") as file:
+                file.truncate(sum(len(line) for line, row in _lines(file) if row["step"] <= step))
+
+    def write_progress(self, progress: Mapping[str, Any]) -> None:
+        """Replace progress.json.
+
+        Raises:
+            OSError: the disk is full. What was there is unharmed.
+        """
+        if self.writes:
+            replace_file(self.progress, json_bytes(self.progress.name, progress), flush=False)
+
+    def read_progress(self) -> dict[str, Any]:
+        """What progress.json says; nothing where it is not there or damaged."""
+        try:
+            return dict(json.loads(self.progress.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def open(self) -> tuple[GaussianDiffusion, Loaded]:
         """The run's diffusion with its averaged parameters, and the checkpoint they are from.
@@ -152,6 +216,19 @@ class RunFolder:
         diffusion = build(config)
         diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
         return diffusion, loaded
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Lines and their values, up to the first that is not whole."""
+    for line in file:
+        try:
+            yield line, json.loads(line if line.endswith(b"\n") else b"")
+        except ValueError:
+            return
+
+
+def _rows(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    return (row for _, row in _lines(file))
 
 
 def build(config: RunConfig) -> GaussianDiffusion:
