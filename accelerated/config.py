@@ -13,6 +13,8 @@ from ..reference.schedule import SCHEDULES, check_choice
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
+AMP_LEVELS = ("O0", "O1", "O2", "O3")
+AMP_DTYPES = ("float16", "bfloat16")
 CROPS = ("center", "random", "random_resized", "none")
 
 
@@ -103,6 +105,12 @@ class TrainerConfig:
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
         ema_update_every: optimiser steps between two updates of the average.
         ema_update_after_step: until this step the average is a copy.
+        amp_level: how much of the network computes in half precision: O0 nothing, O1 convolutions
+            and matrix products, O2 all but norms, softmaxes and the time embedding, O3 the linear
+            layers of the time embedding too. Parameters and the loss are always in float32.
+        amp_dtype: half precision is float16, with a loss scale that adapts itself, or bfloat16.
+        max_nonfinite_steps: training stops after so many steps in a row whose loss or gradient is
+            NaN or infinite; each of them is left out and noted in nonfinite.jsonl.
         augment_horizontal_flip: show each image mirrored half of the time.
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
@@ -132,6 +140,9 @@ class TrainerConfig:
     ema_decay: float = 0.995
     ema_update_every: int = 10
     ema_update_after_step: int = 100
+    amp_level: str = "O0"
+    amp_dtype: str = "float16"
+    max_nonfinite_steps: int = 10
     augment_horizontal_flip: bool = False
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
@@ -153,12 +164,15 @@ class TrainerConfig:
             "ema_update_every": self.ema_update_every,
             "save_every": self.save_and_sample_every,
             "num_samples": self.num_samples,
+            "max_nonfinite_steps": self.max_nonfinite_steps,
             "keep_last": self.keep_last,
             "keep_every": self.keep_every,
         }
         for name, value in at_least_one.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
+        check_choice("amp_level", self.amp_level, AMP_LEVELS)
+        check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
         for name in ("train_lr", "adam_eps", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be positive")

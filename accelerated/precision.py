@@ -15,10 +15,13 @@ At every level parameters, moments, averages, the network's output and the loss 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
+
+GROWTH_INTERVAL = 2000
 
 
 class MixedCell(nn.Cell):
@@ -52,3 +55,47 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
             kept = level != "O3" and name.startswith("time_mlp")
             cell.compute = low if level == "O1" or not kept else ms.float32
             cell.result = ms.float32 if level == "O1" or kept else low
+
+
+def check_dtype(dtype: str) -> None:
+    """See that the device can compute in a half precision, by doing so with a few numbers.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    low = getattr(ms, dtype)
+    image = ops.ones((1, 1, 2, 2), ms.float32).astype(low)
+
+    def products(x: Tensor) -> Tensor:
+        x = ops.bmm(ops.Conv2D(1, 1)(x, x[:, :, :1, :1])[0], x[0]) + x[0]
+        return ops.concat((x, ops.sigmoid(x)), 1).astype(ms.float32).sum()
+
+    try:
+        ms.grad(products)(image).astype(ms.float32).asnumpy()
+    except (RuntimeError, TypeError, ValueError) as error:
+        target = ms.get_context("device_target")
+        raise ValueError(
+            f"amp_dtype {dtype!r} is not available on device {target!r}, whose kernels refuse it: "
+            "choose the other one of float16 and bfloat16, or amp_level O0"
+        ) from error
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """What the loss is multiplied by before it is differentiated, and good updates since it is.
+
+    A power of two: what it is divided by, it gives back exactly.
+    """
+
+    scale: float = 2.0**16
+    good: int = 0
+
+    def next(self, finite: bool) -> LossScale:
+        """The scale after an update: half of it where that was not finite, but not below 1; twice
+        as much after ``GROWTH_INTERVAL`` good ones in a row.
+        """
+        if not finite:
+            return LossScale(max(1.0, self.scale / 2.0))
+        if self.good + 1 == GROWTH_INTERVAL:
+            return LossScale(self.scale * 2.0)
+        return LossScale(self.scale, self.good + 1)
