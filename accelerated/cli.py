@@ -21,6 +21,7 @@ from typing import TypeVar, cast
 import tyro
 
 from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig
+from .runtime import process_count
 
 USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
 
@@ -176,11 +177,30 @@ def _train_defaults(args: list[str]) -> RunConfig:
         from .run_folder import RunFolder
 
         folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
-        config = RunFolder(Path(folder)).read_config()
-        trainer = replace(config.trainer, results_folder=folder, resume=False)
+        run = RunFolder(Path(folder))
+        config = run.read_config()
+        trainer = replace(config.trainer, results_folder=folder, resume=False, distributed=False)
+        if _value_of("--batch-size", args) is None:
+            size = _share(trainer.train_batch_size * run.processes(), "--distributed" in args)
+            trainer = replace(trainer, train_batch_size=size)
         return replace(config, trainer=trainer)
     data = _value_of("--data", args)
     return DIGITS if data in (None, DIGITS.data) else FOLDER
+
+
+def _share(images: int, distributed: bool) -> int:
+    """How many of a gradient's images are for each of the processes that there are now.
+
+    Raises:
+        ValueError: they cannot have equally many.
+    """
+    processes = process_count() if distributed else 1
+    if images % processes:
+        raise ValueError(
+            f"the run's {images} images of a gradient cannot be shared by {processes} processes: "
+            "start another number of them, or say how many images for each (--batch-size)"
+        )
+    return images // processes
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:

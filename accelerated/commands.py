@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -13,10 +14,11 @@ from tqdm import tqdm
 
 from . import pictures
 from .config import INTERRUPTED, RunConfig, SampleConfig
+from .distributed import ALONE, World
 from .files import make_folder
 from .process import to_uint8
 from .run_folder import RunFolder, build
-from .runtime import select_device
+from .runtime import process_count, select_device
 from .trainer import Trainer
 
 
@@ -26,20 +28,47 @@ def train(config: RunConfig) -> int:
     Raises:
         ValueError: something is wrong with the configuration, the data or the results folder.
     """
-    run = RunFolder(Path(config.trainer.results_folder))
+    device, world = _meet(config)
+    run = RunFolder(Path(config.trainer.results_folder), writes=world.leads)
     run.prepare(resume=config.trainer.resume)
-    device = select_device(config.device)
+    device = device or select_device(config.device)
     trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
-    _announce(trainer, device)
-    if trainer.train():
-        print(_summary(trainer.run, trainer.step))
-        return 0
+    if world.leads:
+        _announce(trainer, device)
+    done = trainer.train()
+    if world.leads:
+        _tell_the_end(trainer, done)
+    world.wait()  # msrun ends all processes when the first one ends with a code other than 0
+    return 0 if done else INTERRUPTED
+
+
+def _meet(config: RunConfig) -> tuple[str | None, World]:
+    """The processes of the job; to meet them a device has to be chosen, otherwise not yet.
+
+    Raises:
+        ValueError: there are several, or there is one, other than ``distributed`` says.
+    """
+    if config.trainer.distributed:
+        return select_device(config.device), World.join()
+    if process_count() > 1:
+        raise ValueError(
+            "msrun has started several processes, of which each would train alone: add "
+            "--distributed"
+        )
+    return None, ALONE
+
+
+def _tell_the_end(trainer: Trainer, done: bool) -> None:
+    if done:
+        print(_summary(trainer.run, trainer.step), flush=True)
+        return
     print(
-        f"stopped at step {trainer.step:,} of {config.trainer.train_num_steps:,}; a checkpoint is "
-        f"in {run.path}\nto go on: ddpm-mindspore train --resume --results-folder {_quote(run)}",
+        f"stopped at step {trainer.step:,} of {trainer.config.train_num_steps:,}; a checkpoint is "
+        f"in {trainer.run.path}\nto go on: ddpm-mindspore train --resume --results-folder "
+        f"{_quote(trainer.run)}",
         file=sys.stderr,
+        flush=True,
     )
-    return INTERRUPTED
 
 
 def _announce(trainer: Trainer, device: str) -> None:
@@ -50,6 +79,12 @@ def _announce(trainer: Trainer, device: str) -> None:
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}",
         flush=True,
     )
+    if trainer.world.size > 1:
+        print(
+            f"{trainer.world.size} processes with {trainer.config.train_batch_size} images each; "
+            f"to stop them with a checkpoint: kill -TERM {os.getpid()}",
+            flush=True,
+        )
 
 
 def _summary(run: RunFolder, step: int) -> str:

@@ -121,6 +121,7 @@ class GaussianDiffusion:
         sampling_timesteps: int | None = None,
         eta: float | None = None,
         seed: int | None = None,
+        first: int = 0,
         on_step: Callable[[], None] = lambda: None,
     ) -> NDArray[np.float32]:
         """Draw images.
@@ -132,6 +133,7 @@ class GaussianDiffusion:
             batch_size: how many images are drawn at a time.
             num_samples: how many in all (default: one batch).
             sampling_timesteps, eta, seed: as in the constructor, for this call.
+            first: the number of the first image.
             on_step: called after every step of every batch.
 
         Returns:
@@ -149,7 +151,7 @@ class GaussianDiffusion:
         batches = []
         for start in range(0, count, batch_size):
             # The last batch is filled up: another shape would be compiled anew.
-            indices = range(start, start + min(batch_size, count))
+            indices = range(first + start, first + start + min(batch_size, count))
             x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, self.shape)
             batches.append(self._run(plan, x_T, seed, indices, on_step)[: count - start])
         return to_unit_range(np.concatenate(batches))

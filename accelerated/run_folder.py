@@ -20,6 +20,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,18 +95,27 @@ class RunFolder:
                 "optimiser state that training goes on with: draw from it, or train a new run"
             )
 
+    def held(self) -> AbstractContextManager[object]:
+        """Within it no other process may train in this folder."""
+        return self.lock if self.writes else nullcontext()
+
     def checkpoints(self) -> list[str]:
         """The names of all checkpoints, damaged ones too."""
         return sorted(path.name for path in self.path.glob("checkpoints/step-*"))
 
-    def write_config(self, config: RunConfig) -> None:
-        """Write config.json."""
+    def write_config(self, config: RunConfig, processes: int = 1) -> None:
+        """Write config.json; ``processes``: how many train with ``batch_size`` images each."""
         if not self.writes:
             return
         packages = ("ddpm-mindspore", "mindspore", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
         versions["python"] = platform.python_version()
-        write_json(self.config, {"version": VERSION, **asdict(config), "versions": versions})
+        write_json(self.config, _config_json(config, processes, versions))
+
+    def processes(self) -> int:
+        """How many processes trained the run last; ValueError as from :meth:`read_config`."""
+        self.read_config()
+        return int(json.loads(self.config.read_text(encoding="utf-8")).get("processes", 1))
 
     def read_config(self) -> RunConfig:
         """Read config.json.
@@ -229,6 +239,10 @@ def _lines(file: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 def _rows(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     return (row for _, row in _lines(file))
+
+
+def _config_json(config: RunConfig, processes: int, versions: dict[str, str]) -> dict[str, Any]:
+    return {"version": VERSION, **asdict(config), "processes": processes, "versions": versions}
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

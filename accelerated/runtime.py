@@ -76,9 +76,9 @@ def select_device(name: str = "auto") -> str:
     return name
 
 
-def started_by_msrun() -> bool:
-    """Whether ``msrun`` started this process, as one of several."""
-    return int(os.environ.get("MS_WORKER_NUM", "1")) > 1
+def process_count() -> int:
+    """How many processes ``msrun`` has started, of which this is one; 1 without it."""
+    return int(os.environ.get("MS_WORKER_NUM", "1"))
 
 
 def join_job() -> tuple[int, int]:
@@ -98,16 +98,22 @@ def join_job() -> tuple[int, int]:
         )
     # A process that waits for another one, which saves or draws, is not to give it up: without
     # this the CPU's exchange fails after 30 s.
-    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", "1800")
+    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", "300")
     from mindspore import communication
 
     try:
         if not communication.GlobalComm.INITED:
             communication.init()
     except RuntimeError as error:
+        said = next(iter(str(error).splitlines()), "")
+        if os.environ.get("MS_ROLE") == "MS_SCHED":  # the process that introduces the others
+            raise ValueError(
+                f"a process of the job has died, and the job with it: see its log, then go on from "
+                f"the newest checkpoint (--resume) ({said})"
+            ) from error
         raise ValueError(
             f"the processes of the job did not find each other: see that all of them run, and that "
-            f"the master's address and port are right ({str(error).splitlines()[0]})"
+            f"the master's address and port are right ({said})"
         ) from error
     return communication.get_rank(), communication.get_group_size()
 

@@ -4,54 +4,101 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from . import pictures
-from .data import Images
 from .diffusion import GaussianDiffusion
+from .distributed import World
 from .process import to_uint8
 from .run_folder import RunFolder
+
+_METRICS = 2**21  # bytes read for the loss curve, however long the run
 
 
 def draw_samples(
     run: RunFolder,
     step: int,
     diffusion: GaussianDiffusion,
-    images: Images,
+    real: NDArray[Any],
     *,
     count: int,
     batch_size: int,
     interrupted: threading.Event,
+    world: World,
 ) -> None:
     """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
+    ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
+
+    Every process draws a share, and the first one writes.
+
     Raises:
         InterruptedError: the event was set meanwhile.
+        RuntimeError: another process did not draw its share.
     """
-    drawn = _sample(diffusion, count, min(count, batch_size), interrupted)
-    real = images.batch(np.arange(min(len(drawn), len(images))))
+    drawn = _draw_together(diffusion, count, batch_size, interrupted, world)
+    if not run.writes:
+        return
     real = real if real.dtype == np.uint8 else to_uint8(real)
     shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
     run.samples.mkdir(exist_ok=True)
     picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown])
     pictures.save_png(picture, run.samples / f"step-{step:08d}.png")
-    rows = run.read_metrics()
+    rows = run.read_metrics(_METRICS)
     losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
     pictures.loss_curve([row["step"] for row in rows], losses, run.loss_curve)
 
 
-def _sample(
-    diffusion: GaussianDiffusion, count: int, size: int, interrupted: threading.Event
+def _draw_together(
+    diffusion: GaussianDiffusion,
+    count: int,
+    batch_size: int,
+    interrupted: threading.Event,
+    world: World,
 ) -> NDArray[np.float32]:
+    """Images 0 .. count - 1, in every process; process r draws the r-th part of them."""
+    each = math.ceil(count / world.size)
+    own, failure = np.zeros((each, *diffusion.shape), np.float32), None
+    try:
+        own = _sample(diffusion, world.rank * each, each, min(each, batch_size), interrupted, world)
+    except Exception as error:
+        failure = error
+    # Whatever happened here, the others are waiting to hear.
+    fine = world.gather(np.array([failure is None], np.int32))
+    if failure is not None:
+        raise failure
+    if not fine.all():
+        raise RuntimeError(f"process {np.argmin(fine)} did not draw its share")
+    return world.gather(own).reshape(-1, *diffusion.shape)[:count]
+
+
+def _sample(
+    diffusion: GaussianDiffusion,
+    first: int,
+    count: int,
+    size: int,
+    interrupted: threading.Event,
+    world: World,
+) -> NDArray[np.float32]:
+    if interrupted.is_set():
+        raise InterruptedError("interrupted")
     total = math.ceil(count / size) * len(diffusion.plan())
-    with tqdm(total=total, desc="drawing", unit="step", leave=False, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=total,
+        desc="drawing",
+        unit="step",
+        leave=False,
+        dynamic_ncols=True,
+        disable=not world.leads,
+    ) as bar:
 
         def on_step() -> None:
             bar.update()
             if interrupted.is_set():
                 raise InterruptedError("interrupted")
 
-        return diffusion.sample(size, num_samples=count, on_step=on_step)
+        return diffusion.sample(size, num_samples=count, first=first, on_step=on_step)

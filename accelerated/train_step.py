@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
+from .distributed import ALONE, Exchange
 from .optimizer import Optimizer, StepScalars, flatten
 
 
@@ -53,11 +54,17 @@ class TrainStep:
         optimizer: whose parameters it depends on.
         micro_batches: how many gradients are averaged for one update. One: a single graph does
             everything. Several: one graph adds up gradients, another applies their mean.
+        exchange: with whom the gradient is averaged (default: with no one).
     """
 
     def __init__(
-        self, loss: Callable[..., Tensor], optimizer: Optimizer, micro_batches: int = 1
+        self,
+        loss: Callable[..., Tensor],
+        optimizer: Optimizer,
+        micro_batches: int = 1,
+        exchange: Exchange | None = None,
     ) -> None:
+        exchange = Exchange(ALONE) if exchange is None else exchange
         self.micro_batches = micro_batches
         grad_fn = ms.value_and_grad(loss, None, optimizer.parameters)
         total = Parameter(ops.zeros_like(optimizer.params), name="gradient", requires_grad=False)
@@ -66,7 +73,8 @@ class TrainStep:
 
         def whole(x_0, t, noise, conditioned, masks, *scalars):  # type: ignore[no-untyped-def]
             value, grads = grad_fn(x_0, t, noise, conditioned, masks)
-            return value, optimizer.update(flatten(grads), value, *scalars)
+            grad, value = exchange.mean(flatten(grads), value)
+            return value, optimizer.update(grad, value, *scalars)
 
         def accumulate(x_0, t, noise, conditioned, masks):  # type: ignore[no-untyped-def]
             value, grads = grad_fn(x_0, t, noise, conditioned, masks)
@@ -75,8 +83,8 @@ class TrainStep:
 
         def apply(*scalars):  # type: ignore[no-untyped-def]
             # Statements with an effect on parameters run in the order in which they are written.
-            value = mean_loss + 0.0
-            norm = optimizer.update(total, value, *scalars)
+            grad, value = exchange.mean(total, mean_loss + 0.0)
+            norm = optimizer.update(grad, value, *scalars)
             ops.assign(total, ops.zeros_like(total))
             ops.assign(mean_loss, ops.zeros_like(mean_loss))
             return value, norm

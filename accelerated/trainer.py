@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .checkpoint import load_newest, save
+from .board import check_tensorboard
+from .checkpoint import load_newest
 from .config import RunConfig, TrainerConfig
 from .data import open_images, skipped_text
+from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
+from .distributed import ALONE, Exchange, World
 from .optimizer import Optimizer, learning_rate, step_scalars
 from .run_folder import RunFolder
 from .signals import first_interrupt_waits
 from .train_batches import Batches
 from .train_log import Launched, Patience, TrainLog
-from .train_state import check_same_run, fixed_arrays, restore, snapshot
+from .train_state import Saver, check_same_run, fixed_arrays, restore, snapshot
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 
@@ -54,23 +60,29 @@ class Trainer:
         self.diffusion = diffusion
         self.config = config = TrainerConfig(**options)
         self.step = 0
-        self.run = RunFolder(Path(config.results_folder))
+        self.world = World.join() if config.distributed else ALONE
+        self._exchange = Exchange(self.world)
+        self.run = RunFolder(Path(config.results_folder), writes=self.world.leads)
+        if config.tensorboard:
+            check_tensorboard()
         self.run.prepare(resume=config.resume)
+        self._checkpoints = self.run.checkpoints()
+        self._save = Saver(self.run, config)
         self.images = open_images(
             folder,
             diffusion.image_size,
             diffusion.model.config.channels,
             strict=config.strict,
-            progress=True,
+            progress=self.world.leads,
         )
-        self._batches = Batches(self.images, diffusion, config)
+        self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(
             diffusion.model.trainable_params(),
             adam_betas=config.adam_betas,
             max_grad_norm=config.max_grad_norm,
         )
         self._train_step = TrainStep(
-            diffusion.loss, self._optimizer, config.gradient_accumulate_every
+            diffusion.loss, self._optimizer, config.gradient_accumulate_every, self._exchange
         )
         self._ema_diffusion = GaussianDiffusion(
             Unet(**diffusion.model.config.to_dict()),
@@ -78,7 +90,7 @@ class Trainer:
             seed=config.seed,
             **asdict(diffusion.config),
         )
-        run_config = RunConfig(
+        self._run_config = RunConfig(
             data=str(folder) if isinstance(folder, (str, os.PathLike)) else type(folder).__name__,
             image_size=diffusion.image_size,
             device=device,
@@ -87,9 +99,8 @@ class Trainer:
             trainer=config,
         )
         if config.resume:
-            self._restore(run_config)
-        self.run.rewind_metrics(self.step)
-        self.run.write_config(run_config)
+            self._restore()
+        self._check_same_start()
 
     @property
     def ema_diffusion(self) -> GaussianDiffusion:
@@ -106,41 +117,68 @@ class Trainer:
 
         Ctrl-C (or SIGTERM) ends it after the current step with a checkpoint and False; a second one
         at once.
+
+        Raises:
+            ValueError: another process trains in the results folder, or has done so meanwhile.
+            OSError: the last checkpoint could not be saved.
         """
-        config = self.config
         if self.images.skipped:
-            tqdm.write(skipped_text(self.images.skipped))
-        with first_interrupt_waits() as interrupted:
-            if self.step < config.train_num_steps:
-                tqdm.write("compiling the training step, about 20 s, once")
+            self._say(skipped_text(self.images.skipped))
+        with self.run.held(), first_interrupt_waits() as interrupted:
+            self._check_no_one_else_trained()
+            self.run.rewind_metrics(self.step)
+            self.run.write_config(self._run_config, self.world.size)
+            if self.step < self.config.train_num_steps:
+                self._say("compiling the training step, about 20 s, once")
                 self._loop(interrupted)
-        return self.step >= config.train_num_steps
+            self._checkpoints = self.run.checkpoints()
+            self._save.check()
+        self.world.wait()  # whoever ends first ends the others, and the first may still be saving
+        return self.step >= self.config.train_num_steps
 
     def _loop(self, interrupted: threading.Event) -> None:
         config = self.config
-        measured = self._launch(self._batches(self.step + 1)).wait(Patience())
-        with tqdm(
-            total=config.train_num_steps,
-            initial=self.step,
-            desc="training",
-            unit="step",
-            dynamic_ncols=True,
-        ) as bar:
-            log = TrainLog(self.run, bar, self._batches.images_per_step)
+        count = min(config.num_samples, len(self.images))
+        real = self.images.batch(np.arange(count))  # before another thread reads images
+        with (
+            Prefetch(self._batches, self.step + 1) as batches,
+            tqdm(
+                total=config.train_num_steps,
+                initial=self.step,
+                desc="training",
+                unit="step",
+                dynamic_ncols=True,
+                disable=not self.world.leads,
+            ) as bar,
+            closing(self._log(bar)) as log,
+        ):
+            with log.spent("compiling"):
+                measured = self._launch(next(batches)).wait(Patience())
             patience = Patience()
-            batches = self._batches(self.step + 1)
             while True:
                 log.add(measured)
-                ends = interrupted.is_set() or self.step >= config.train_num_steps
+                stops = self._exchange.stops(interrupted.is_set())
+                ends = stops or self.step >= config.train_num_steps
                 if ends or self.step % config.save_and_sample_every == 0:
                     log.write()
-                    self._save()
-                    self._draw(interrupted)
+                    with log.spent("saving"):
+                        if self.world.leads:
+                            self._save(
+                                snapshot(self.step, self.diffusion.model, self._optimizer)
+                            )
+                    if not stops:
+                        with log.spent("drawing"):
+                            self._draw(real, interrupted)
                 if ends:
                     break
-                launched = self._launch(batches)
-                batches = self._batches(self.step + 1)  # while the device is at work
-                measured = launched.wait(patience)
+                with log.spent("data"):
+                    batch = next(batches)
+                with log.spent("steps"):
+                    measured = self._launch(batch).wait(patience)
+
+    def _log(self, bar: Any) -> TrainLog:
+        per_step = self._batches.images_per_step
+        return TrainLog(self.run, bar, self.config, self.images, per_step, self.step)
 
     def _launch(self, batches: list[MicroBatch]) -> Launched:
         """Start one update, without waiting for it."""
@@ -161,26 +199,56 @@ class Trainer:
         lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
         return Launched(self.step, lr, loss, norm, begin)
 
-    def _restore(self, run_config: RunConfig) -> None:
+    def _check_no_one_else_trained(self) -> None:
+        """See that the results folder is as it was when this trainer was made.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.run.writes and self.run.checkpoints() != self._checkpoints:
+            raise ValueError(
+                f"results_folder {str(self.run.path)!r} has got other checkpoints since this "
+                "Trainer was made: make it anew, with resume=True"
+            )
+
+    def _restore(self) -> None:
         """Go on where the newest checkpoint is.
 
         Raises:
             ValueError: it is that of another network or another diffusion.
         """
-        check_same_run(self.run.read_config(), run_config, str(self.run.path))
+        check_same_run(self.run.read_config(), self._run_config, str(self.run.path))
         loaded = load_newest(self.run.path)
         for reason in loaded.refused:
-            tqdm.write(f"passed over a checkpoint: {reason}")
+            self._say(f"passed over a checkpoint: {reason}")
         restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
         self.step = loaded.checkpoint.step
 
-    def _save(self) -> None:
-        save(self.run.path, snapshot(self.step, self.diffusion.model, self._optimizer))
+    def _check_same_start(self) -> None:
+        """See that all processes begin alike.
 
-    def _draw(self, interrupted: threading.Event) -> None:
-        """Draw samples with the averaged parameters; failing to is no reason to stop training."""
-        if interrupted.is_set():
+        Raises:
+            ValueError: they do not.
+        """
+        if self.world.size == 1:
             return
+        trainer = replace(self.config, results_folder="")
+        options = asdict(replace(self._run_config, data="", trainer=trainer))
+        self.world.check_same(
+            {
+                "the configuration": json.dumps(options).encode(),
+                "the number of images": str(len(self.images)).encode(),
+                "the step to go on from": str(self.step).encode(),
+                "the parameters": self._optimizer.params.asnumpy().tobytes(),
+            }
+        )
+
+    def _say(self, text: str) -> None:
+        if self.world.leads:
+            tqdm.write(text)
+
+    def _draw(self, real: NDArray[Any], interrupted: threading.Event) -> None:
+        """Draw samples with the averaged parameters; failing to is no reason to stop training."""
         try:
             from .train_samples import draw_samples  # matplotlib takes a while to be imported
 
@@ -188,10 +256,11 @@ class Trainer:
                 self.run,
                 self.step,
                 self.ema_diffusion,
-                self.images,
+                real,
                 count=self.config.num_samples,
                 batch_size=self.config.train_batch_size,
                 interrupted=interrupted,
+                world=self.world,
             )
         except Exception as error:
-            tqdm.write(f"no samples at step {self.step}: {type(error).__name__}: {error}")
+            self._say(f"no samples at step {self.step}: {type(error).__name__}: {error}")
