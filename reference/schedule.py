@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from .config import SCHEDULES as SCHEDULES
+from .config import check_choice as check_choice
+
 Array: TypeAlias = NDArray[Any]
 Table: TypeAlias = NDArray[np.float64]
 
@@ -97,12 +100,9 @@ def sigmoid_beta(T: int) -> Table:
     return _beta_from_alpha_bar(expit(3.0) - expit(6.0 * u - 3.0))
 
 
-_RULES: dict[str, Callable[[int], Table]] = {
-    "linear": linear_beta,
-    "cosine": cosine_beta,
-    "sigmoid": sigmoid_beta,
-}
-SCHEDULES: tuple[str, ...] = tuple(_RULES)
+_RULES: dict[str, Callable[[int], Table]] = dict(
+    zip(SCHEDULES, (linear_beta, cosine_beta, sigmoid_beta), strict=True)
+)
 
 
 def make_schedule(name: str, T: int, *, zero_terminal_snr: bool = False) -> Schedule:
@@ -176,13 +176,6 @@ def spaced_timesteps(T: int, n: int) -> tuple[int, ...]:
     if not _is_integer(n) or not 1 <= n <= T:
         raise ValueError(f"n {n!r} is not a number of timesteps: choose an integer from 1 to {T}")
     return tuple(i * T // int(n) for i in range(int(n), 0, -1))
-
-
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise ValueError, naming the argument and the choices, unless ``value`` is one of them."""
-    if value not in choices:
-        listed = ", ".join(choices[:-1]) + f" or {choices[-1]}"
-        raise ValueError(f"{argument} {value!r} is unknown: choose {listed}")
 
 
 def _is_integer(value: object) -> bool:
