@@ -8,8 +8,7 @@ from typing import Annotated, TypeAlias
 
 import tyro
 
-from ..reference.config import UnetConfig
-from ..reference.schedule import SCHEDULES, check_choice
+from ..reference.config import SCHEDULES, UnetConfig, check_choice
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
@@ -251,6 +250,19 @@ class SampleConfig:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} must not be negative")
+
+
+@dataclass(frozen=True)
+class StatusConfig:
+    """Show where a run is.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        json: print the facts as JSON.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    json: bool = False
 
 
 DIGITS = RunConfig(
