@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mindspore as ms
 import numpy as np
@@ -55,6 +55,7 @@ class TrainStep:
         micro_batches: how many gradients are averaged for one update. One: a single graph does
             everything. Several: one graph adds up gradients, another applies their mean.
         exchange: with whom the gradient is averaged (default: with no one).
+        scaled: whether there is a loss scale, for gradients in float16.
     """
 
     def __init__(
@@ -63,22 +64,23 @@ class TrainStep:
         optimizer: Optimizer,
         micro_batches: int = 1,
         exchange: Exchange | None = None,
+        scaled: bool = False,
     ) -> None:
         exchange = Exchange(ALONE) if exchange is None else exchange
         self.micro_batches = micro_batches
-        grad_fn = ms.value_and_grad(loss, None, optimizer.parameters)
+        gradient = _gradient(loss, optimizer.parameters, scaled)
         total = Parameter(ops.zeros_like(optimizer.params), name="gradient", requires_grad=False)
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
         share = 1.0 / micro_batches
 
-        def whole(x_0, t, noise, conditioned, masks, *scalars):  # type: ignore[no-untyped-def]
-            value, grads = grad_fn(x_0, t, noise, conditioned, masks)
-            grad, value = exchange.mean(flatten(grads), value)
+        def whole(x_0, t, noise, conditioned, masks, scale, *scalars):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
+            grad, value = exchange.mean(grad, value)
             return value, optimizer.update(grad, value, *scalars)
 
-        def accumulate(x_0, t, noise, conditioned, masks):  # type: ignore[no-untyped-def]
-            value, grads = grad_fn(x_0, t, noise, conditioned, masks)
-            done = ops.assign_add(total, flatten(grads) * share)
+        def accumulate(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
+            done = ops.assign_add(total, grad * share)
             return ops.depend(ops.assign_add(mean_loss, value * share), done)
 
         def apply(*scalars):  # type: ignore[no-untyped-def]
@@ -94,14 +96,45 @@ class TrainStep:
         self._apply = ms.jit(apply)
 
     def __call__(
-        self, batches: Sequence[MicroBatch], scalars: StepScalars
+        self, batches: Sequence[MicroBatch], scalars: StepScalars, scale: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Do one update; the mean loss and the norm of the mean gradient, not waited for."""
+        """Do one update; the mean loss and the norm of the mean gradient, not waited for.
+
+        Where one of them is not finite, there is no update. ``scale``: of the loss, if it is
+        scaled; neither result has it in it.
+        """
+        factor = Tensor(scale, ms.float32)
         if self.micro_batches == 1:
             (batch,) = batches
-            loss, norm = self._whole(*batch.tensors(), *scalars.tensors())
+            loss, norm = self._whole(*batch.tensors(), factor, *scalars.tensors())
             return loss, norm
         for batch in batches:
-            self._accumulate(*batch.tensors())
+            self._accumulate(*batch.tensors(), factor)
         loss, norm = self._apply(*scalars.tensors())
         return loss, norm
+
+
+def _gradient(
+    loss: Callable[..., Tensor], parameters: Any, scaled: bool
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """(x_0, t, noise, conditioned, masks, scale) to the loss and its gradient as one vector."""
+    if not scaled:
+        plain_grad = ms.value_and_grad(loss, None, parameters)
+
+        def plain(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
+            value, grads = plain_grad(x_0, t, noise, conditioned, masks)
+            return value, flatten(grads)
+
+        return plain
+
+    def larger(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
+        value = loss(x_0, t, noise, conditioned, masks)
+        return value * scale, value
+
+    scaled_grad = ms.value_and_grad(larger, None, parameters, has_aux=True)
+
+    def unscaled(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
+        (_, value), grads = scaled_grad(x_0, t, noise, conditioned, masks, scale)
+        return value, flatten(grads) / scale
+
+    return unscaled

@@ -1,8 +1,8 @@
 """The scale of the loss in float16 training, written out (arXiv 1710.03740, section 3.2).
 
-float16 rounds what is below 6e-8 to zero, and gradients are often smaller. So the loss is multiplied
-by a scale before it is differentiated, and the gradient, in float32, is divided by it. A scale that
-is too large makes a gradient overflow: that update is left out, and the scale is halved.
+float16 has no positive number below 6e-8, and gradients are often smaller. So the loss is
+multiplied by a scale before it is differentiated, and the gradient, in float32, is divided by it. A
+scale that is too large makes the gradient overflow: that update is left out, and the scale halved.
 """
 
 from __future__ import annotations

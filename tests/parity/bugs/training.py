@@ -109,8 +109,8 @@ TRAINING = [
     Bug(
         "accumulation divides twice",
         "train_step.TrainStep.__init__",
-        "flatten(grads) * share",
-        "flatten(grads) * share * share",
+        "grad * share)",
+        "grad * share * share)",
         "training: steps",
     ),
     Bug(
