@@ -123,8 +123,9 @@ class Exchange:
         if not self.shared:
             return interrupted
         agreed = bool(self.agreed.asnumpy()[0] > 0)
-        if interrupted and not agreed:
-            ops.assign(self.wish, Tensor([1.0], ms.float32))
+        wish = float(interrupted and not agreed)
+        if wish != self.wish.asnumpy()[0]:
+            ops.assign(self.wish, Tensor([wish], ms.float32))
         return agreed
 
 

@@ -1,0 +1,290 @@
+"""Several processes: real ones, started by msrun, and what of them can be seen in one.
+
+A job takes half a minute, so one serves many tests, and another is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mindspore.dataset as ds
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated.checkpoint import load
+from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.config import TrainerConfig
+from ddpm_mindspore.accelerated.data import open_images
+from ddpm_mindspore.accelerated.distributed import ALONE, World
+from ddpm_mindspore.accelerated.train_batches import Batches
+
+from .distributed_job import DIFFUSION, NET, STEPS, STOPPED, make_trainer
+
+# ---- in one process
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_processes_together_see_what_one_sees(streamed: bool) -> None:
+    diffusion = GaussianDiffusion(Unet(**NET), image_size=(4, 8), **DIFFUSION)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 4, 8, 2), np.uint8)
+
+    def batches(size: int, rank: int) -> Batches:
+        rows = ds.GeneratorDataset([(p,) for p in pixels], ["image"], shuffle=False)
+        data = rows if streamed else pixels.transpose(0, 3, 1, 2)
+        images = open_images(data, (4, 8), 2, memory_limit=0 if streamed else 2**31)
+        assert images.sequential == streamed
+        config = TrainerConfig(
+            train_batch_size=6 // size,
+            gradient_accumulate_every=2,
+            augment_horizontal_flip=True,
+            seed=3,
+        )
+        return Batches(images, diffusion, config, World(rank, size))
+
+    alone = batches(1, 0)
+    for size in (2, 3, 6):
+        parts = [batches(size, rank) for rank in range(size)]
+        assert all(part.images_per_step == alone.images_per_step == 12 for part in parts)
+        for step in (1, 2, 5):
+            for i, whole in enumerate(alone(step)):
+                shares = [part(step)[i] for part in parts]
+                for name in ("x_0", "t", "noise", "conditioned"):
+                    joined = np.concatenate([getattr(share, name) for share in shares])
+                    np.testing.assert_array_equal(joined, getattr(whole, name), err_msg=name)
+                for layer, mask in enumerate(whole.dropout_masks or ()):
+                    masks = [share.dropout_masks[layer] for share in shares]
+                    np.testing.assert_array_equal(np.concatenate(masks), mask)
+
+
+def test_alone_there_is_nobody_to_wait_for() -> None:
+    ALONE.wait()
+    ALONE.check_same({"anything": b""})
+    np.testing.assert_array_equal(ALONE.gather(np.arange(3)), [[0, 1, 2]])
+    assert ALONE.leads and ALONE.share(5) == range(5)
+    assert not World(1, 2).leads and World(1, 2).share(5) == range(5, 10)
+
+
+def test_training_together_needs_msrun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    assert main(["train", "--distributed", "--results-folder", str(folder)]) == 2
+    assert "is started by msrun" in capsys.readouterr().err
+    monkeypatch.setenv("MS_WORKER_NUM", "2")
+    assert main(["train", "--results-folder", str(folder)]) == 2
+    assert "add --distributed" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+# ---- in two
+
+
+class Job(NamedTuple):
+    """A job that is over: what its processes found, and what it said."""
+
+    folder: Path
+    found: list[dict[str, Any]]
+    output: str
+
+    def tensors(self, run: str, step: int = STEPS) -> dict[str, dict[str, NDArray[np.float32]]]:
+        return load(self.folder / run / "checkpoints" / f"step-{step:08d}").tensors
+
+    def metrics(self, run: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / run / "metrics.jsonl").open()]
+
+
+def start(folder: Path, command: Sequence[str], log: str = "log") -> subprocess.Popen[str]:
+    """``msrun``, with two processes that run ``python COMMAND``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    tools = str(Path(sys.executable).parent)
+    environment = {
+        **os.environ,
+        "PATH": tools + os.pathsep + os.environ["PATH"],  # msrun starts what is called python
+        "MS_NODE_TIMEOUT": "10",  # how soon a process that does not answer is given up
+    }
+    options = [
+        "--worker_num=2",
+        "--local_worker_num=2",
+        f"--master_port={port}",
+        f"--log_dir={folder / log}",
+        "--join=True",
+        "--cluster_time_out=120",
+    ]
+    return subprocess.Popen(
+        [f"{tools}/msrun", *options, "python", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Two processes with batches of two; beside it, one with batches of four."""
+    folder = tmp_path_factory.mktemp("job")
+    process = start(folder, [str(Path(__file__).with_name("distributed_job.py")), str(folder)])
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    found = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    make_trainer(folder / "one", train_batch_size=4, gradient_accumulate_every=2).train()
+    make_trainer(folder / "parts", train_batch_size=2, gradient_accumulate_every=4).train()
+    return Job(folder, found, output)
+
+
+def test_they_meet_and_see_whether_they_are_alike(job: Job) -> None:
+    for found in job.found:
+        assert found["size"] == 2
+        assert found["gathered"] == [[[0.0] * 3] * 2, [[1.0] * 3] * 2]
+        assert found["the same"] == ""
+        assert "b of process 1 differs from that of process 0" in found["not the same"]
+
+
+def test_all_stop_after_the_same_update_when_one_is_told_to(job: Job) -> None:
+    for found in job.found:
+        assert found["stopped"] == [False, STOPPED]
+        # The first one has saved before the other one went on.
+        assert found["saved"] == [f"step-{STOPPED:08d}"]
+        assert found["went on"] == [True, STEPS]
+
+
+def share_of_the_bound(job: Job, run: str) -> float:
+    """The largest difference between a run and that of one process, as a share of its bound.
+
+    Both add up the same numbers in another order. How much that changes is seen in a second run of
+    one process, which has four gradients of two images added up where the first has two of four:
+    as the two processes have, but one after the other. The bound is 16 times the largest
+    difference of these two in each group of tensors, and one rounding: the factor with which
+    ``parity`` compares every deep computation to another run of it.
+    """
+    worst = 0.0
+    one, parts, other = (job.tensors(name) for name in ("one", "parts", run))
+    assert one.keys() == other.keys() and len(one) >= 4
+    for group, tensors in one.items():
+        yardstick = max(float(np.abs(x - parts[group][n]).max()) for n, x in tensors.items())
+        rounding = 2.0**-24 * max(float(np.abs(x).max()) for x in tensors.values())
+        error = max(float(np.abs(x - other[group][n]).max()) for n, x in tensors.items())
+        worst = max(worst, error / (16.0 * (yardstick + rounding)))
+    return worst
+
+
+def test_two_processes_are_one_with_twice_the_batch(
+    job: Job, record_property: pytest.RecordProperty
+) -> None:
+    share = share_of_the_bound(job, "two")
+    record_property("share of the bound", share)
+    assert share <= 1.0
+    rows = job.metrics("two")
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    for row, one in zip(rows, job.metrics("one"), strict=True):
+        assert row["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert row["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-5)
+
+
+def test_the_law_catches_sums_in_the_place_of_means(job: Job) -> None:
+    assert share_of_the_bound(job, "bug") > 100.0
+    bug, one = job.metrics("bug")[0], job.metrics("one")[0]
+    assert bug["grad_norm"] == pytest.approx(2.0 * one["grad_norm"], rel=1e-4)
+
+
+def test_the_first_process_alone_writes(job: Job) -> None:
+    names = {p.name for p in (job.folder / "one").iterdir() if not p.name.startswith(".")}
+    assert {p.name for p in (job.folder / "two").iterdir() if p.name[0] != "."} == names
+    assert (job.folder / "two" / "samples" / f"step-{STEPS:08d}.png").is_file()
+    assert json.loads((job.folder / "two" / "config.json").read_text())["processes"] == 2
+
+
+# ---- from the command line, with a process killed
+
+OPTIONS = [
+    "--data",
+    "digits",
+    "--dim",
+    "8",
+    "--dim-mults",
+    "1",
+    "--attn-heads",
+    "1",
+    "--attn-dim-head",
+    "8",
+    "--timesteps",
+    "20",
+    "--sampling-timesteps",
+    "1",
+    "--num-samples",
+    "1",
+    "--adam-eps",
+    "0.01",
+    "--save-every",
+    "4",
+]
+COMMAND = ["-m", "ddpm_mindspore.accelerated.cli", "train"]
+
+
+def newest(run: Path) -> int:
+    return max((int(p.name[5:]) for p in run.glob("checkpoints/step-*")), default=0)
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train, in order; the one that introduces them is none of them."""
+    found = {}
+    for child in psutil.Process(process.pid).children():
+        environment = child.environ()
+        if environment.get("MS_ROLE") == "MS_WORKER" and "ddpm" in " ".join(child.cmdline()):
+            found[int(environment["RANK_ID"])] = child
+    return [found[rank] for rank in sorted(found)]
+
+
+def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = [*OPTIONS, "--results-folder", str(run)]
+    process = start(
+        tmp_path, [*COMMAND, "--distributed", *options, "--batch-size", "2", "--steps", "100000"]
+    )
+    try:
+        deadline = time.monotonic() + 240
+        while newest(run) < 4:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        first, second = workers(process)
+        second.kill()
+        killed = time.monotonic()
+        psutil.wait_procs([first], timeout=60)
+        assert not first.is_running() and time.monotonic() - killed < 20
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode != 0 and time.monotonic() - killed < 60
+    finally:
+        process.kill()
+    assert f"Worker process {second.pid} exit with exception. Error code: -9" in output
+    assert "a process of the job has died, and the job with it" in output
+
+    # One process takes over, with the images of both.
+    step = newest(run)
+    steps = str(step + 2)
+    assert main(["train", "--resume", "--results-folder", str(run), "--steps", steps]) == 0
+    config = json.loads((run / "config.json").read_text())
+    assert config["trainer"]["train_batch_size"] == 4 and config["processes"] == 1
+    other = tmp_path / "other"
+    alone = [*OPTIONS, "--results-folder", str(other), "--batch-size", "4", "--steps", steps]
+    assert main(["train", *alone]) == 0
+    rows, expected = (
+        [json.loads(line) for line in (folder / "metrics.jsonl").open()] for folder in (run, other)
+    )
+    assert [row["step"] for row in rows] == [row["step"] for row in expected]
+    for row, one in zip(rows, expected, strict=True):
+        assert row["loss"] == pytest.approx(one["loss"], rel=1e-4)
