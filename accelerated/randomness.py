@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     DROPOUT = 6
     SAMPLE_START = 7
     SAMPLE_NOISE = 8
+    CROP = 9
 
 
 def stream(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:
@@ -149,6 +150,18 @@ def batch_indices(seed: int, n: int, start: int, count: int) -> NDArray[np.int64
         out[done : done + len(part)] = part
         done += len(part)
     return out
+
+
+def uniform(
+    seed: int, purpose: Purpose, step: int, indices: Indices, count: int
+) -> NDArray[np.float64]:
+    """Draw ``count`` numbers uniformly from [0, 1) for each index: float64 (B, count).
+
+    Raises:
+        ValueError: an integer outside [0, 2**64).
+    """
+    rows = [g.random(count) for g in _streams(seed, purpose, step, indices)]
+    return np.array(rows).reshape(len(indices), count)
 
 
 @lru_cache(maxsize=2)

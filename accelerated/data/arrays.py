@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,38 +18,53 @@ class Images(Protocol):
         shape: (C, H, W).
         sequential: False: ``batch`` takes any indices in 0..N-1. True: the images come in an
             order of their own, and ``batch`` takes consecutive positions of an endless stream.
-        skipped: what could not be decoded so far, as (path, reason).
+        skipped: what could not be decoded so far, as (name, reason).
+        draws: how many random numbers ``batch`` takes for each image, 0 unless it crops at random.
+        names: the files of a folder, relative to it, else ().
+        classes: names of the classes, () if there are none.
+        labels: int64 (N,), the class of each image, or None.
     """
 
     shape: tuple[int, int, int]
+    draws: int = 0
+    names: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    labels: NDArray[np.int64] | None = None
+
+    sequential: bool = False
 
     @property
-    def sequential(self) -> bool: ...
-
-    @property
-    def skipped(self) -> list[tuple[str, str]]: ...
+    def skipped(self) -> list[tuple[str, str]]:
+        return []
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: NDArray[np.int64]) -> Pixels:
-        """Return (B, C, H, W), uint8 or float32 in [0, 1]."""
+    def batch(self, indices: NDArray[np.int64], draws: NDArray[np.float64] | None = None) -> Pixels:
+        """Return (B, C, H, W), uint8 or float32 in [0, 1].
+
+        Args:
+            indices: (B,).
+            draws: (B, self.draws) uniform numbers in [0, 1); None: no chance is taken.
+        """
         ...
 
 
-class ArrayImages:
+class ArrayImages(Images):
     """Images in memory, (N, C, H, W): uint8, or float32 in [0, 1]. Not copied."""
-
-    sequential = False
 
     def __init__(self, array: Pixels, skipped: list[tuple[str, str]] | None = None) -> None:
         self._array = array
-        self.shape: tuple[int, int, int] = array.shape[1:]  # type: ignore[assignment]
-        self.skipped = skipped or []
+        self.shape = array.shape[1:]  # type: ignore[assignment]
+        self._skipped = skipped or []
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        return self._skipped
 
     def __len__(self) -> int:
         return len(self._array)
 
-    def batch(self, indices: NDArray[np.int64]) -> Pixels:
+    def batch(self, indices: NDArray[np.int64], draws: NDArray[np.float64] | None = None) -> Pixels:
         batch: Pixels = self._array[indices]
         return batch
 

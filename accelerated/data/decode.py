@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,14 +13,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .arrays import check_unit_range
+from .crops import CENTER, Crop
 
 Pixels8 = NDArray[np.uint8]
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# The process is short of something, which says nothing about the file.
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def decode(
-    file: str | os.PathLike[str] | BinaryIO, image_size: tuple[int, int], channels: int
+    file: str | os.PathLike[str] | BinaryIO,
+    image_size: tuple[int, int],
+    channels: int,
+    crop: Crop = CENTER,
+    draw: Sequence[float] = (),
 ) -> Pixels8:
     """Decode the first frame of an image file, upright (EXIF), as :func:`to_pixels` does.
 
@@ -28,22 +37,33 @@ def decode(
     with Image.open(file) as image:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, several times faster. Never below
         # twice the wanted size, so that the filter still has enough to work on.
-        image.draft(None, (2 * max(image_size), 2 * max(image_size)))
-        return to_pixels(ImageOps.exif_transpose(image), image_size, channels)
+        least = int(2 * max(image_size) / crop.least_share)
+        image.draft(None, (least, least))
+        return to_pixels(ImageOps.exif_transpose(image), image_size, channels, crop, draw)
 
 
 def try_decode(
-    path: str | os.PathLike[str], image_size: tuple[int, int], channels: int
+    file: str | os.PathLike[str] | BinaryIO,
+    image_size: tuple[int, int],
+    channels: int,
+    crop: Crop = CENTER,
+    draw: Sequence[float] = (),
 ) -> Pixels8 | str:
     """Return the pixels of a file, or why it has none, in a few words."""
     try:
-        return decode(path, image_size, channels)
+        return decode(file, image_size, channels, crop, draw)
     except Exception as error:  # decoders raise anything on broken bytes
         return reason(error)
 
 
 def reason(error: Exception) -> str:
-    """Say in one short line why a file cannot be decoded (Pillow's own words repeat the path)."""
+    """Say in one short line why a file cannot be decoded (Pillow's own words repeat the path).
+
+    Raises:
+        OSError: the error, if it is not the file's fault.
+    """
+    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+        raise error
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
     if isinstance(error, OSError) and error.strerror:
@@ -52,8 +72,14 @@ def reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def to_pixels(image: Image.Image, image_size: tuple[int, int], channels: int) -> Pixels8:
-    """Return the image as uint8 (channels, H, W): short side resized to fit, centre cropped.
+def to_pixels(
+    image: Image.Image,
+    image_size: tuple[int, int],
+    channels: int,
+    crop: Crop = CENTER,
+    draw: Sequence[float] = (),
+) -> Pixels8:
+    """Return the image as uint8 (channels, H, W): cropped to its proportions, and resized.
 
     Channels are 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Where they leave no room for
     alpha, the image is laid over white. Resizing is bicubic and antialiased; an image that has
@@ -64,7 +90,8 @@ def to_pixels(image: Image.Image, image_size: tuple[int, int], channels: int) ->
     """
     height, width = image_size
     image = _to_mode(_to_8_bit(image), MODES[channels])
-    fitted = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    box = crop.box(image.size, image_size, draw)
+    fitted = image.resize((width, height), Image.Resampling.BICUBIC, box)
     return np.ascontiguousarray(
         np.asarray(fitted).reshape(height, width, channels).transpose(2, 0, 1)
     )

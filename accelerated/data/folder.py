@@ -5,112 +5,110 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from .arrays import ArrayImages, Images
+from .arrays import Images
+from .classes import select
+from .crops import Crop
 from .decode import Pixels8, reason, try_decode
+from .records import CHUNK, RecordImages, in_chunks, load, parallel, unreadable
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_THREADS = min(4, os.cpu_count() or 1)
-_CHUNK = 64 * _THREADS
 # Pillow recognises these and cannot decode them.
 _NO_IMAGES = {"MPEG", "HDF5", "BUFR", "GRIB"}
 
 
-class FolderImages:
-    """Images read from the disk when they are asked for.
-
-    A file that turns out broken is replaced by the next good one, and named in ``skipped``.
-    """
-
-    sequential = False
+class FolderRecords:
+    """Image files, by the order of their names."""
 
     def __init__(
-        self,
-        files: list[Path],
-        shape: tuple[int, int, int],
-        skipped: dict[str, str],
-        *,
-        strict: bool = False,
+        self, folder: Path, names: Sequence[str], shape: tuple[int, int, int], crop: Crop
     ) -> None:
-        self.shape = shape
-        self._files, self._skipped, self._strict = files, skipped, strict
-
-    @property
-    def skipped(self) -> list[tuple[str, str]]:
-        return list(self._skipped.items())
+        self.names, self.shape, self.draws = names, shape, crop.draws
+        self._folder, self._crop = str(folder), crop
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.names)
 
-    def batch(self, indices: NDArray[np.int64]) -> Pixels8:
-        with _quiet():
-            return np.stack(list(_parallel(self._next_good, indices.tolist())))
+    def name(self, place: int) -> str:
+        return f"{self._folder}{os.sep}{self.names[place]}"
 
-    def _next_good(self, index: int) -> Pixels8:
-        channels, height, width = self.shape
-        for offset in range(len(self)):
-            file = self._files[(index + offset) % len(self)]
-            if str(file) in self._skipped:
-                continue
-            pixels = try_decode(file, (height, width), channels)
-            if not isinstance(pixels, str):
-                return pixels
-            _skip(file, pixels, self._skipped, strict=self._strict)
-        raise ValueError(f"none of the {len(self)} image files can be decoded any more")
+    def read(
+        self, places: Sequence[int], draws: Sequence[Sequence[float]]
+    ) -> Sequence[Pixels8 | str]:
+        channels, *size = self.shape
+
+        def decode(item: tuple[int, Sequence[float]]) -> Pixels8 | str:
+            place, draw = item
+            return try_decode(self.name(place), (size[0], size[1]), channels, self._crop, draw)
+
+        return parallel(decode, zip(places, draws, strict=True))
+
+    def header_fault(self, place: int) -> str | None:
+        """Say what is wrong with a file as far as its first bytes tell: None if nothing."""
+        try:
+            with Image.open(self.name(place)):
+                return None
+        except Exception as error:  # decoders raise anything on broken bytes
+            return reason(error)
 
 
 def open_folder(
     folder: Path,
-    image_size: tuple[int, int],
-    channels: int,
+    shape: tuple[int, int, int],
     *,
+    crop: Crop,
+    only_class: Sequence[str],
+    known: Sequence[str],
     strict: bool,
     memory_limit: int,
-    progress: bool = False,
+    progress: bool,
 ) -> Images:
     """Open a folder of images: see :func:`.images.open_images`."""
+    # Notes about odd metadata and large photographs, which are read all the same.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     skipped: dict[str, str] = {}
-    files = _find(folder, skipped, strict=strict)
-    shape = (channels, *image_size)
-    small = len(files) * math.prod(shape) <= memory_limit
-    pixels = np.empty((len(files) if small else 0, *shape), np.uint8)
-    good: list[Path] = []
-
-    def read(file: Path) -> Pixels8 | str | None:
-        return try_decode(file, image_size, channels) if small else _header_fault(file)
-
-    task = "decoding images" if small else "checking images"
-    with _quiet(), tqdm(None, task, len(files), delay=2, disable=not progress) as bar:
-        for file, found in zip(files, _parallel(read, files), strict=True):
-            bar.update()
-            if isinstance(found, str):
-                _skip(file, found, skipped, strict=strict)
-                continue
-            if found is not None:
-                pixels[len(good)] = found
-            good.append(file)
-    if not good:
+    names = sorted({*_find(folder, skipped, strict=strict), *known})
+    classes, labels = _classes(names)
+    if not names:
         raise ValueError(_nothing_in(folder, skipped))
-    if small:
-        return ArrayImages(pixels[: len(good)], list(skipped.items()))
-    return FolderImages(good, shape, skipped, strict=strict)
+    if only_class:
+        places, classes, labels = select(classes, labels, only_class)
+        names = [names[place] for place in places]
+    records = FolderRecords(folder, names, shape, crop)
+    streamed = RecordImages(records, strict=strict, skipped=skipped)
+    images: Images = streamed
+    if not crop.draws and len(names) * math.prod(shape) <= memory_limit:
+        images = load(streamed, progress=progress)
+    else:
+        _check(streamed, records, strict=strict, progress=progress)
+    images.names, images.classes, images.labels = names, classes, labels
+    return images
 
 
-def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[Path]:
-    """Return the image files below a folder, sorted by their relative path.
+def _check(images: RecordImages, records: FolderRecords, *, strict: bool, progress: bool) -> None:
+    """Find the broken files: all of them if strict, else those whose first bytes tell."""
+    if strict:
+        for _ in in_chunks(images, "checking images", progress=progress):
+            pass
+        return
+    with tqdm(None, "checking images", len(records), delay=2, disable=not progress) as bar:
+        for start in range(0, len(records), CHUNK):
+            places = range(start, min(start + CHUNK, len(records)))
+            for place, fault in zip(places, parallel(records.header_fault, places), strict=True):
+                if fault is not None:
+                    images.skip(place, fault)
+            bar.update(len(places))
+    images.batch(np.arange(1))  # refuses a folder without any image that can be decoded
+
+
+def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[str]:
+    """Return the image files below a folder, as paths relative to it.
 
     Hidden files and folders are left out. Links are followed; each real folder is read once, so
     that a link to a parent ends.
@@ -124,24 +122,28 @@ def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[Path]:
     endings = _endings()
     found, seen = [], set()
 
-    def unreadable(error: OSError) -> None:
-        _skip(Path(error.filename), reason(error), skipped, strict=strict)
+    def skip(path: str, why: str) -> None:
+        if strict:
+            raise unreadable(path, why)
+        skipped[path] = why
 
-    for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+    for root, folders, names in os.walk(
+        folder, onerror=lambda error: skip(error.filename, reason(error)), followlinks=True
+    ):
         real = os.path.realpath(root)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(_visible(folders))
-        for path in (Path(root, name) for name in sorted(_visible(names))):
+        for path in (Path(root, name) for name in _visible(names)):
             if path.suffix.lower() not in endings:
                 continue
             if path.is_file():
-                found.append(path)
+                found.append(path.relative_to(folder).as_posix())
             else:  # opening a pipe would wait for ever
-                _skip(path, "not a file, or a broken link", skipped, strict=strict)
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+                skip(str(path), "not a file, or a broken link")
+    return found
 
 
 def _visible(names: list[str]) -> list[str]:
@@ -154,42 +156,18 @@ def _endings() -> set[str]:
     return {ending for ending, name in Image.registered_extensions().items() if name in readable}
 
 
+def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+    """Return the sub-folders, sorted, and which of them each file is in.
+
+    None where a file lies in no sub-folder: these images have no classes.
+    """
+    parts = [name.partition("/") for name in names]
+    if not all(slash for _, slash, _ in parts):
+        return (), None
+    classes, labels = np.unique([first for first, _, _ in parts], return_inverse=True)
+    return tuple(classes.tolist()), labels.astype(np.int64)
+
+
 def _nothing_in(folder: Path, skipped: dict[str, str]) -> str:
-    if not skipped:
-        return f"data folder '{folder}' holds no image: give a folder of images, or \"digits\""
-    path, why = next(iter(skipped.items()))
-    return (
-        f"data folder '{folder}' holds no image that can be decoded "
-        f"({len(skipped)} tried; the first is '{path}': {why}): give a folder of images"
-    )
-
-
-def _skip(file: Path, why: str, skipped: dict[str, str], *, strict: bool) -> None:
-    if strict:
-        raise ValueError(f"'{file}' cannot be decoded: {why}; remove it, or leave out strict")
-    skipped[str(file)] = why
-
-
-def _header_fault(file: Path) -> str | None:
-    """Say what is wrong with a file as far as its first bytes tell: None if nothing."""
-    try:
-        with Image.open(file):
-            return None
-    except Exception as error:  # decoders raise anything on broken bytes
-        return reason(error)
-
-
-def _parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map in a few threads (Pillow decodes without the GIL), a bounded way ahead."""
-    rest = iter(items)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        while chunk := list(islice(rest, _CHUNK)):
-            yield from pool.map(function, chunk)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Pillow's notes about odd metadata and large photographs: they are still read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+    tried = "".join(f"; '{path}': {why}" for path, why in list(skipped.items())[:1])
+    return f"data folder '{folder}' holds no image{tried}: give a folder of images, or \"digits\""

@@ -1,8 +1,9 @@
-"""One door for all training data: "digits", a folder, an array, or a MindSpore dataset."""
+"""One door for all training data: "digits", a folder, a file, an array, or a MindSpore dataset."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..randomness import batch_indices
+from ..randomness import Purpose, batch_indices, uniform
 from .arrays import ArrayImages, Images, Pixels, from_array
+from .classes import select
+from .crops import CENTER, Crop
 from .decode import MODES, to_pixels
-from .digits import load_digits
+from .digits import digit_labels, load_digits
 from .folder import open_folder
 
 
@@ -22,6 +25,9 @@ def open_images(
     image_size: tuple[int, int],
     channels: int,
     *,
+    crop: Crop = CENTER,
+    only_class: Sequence[str] = (),
+    known: Sequence[str] = (),
     strict: bool = False,
     memory_limit: int = 2**31,
     progress: bool = False,
@@ -34,15 +40,22 @@ def open_images(
             * ``"digits"``: the handwritten digits of the package (a folder of that name is
               ``"./digits"``);
             * a folder: every image in it, at any depth, in any format that Pillow reads, in the
-              order of their paths; hidden files are left out;
+              order of their paths; hidden files are left out. Sub-folders are classes where
+              every image lies in one;
+            * a MindRecord file (any of them, where there are several);
             * a NumPy array (N, channels, *image_size): uint8, or floats in [0, 1];
             * a MindSpore dataset (see :mod:`.mindspore_datasets`).
-        image_size: (H, W). Images from files and datasets are resized and centre cropped to it.
+        image_size: (H, W). Images from files and datasets are cropped and resized to it.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (an array may have any
             number). Transparent images are laid over white where there is no alpha channel.
+        crop: which part of an image is shown; what is random needs a folder or a MindRecord file,
+            which are then read again in every epoch.
+        only_class: open the images of these classes only (sub-folders, or digits).
+        known: ``names`` of the images when the folder was opened before. Files that have gone keep
+            their place, and count as files that cannot be decoded.
         strict: refuse a folder with a file that cannot be decoded, instead of skipping the file.
-        memory_limit: bytes of pixels up to which a folder or a dataset is decoded once into
-            memory; a larger one is read again in every epoch.
+        memory_limit: bytes of pixels up to which a folder, a file or a dataset is decoded once
+            into memory; a larger one is read again in every epoch.
         progress: show a bar when opening takes more than two seconds.
 
     Returns:
@@ -54,22 +67,38 @@ def open_images(
     height, width = image_size
     if min(height, width, channels) < 1:
         raise ValueError(f"image_size {image_size} and channels {channels} must be at least 1")
-    if isinstance(source, np.ndarray):
-        return from_array(source, image_size, channels)
-    if channels not in MODES:
-        raise ValueError(f"channels is {channels}: 1 to 4 can be read, more only from an array")
-    if isinstance(source, str) and source == "digits":
-        return _open_digits(image_size, channels)
-    if isinstance(source, (str, os.PathLike)):
-        folder = Path(source).expanduser()
+    if isinstance(source, (str, os.PathLike)) and source != "digits":
+        _check_channels(channels)
+        path, shape = Path(source).expanduser(), (channels, height, width)
+        if path.is_file() and ".mindrecord" in path.name:
+            from .mindrecord import open_mindrecord
+
+            _check_no_classes(only_class)
+            return open_mindrecord(
+                path, shape, crop=crop, strict=strict, memory_limit=memory_limit, progress=progress
+            )
         return open_folder(
-            folder,
-            image_size,
-            channels,
+            path,
+            shape,
+            crop=crop,
+            only_class=only_class,
+            known=known,
             strict=strict,
             memory_limit=memory_limit,
             progress=progress,
         )
+    if crop.kind != "center":
+        raise ValueError(
+            f"crop {crop.kind!r} needs a folder of images or a MindRecord file: give data of "
+            "another kind the size and the augmentation it should have, and choose 'center'"
+        )
+    if isinstance(source, str):
+        _check_channels(channels)
+        return _open_digits(image_size, channels, only_class)
+    _check_no_classes(only_class)
+    if isinstance(source, np.ndarray):
+        return from_array(source, image_size, channels)
+    _check_channels(channels)
     if any(base.__module__.startswith("mindspore.dataset") for base in type(source).__mro__):
         # Here, not above: everything else works without MindSpore.
         from .mindspore_datasets import open_dataset
@@ -78,8 +107,8 @@ def open_images(
             source, image_size, channels, memory_limit=memory_limit, progress=progress
         )
     raise ValueError(
-        f'data is of type {type(source).__name__}: give a folder, "digits", a NumPy array '
-        "(N, C, H, W) or a MindSpore dataset"
+        f'data is of type {type(source).__name__}: give a folder, "digits", a MindRecord file, a '
+        "NumPy array (N, C, H, W) or a MindSpore dataset"
     )
 
 
@@ -87,11 +116,14 @@ def read_batch(images: Images, seed: int, start: int, count: int) -> Pixels:
     """Return positions start .. start + count - 1 of the endless training stream: (count, C, H, W).
 
     Images that have no order of their own are shuffled anew in each epoch (see
-    :func:`..randomness.batch_indices`), so the same (seed, start, count) gives the same batch.
+    :func:`..randomness.batch_indices`), and cropped at random by numbers that belong to the
+    position: so the same (seed, start, count) gives the same batch.
     """
-    if images.sequential:
-        return images.batch(np.arange(start, start + count))
-    return images.batch(batch_indices(seed, len(images), start, count))
+    positions = np.arange(start, start + count)
+    indices = positions if images.sequential else batch_indices(seed, len(images), start, count)
+    if not images.draws:
+        return images.batch(indices)
+    return images.batch(indices, uniform(seed, Purpose.CROP, 0, positions, images.draws))
 
 
 def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:
@@ -102,6 +134,25 @@ def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:
     return f"skipped {files} that cannot be decoded: " + ", ".join(named)
 
 
-def _open_digits(image_size: tuple[int, int], channels: int) -> ArrayImages:
-    digits = (Image.fromarray(image) for image in load_digits()[:, 0])
-    return ArrayImages(np.stack([to_pixels(digit, image_size, channels) for digit in digits]))
+def _check_channels(channels: int) -> None:
+    if channels not in MODES:
+        raise ValueError(f"channels is {channels}: 1 to 4 can be read, more only from an array")
+
+
+def _check_no_classes(only_class: Sequence[str]) -> None:
+    if only_class:
+        select((), None, only_class)
+
+
+def _open_digits(
+    image_size: tuple[int, int], channels: int, only_class: Sequence[str]
+) -> ArrayImages:
+    digits, labels = load_digits()[:, 0], digit_labels()
+    classes: tuple[str, ...] = tuple("0123456789")
+    if only_class:
+        places, classes, labels = select(classes, labels, only_class)
+        digits = digits[places]
+    pictures = (Image.fromarray(digit) for digit in digits)
+    images = ArrayImages(np.stack([to_pixels(p, image_size, channels) for p in pictures]))
+    images.classes, images.labels = classes, labels
+    return images

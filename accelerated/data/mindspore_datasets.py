@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Rows:
         self._in_batches = dataset.get_batch_size() > 1
         first = next(self.from_row(0))
         names = dataset.get_col_names()
-        self._column = _image_column(names, first)
+        self._column = image_column(names, first)
         self._name = f"dataset column '{names[self._column]}'"
         self.per_row = len(self.images(first))
 
@@ -47,7 +48,7 @@ class Rows:
         """Return the image of a row, or those of a batch: uint8 (C, H, W) each."""
         value = np.asarray(row[self._column])
         if value.dtype.kind == "S":  # encoded files, as MindDataset gives them
-            batch = [np.frombuffer(file, np.uint8) for file in value.ravel().tolist()]
+            batch = encoded_files(value)
         elif value.ndim == 4 or (value.ndim == 3 and self._in_batches):
             batch = list(value)
         else:
@@ -82,7 +83,7 @@ class Rows:
         return (self.count - 1) * self.per_row + len(self.images(last))
 
 
-class DatasetStream:
+class DatasetStream(Images):
     """A dataset too large for memory, in its own order.
 
     ``batch`` reads on; asked for another position, it starts the pipeline anew there. So that a
@@ -94,8 +95,7 @@ class DatasetStream:
 
     def __init__(self, rows: Rows) -> None:
         self.shape = (rows.channels, *rows.image_size)
-        self.skipped: list[tuple[str, str]] = []
-        self._rows = rows
+        self._rows, self._lock = rows, Lock()
         self._length = rows.images_per_epoch()
         self._position = -1
         self._images: Iterator[Pixels8] = iter(())
@@ -103,7 +103,13 @@ class DatasetStream:
     def __len__(self) -> int:
         return self._length
 
-    def batch(self, indices: NDArray[np.int64]) -> Pixels8:
+    def batch(
+        self, indices: NDArray[np.int64], draws: NDArray[np.float64] | None = None
+    ) -> Pixels8:
+        with self._lock:  # there is one position for all threads
+            return self._batch(indices)
+
+    def _batch(self, indices: NDArray[np.int64]) -> Pixels8:
         start = int(indices[0])
         if not np.array_equal(indices, np.arange(start, start + len(indices))):
             raise ValueError(f"a streamed dataset is read in order, not at {indices.tolist()}")
@@ -149,7 +155,13 @@ def open_dataset(
     return ArrayImages(np.stack(images))
 
 
-def _image_column(names: list[str], row: list[Pixels]) -> int:
+def encoded_files(value: Pixels) -> list[Pixels8]:
+    """Return the bytes of each file in a bytes array; NumPy's own bytes lose zeros at the end."""
+    files = np.ascontiguousarray(value).reshape(-1, 1).view(np.uint8)
+    return list(files)
+
+
+def image_column(names: list[str], row: list[Pixels]) -> int:
     """Choose the column named "image", else the first of 2 or more axes, else encoded files."""
     if "image" in names:
         return names.index("image")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,7 +76,9 @@ def test_the_memory_limit_counts_the_decoded_bytes(tmp_path):
     for path in tmp_path.iterdir():
         path.unlink()
     assert levels(fits) == [0, 1, 2]
-    with pytest.raises(ValueError, match="none of the 3 image files can be decoded"):
+    with pytest.raises(
+        ValueError, match=r"none of the 3 images of data can be decoded \('.*0\.png': No such file"
+    ):
         levels(too_large)
 
 
@@ -103,7 +108,8 @@ def test_bad_files_among_good_ones_are_named(tmp_path, limit):
     os.mkfifo(tmp_path / "e.png")
     write(tmp_path / "f.png", 6)
     images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
-    assert levels(images) == [1, 6]
+    # b and c keep their places, in which f is shown; d and e never were images.
+    assert levels(images) == [1, 6, 6, 6]
     assert sorted(images.skipped) == [
         (str(tmp_path / "b.png"), "not an image that Pillow can read"),
         (str(tmp_path / "c.jpg"), "not an image that Pillow can read"),
@@ -141,11 +147,11 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif", "gif", "webp", "bmp"])
-def test_truncated_photographs_are_skipped(tmp_path, ending):
+def test_truncated_photographs_are_skipped(tmp_path, limit, ending):
     write(tmp_path / "a.png", 1)
     bad = truncate(tmp_path / f"b.{ending}")
-    images = open_images(tmp_path, (4, 4), 1)
-    assert levels(images) == [1]
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert levels(images) == [1, 1]
     [(path, why)] = images.skipped
     assert path == str(bad) and why and "\n" not in why and str(bad) not in why
 
@@ -162,10 +168,18 @@ def test_files_that_break_in_the_stream_are_replaced_by_the_next_good_one(tmp_pa
     assert all("truncated" in why for _, why in images.skipped)
 
 
-def test_strict_refuses_a_file_that_breaks_in_the_stream(tmp_path):
+def test_strict_refuses_a_truncated_file_at_once(tmp_path, limit):
     write(tmp_path / "a.png", 0)
     truncate(tmp_path / "b.png")
+    with pytest.raises(ValueError, match=r"b\.png' cannot be decoded: .*truncated"):
+        open_images(tmp_path, (4, 4), 1, strict=True, memory_limit=limit)
+
+
+def test_strict_refuses_a_file_that_breaks_in_the_stream(tmp_path):
+    write(tmp_path / "a.png", 0)
+    write(tmp_path / "b.png", 1)
     images = open_images(tmp_path, (4, 4), 1, strict=True, memory_limit=0)
+    truncate(tmp_path / "b.png")
     assert images.batch(np.array([0])).max() == 0
     with pytest.raises(ValueError, match=r"b\.png' cannot be decoded: .*truncated"):
         images.batch(np.array([0, 1]))
@@ -185,7 +199,7 @@ def test_a_stream_can_be_read_from_several_threads(tmp_path):
         ("gone", r"data folder '.*gone' does not exist: give a folder of images, or \"digits\""),
         ("a.png", r"data folder '.*a\.png' is a file: give the folder that holds"),
         ("empty", r"data folder '.*empty' holds no image: give a folder of images"),
-        ("bad", r"'.*bad' holds no image that can be decoded \(2 tried; .*x\.png': not an"),
+        ("bad", r"none of the 2 images of data can be decoded \('.*bad/x\.png': not an image"),
     ],
 )
 def test_folders_without_images_are_refused(tmp_path, limit, name, message):
@@ -207,7 +221,7 @@ def test_large_photographs_are_read_and_absurd_ones_skipped(tmp_path, limit, mon
     Image.new("L", (15, 10), 3).save(tmp_path / "large.png")
     Image.new("L", (30, 10), 4).save(tmp_path / "bomb.png")
     images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
-    assert levels(images) == [3]
+    assert levels(images) == [3, 3]
     assert [Path(path).name for path, _ in images.skipped] == ["bomb.png"]
 
 
@@ -223,3 +237,115 @@ def test_skipped_text_names_a_few_and_counts_all():
     assert skipped_text(many, most=2) == (
         "skipped 7 files that cannot be decoded: a (bad), b (bad), and 5 more"
     )
+
+
+def five(tmp_path) -> list[Path]:
+    return [write(tmp_path / f"{name}.png", 10 * level) for level, name in enumerate("abcde")]
+
+
+def test_breaking_files_change_no_other_image_of_the_stream(tmp_path, limit):
+    """Whatever breaks whenever: all positions whose own file can be read stay as they were."""
+    files = five(tmp_path)
+    whole = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    before = read_batch(whole, 3, 0, 40)[:, 0, 0, 0]
+    files[1].unlink()
+    truncate(files[3])
+    replaced = {10: 20, 30: 40}
+    expected = [replaced.get(level, level) for level in before.tolist()]
+    again = open_images(tmp_path, (4, 4), 1, memory_limit=limit, known=whole.names)
+    for start in (0, 7, 33):
+        assert read_batch(again, 3, start, 7)[:, 0, 0, 0].tolist() == expected[start : start + 7]
+    assert [Path(name).name for name, _ in again.skipped] == ["b.png", "d.png"]
+    assert again.skipped[0] == (str(files[1]), "No such file or directory")
+    if limit == 0:  # the one that was open already sees the same
+        assert read_batch(whole, 3, 0, 40)[:, 0, 0, 0].tolist() == expected
+    else:
+        assert np.array_equal(read_batch(whole, 3, 0, 40)[:, 0, 0, 0], before)
+
+
+def test_files_that_came_later_join_the_known_ones(tmp_path, limit):
+    five(tmp_path)
+    names = open_images(tmp_path, (4, 4), 1, memory_limit=limit).names
+    assert list(names) == ["a.png", "b.png", "c.png", "d.png", "e.png"]
+    write(tmp_path / "bb.png", 99)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit, known=names)
+    assert levels(images) == [0, 10, 99, 20, 30, 40] and images.skipped == []
+
+
+def test_a_batch_larger_than_a_tiny_folder(tmp_path, limit):
+    write(tmp_path / "one.png", 7)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert (read_batch(images, 0, 5, 16) == 7).all()
+    write(tmp_path / "two.png", 8)
+    pair = read_batch(open_images(tmp_path, (4, 4), 1, memory_limit=limit), 0, 0, 16)[:, 0, 0, 0]
+    assert sorted(pair.tolist()) == [7] * 8 + [8] * 8
+
+
+def test_a_shortage_of_file_descriptors_is_no_fault_of_the_files(tmp_path):
+    five(tmp_path)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = os.open(os.devnull, os.O_RDONLY)
+    os.close(last)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            images.batch(np.arange(5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert levels(images) == [0, 10, 20, 30, 40] and images.skipped == []
+
+
+def test_sub_folders_are_classes(tmp_path, limit):
+    for level, name in enumerate(["dog/a.png", "cat/b.png", "dog/deep/c.png", "emu/d.png"]):
+        write(tmp_path / name, level)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert list(images.classes) == ["cat", "dog", "emu"]
+    assert images.labels.dtype == np.int64 and images.labels.tolist() == [0, 1, 1, 2]
+    assert levels(images) == [1, 0, 2, 3]
+    some = open_images(tmp_path, (4, 4), 1, memory_limit=limit, only_class=["emu", "dog"])
+    assert list(some.classes) == ["dog", "emu"] and some.labels.tolist() == [0, 0, 1]
+    assert levels(some) == [0, 2, 3]
+    assert list(some.names) == ["dog/a.png", "dog/deep/c.png", "emu/d.png"]
+    with pytest.raises(ValueError, match=r"only_class 'cow' is no class of data: .*cat, dog, emu"):
+        open_images(tmp_path, (4, 4), 1, memory_limit=limit, only_class=["dog", "cow"])
+
+
+def test_a_file_outside_of_all_sub_folders_has_no_class_and_so_none_has(tmp_path, limit):
+    write(tmp_path / "dog/a.png", 0)
+    write(tmp_path / "b.png", 0)
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit)
+    assert images.labels is None and list(images.classes) == []
+    with pytest.raises(ValueError, match="only_class dog needs images in one sub-folder"):
+        open_images(tmp_path, (4, 4), 1, memory_limit=limit, only_class=["dog"])
+
+
+RESIDENT = """
+import sys
+from pathlib import Path
+from ddpm_mindspore.accelerated.data import Prefetch, open_images, read_batch
+
+def resident():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+images = open_images(sys.argv[1], (256, 256), 3, memory_limit=2**24)
+with Prefetch(lambda n: read_batch(images, 0, 16 * n, 16), 0) as batches:
+    most = [max((next(batches), resident())[1] for _ in range(20)) for _ in range(4)]
+print(*(value - most[0] for value in most))
+"""
+
+
+def test_reading_a_folder_larger_than_the_limit_takes_no_more_memory_as_it_goes_on(tmp_path):
+    """118 MB of pixels with a limit of 16.8 MB, read twice in quarters."""
+    ramp = np.add.outer(np.arange(256), np.arange(256)) // 2
+    for number in range(20):
+        grey = ((ramp + number) % 256).astype(np.uint8)
+        Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / f"{number:03}.png")
+        for copy in range(1, 30):
+            (tmp_path / f"{number:03}-{copy}.png").hardlink_to(tmp_path / f"{number:03}.png")
+    run = subprocess.run(
+        [sys.executable, "-c", RESIDENT, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    growth = [int(value) for value in run.stdout.split()]
+    assert max(growth) < 2**24, growth

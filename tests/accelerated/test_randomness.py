@@ -15,6 +15,7 @@ from ddpm_mindspore.accelerated.randomness import (
     permutation,
     stream,
     times,
+    uniform,
 )
 
 words = st.integers(0, 2**64 - 1)
@@ -33,11 +34,20 @@ def test_key_and_counter_layout_never_change():
         ("DROPOUT", 6),
         ("SAMPLE_START", 7),
         ("SAMPLE_NOISE", 8),
+        ("CROP", 9),
     ]
     key, counter = np.array([11, 3], np.uint64), np.array([0, 7, 5, 0], np.uint64)
     plain = np.random.Philox(key=key, counter=counter)
     drawn = stream(11, Purpose.NOISE, step=5, index=7).bit_generator
     assert np.array_equal(plain.random_raw(9), drawn.random_raw(9))
+
+
+@given(seed=words, purpose=purposes, step=words, index=words)
+def test_a_row_of_uniform_is_its_own_stream(seed, purpose, step, index):
+    batch = uniform(seed, purpose, step, [0, index, 5], 3)
+    assert batch.shape == (3, 3) and batch.dtype == np.float64
+    assert np.array_equal(batch[1], stream(seed, purpose, step, index).random(3))
+    assert uniform(seed, purpose, step, [], 3).shape == (0, 3)
 
 
 @given(seed=words, purpose=purposes, step=words, index=words)
@@ -124,7 +134,7 @@ def test_batches_join_to_the_stream_of_epochs(seed, n, sizes):
         (lambda: stream(1.5, Purpose.NOISE), "seed 1.5 is not an integer"),
         (lambda: stream(0, Purpose.NOISE, step=-2), "step -2 is outside"),
         (lambda: normal(0, Purpose.NOISE, 0, [3, -1], (2,)), "index -1 is outside"),
-        (lambda: stream(0, 9), "9 is not a valid Purpose"),
+        (lambda: stream(0, 10), "10 is not a valid Purpose"),
         (lambda: times(0, 0, [0], 0), "T is 0"),
         (lambda: coins(0, Purpose.FLIP, 0, [0], 1.5), "p is 1.5"),
         (lambda: keep_masks(0, 0, [0], (2,), float("nan")), "p is nan"),

@@ -1,0 +1,99 @@
+"""A MindRecord file of images, decoded once into memory or read by row."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mindspore import dataset as ds
+
+from .arrays import Images, Pixels
+from .crops import Crop
+from .decode import Pixels8, decode_value, is_encoded, reason, try_decode
+from .mindspore_datasets import encoded_files, image_column
+from .records import RecordImages, load, parallel
+
+
+class MindRecords:
+    """The rows of a MindRecord file, read by number.
+
+    A pipeline is opened for each batch, with the wanted rows as its sampler (10 ms). So the
+    order is that of this package, and a run resumes anywhere, whatever has been read before.
+
+    Args:
+        file: the file, or one of its parts: the others are found by MindSpore.
+        shape: (C, H, W) of the decoded images.
+        crop: which part of an image is shown.
+
+    Raises:
+        ValueError: a file that MindSpore cannot read, or one without a column of images.
+    """
+
+    def __init__(self, file: Path, shape: tuple[int, int, int], crop: Crop) -> None:
+        self.shape, self.draws = shape, crop.draws
+        self._file, self._crop = str(file), crop
+        try:
+            dataset = ds.MindDataset(self._file, shuffle=False)
+            self._count: int = dataset.get_dataset_size()
+            first = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True), None)
+        except (RuntimeError, ValueError) as error:
+            why = str(error).splitlines()[0]
+            raise ValueError(f"MindRecord file '{file}' cannot be read: {why}") from None
+        if first is None:
+            raise ValueError(f"MindRecord file '{file}' holds no row: at least 1 image is needed")
+        names = dataset.get_col_names()
+        self._column: str = names[image_column(names, first)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, place: int) -> str:
+        return f"row {place} of {self._file}"
+
+    def read(
+        self, places: Sequence[int], draws: Sequence[Sequence[float]]
+    ) -> Sequence[Pixels8 | str]:
+        dataset = ds.MindDataset(
+            self._file,
+            [self._column],
+            num_parallel_workers=1,
+            sampler=ds.SubsetSampler(list(places)),
+        )
+        rows = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
+        values = (row[0] for row in rows)
+        return parallel(self._decode, zip(values, draws, strict=True))
+
+    def _decode(self, item: tuple[Pixels, Sequence[float]]) -> Pixels8 | str:
+        value, draw = item
+        channels, *(height, width) = self.shape
+        if is_encoded(value):
+            [file] = encoded_files(value) if value.dtype.kind == "S" else [value]
+            buffer = io.BytesIO(file.tobytes())
+            return try_decode(buffer, (height, width), channels, self._crop, draw)
+        try:
+            return decode_value("column", value, (height, width), channels)
+        except ValueError as error:
+            return reason(error)
+
+
+def open_mindrecord(
+    file: Path,
+    shape: tuple[int, int, int],
+    *,
+    crop: Crop,
+    strict: bool,
+    memory_limit: int,
+    progress: bool,
+) -> Images:
+    """Open a MindRecord file of images: see :func:`.images.open_images`."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    records = MindRecords(file, shape, crop)
+    images = RecordImages(records, strict=strict)
+    if not crop.draws and len(records) * math.prod(shape) <= memory_limit:
+        return load(images, progress=progress)
+    images.batch(np.arange(1))  # refuses a file without any image that can be decoded
+    return images
