@@ -1,0 +1,114 @@
+"""How one comparison is made: what both sides are told to build, and who measures it.
+
+A specification is JSON: both sides build the same network, diffusion and batch from it. Its names
+are those of this package's public constructors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processes import Measured, in_turn
+from rows import Row
+
+HERE = Path(__file__).parent
+THREADS = "2"
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How to measure.
+
+    Attributes:
+        ours, peer: each side's Python.
+        pairs: rounds that count.
+        scale: factor of the steps of each measurement.
+        kernels: "auto", "stock", or "both" for a comparison of the two.
+    """
+
+    ours: str
+    peer: str
+    pairs: int
+    scale: float
+    kernels: str
+
+    def steps(self, count: int) -> int:
+        """So many steps, scaled."""
+        return max(1, round(count * self.scale))
+
+    def few(self, count: int) -> int:
+        """Fewer rounds, for what takes long."""
+        return min(self.pairs, count)
+
+    def compare(self, steps: int, optional: Sequence[str] = (), **sides: Spec) -> Measured:
+        """Measure sides in turn: "ours", "stock" and "array" are ours, the others the peer's."""
+        commands = {name: self._command(name, spec) for name, spec in sides.items()}
+        return in_turn(commands, rounds=self.pairs, steps=self.steps(steps), optional=optional)
+
+    def _command(self, side: str, spec: Spec) -> tuple[list[str], dict[str, str]]:
+        mine = side in ("ours", "stock", "array")
+        python, script = (self.ours, "worker_ours.py") if mine else (self.peer, "worker_peer.py")
+        variables = {"OMP_NUM_THREADS": THREADS}
+        if mine:
+            stock = side == "stock" or self.kernels == "stock"
+            variables["DDPM_MINDSPORE_KERNELS"] = "stock" if stock else "auto"
+        return [python, str(HERE / script), json.dumps(spec)], variables
+
+
+def training(unet: Spec, image_size: int, batch_size: int, **more: Any) -> Spec:
+    """A training step: gradient, clipping at a norm of 1, Adam, moving average."""
+    trainer = {
+        "train_batch_size": batch_size,
+        "train_lr": 1e-4,
+        "ema_decay": 0.995,
+        "ema_update_every": 10,
+    }
+    return {
+        "task": "train",
+        "unet": unet,
+        "image_size": image_size,
+        "diffusion": {"timesteps": 1000},
+        "trainer": trainer,
+        "images": 256,
+    } | more
+
+
+def sampling(unet: Spec, image_size: int, batch_size: int, **more: Any) -> Spec:
+    """DDIM steps from noise to images."""
+    return {
+        "task": "sample",
+        "unet": unet,
+        "image_size": image_size,
+        "diffusion": {"timesteps": 1000},
+        "batch_size": batch_size,
+        "num_samples": batch_size,
+    } | more
+
+
+def details(measured: Measured) -> dict[str, Any]:
+    """What goes to the JSON file besides the times."""
+    ready = measured.ready
+    return {
+        "parameters": next(message["parameters"] for message in ready.values()),
+        "seconds_to_first_steps": {s: round(m["prepared"], 2) for s, m in ready.items()},
+        "peak_bytes": measured.peak,
+        "versions": {side: message["versions"] for side, message in ready.items()},
+    }
+
+
+def versus(letter: str, what: str, measured: Measured, limit: float | None, note: str = "") -> Row:
+    """Seconds of a step of both sides."""
+    ours, peer = measured.seconds["ours"], measured.seconds["peer"]
+    notes = " ".join(filter(None, [note, *measured.notes.values()]))
+    return Row(letter, what, ours, peer, "s", limit, notes, details=details(measured))
+
+
+def memory(letter: str, what: str, measured: Measured, limit: float | None) -> Row:
+    """Peak resident memory of both sides."""
+    return Row(letter, what, [measured.peak["ours"]], [measured.peak["peer"]], "bytes", limit)

@@ -1,0 +1,103 @@
+"""Trains or samples with denoising-diffusion-pytorch 2.3.4, when it is told to.
+
+    python tests/benchmarks/worker_peer.py SPECIFICATION     (JSON: see workloads.py)
+
+Its Trainer reads image files only. The training step here is made of the parts that its Trainer
+uses, in that order, on an array: its diffusion's loss, backward, clip_grad_norm_, torch's Adam and
+ema-pytorch's moving average, and the loss read at every step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from peer_digits import batches, import_peer
+from serving import SKIPPED, Pipe, describe, serve
+
+THREADS = 2
+PACKAGES = ("denoising-diffusion-pytorch", "torch", "ema-pytorch", "numpy")
+
+
+def make(spec: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The diffusion, and what is to be said of it."""
+    unet, gaussian_diffusion, _ = import_peer()
+    known = inspect.signature(unet).parameters
+    network = unet(**{name: value for name, value in spec["unet"].items() if name in known})
+    # Fewer steps than T: its sampler is then DDIM, and takes as many steps as it is told to.
+    options = {"sampling_timesteps": 50, **spec["diffusion"]}
+    diffusion = gaussian_diffusion(network, image_size=spec["image_size"], **options)
+    return diffusion, describe(sum(p.numel() for p in network.parameters()), PACKAGES)
+
+
+def train(spec: dict[str, Any], pipe: Pipe) -> None:
+    """Train until the parent hangs up."""
+    import torch
+
+    diffusion, made = make(spec)
+    options = spec["trainer"]
+    ema = import_peer()[2](
+        diffusion,
+        beta=options["ema_decay"],
+        update_every=options["ema_update_every"],
+        update_after_step=0,
+    )
+    if spec.get("compile"):
+        diffusion.model.compile()
+    adam = torch.optim.Adam(diffusion.parameters(), lr=options["train_lr"], betas=(0.9, 0.99))
+    shape = (spec["images"], diffusion.channels, *diffusion.image_size)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    feed = batches(images, options["train_batch_size"], seed=0)
+
+    def step() -> None:
+        loss = diffusion(torch.from_numpy(next(feed)))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+        ema.update()
+        loss.item()
+
+    def block(steps: int) -> float:
+        for _ in range(SKIPPED):
+            step()
+        begin = time.perf_counter()
+        for _ in range(steps):
+            step()
+        return time.perf_counter() - begin
+
+    serve(pipe, made, block)
+
+
+def sample(spec: dict[str, Any], pipe: Pipe) -> None:
+    """Draw ``num_samples`` images by DDIM in as many steps as the parent says."""
+    diffusion, made = make(spec)
+    diffusion.eval()
+
+    def block(steps: int) -> float:
+        diffusion.sampling_timesteps = steps
+        count, size = spec["num_samples"], spec["batch_size"]
+        begin = time.perf_counter()
+        for start in range(0, count, size):
+            diffusion.sample(batch_size=min(size, count - start)).numpy()
+        return time.perf_counter() - begin
+
+    serve(pipe, made, block)
+
+
+def main() -> None:
+    """Do what the specification says."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    spec = json.loads(sys.argv[1])
+    {"train": train, "sample": sample}[spec["task"]](spec, Pipe())
+
+
+if __name__ == "__main__":
+    main()

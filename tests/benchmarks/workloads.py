@@ -1,0 +1,183 @@
+"""What is measured: one function for each workload, which yields rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import HERE, Bench, memory, sampling, training, versus
+from rows import Row, show, slope
+from starts import first_steps, seconds_of
+
+NETWORK_A = {"dim": 64, "dim_mults": [1, 2, 4], "channels": 3}
+NETWORK_C = {"dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3}
+NETWORK_D = {"dim": 32, "dim_mults": [1, 2], "channels": 3}
+NETWORK_F = {"dim": 16, "dim_mults": [1, 2], "channels": 3}
+
+# Per pixel, as the number of pixels grows: what noise may make of a flat line.
+FLAT = 0.05
+# A trainer that waits for data would lose more than this share of its time.
+NO_WAIT = 0.02
+
+STOCK = "Stock operators in the place of ours, custom ones in the place of PyTorch's."
+
+DIGITS_SAMPLES, DIGITS_BATCH, DIGITS_STEPS = 1797, 599, 10
+
+
+def a_training(bench: Bench) -> Iterator[Row]:
+    """The training step of A; its memory is G."""
+    spec = training(NETWORK_A, 32, 8)
+    sides = {"ours": spec, "peer": spec, "compiled": spec | {"compile": True}}
+    if bench.kernels == "both":
+        sides["stock"] = spec
+    measured = bench.compare(5, optional=["compiled"], **sides)
+    why = measured.notes.pop("compiled", "")
+    yield versus("A", "training step, batch 8", measured, 1.0)
+    seconds = measured.seconds
+    what = "training step against PyTorch with torch.compile"
+    if why:
+        yield Row("A", what, failed=f"skipped: {why}")
+    else:
+        yield Row("A", what, seconds["ours"], seconds["compiled"])
+    if "stock" in seconds:
+        what = "training step, batch 8, stock operators"
+        yield Row("A", what, seconds["stock"], seconds["ours"], note=STOCK)
+    yield memory("G", "peak memory of A's training", measured, 1.0)
+
+
+def a_sampling(bench: Bench) -> Iterator[Row]:
+    """The sampling step of A."""
+    for batch_size, steps in ((8, 10), (1, 25)):
+        spec = sampling(NETWORK_A, 32, batch_size)
+        sides = {"ours": spec, "peer": spec}
+        if bench.kernels == "both":
+            sides["stock"] = spec
+        measured = bench.compare(steps, **sides)
+        yield versus("A", f"sampling step, batch {batch_size}", measured, 1.0)
+        if stock := measured.seconds.get("stock"):
+            what = f"sampling step, batch {batch_size}, stock operators"
+            yield Row("A", what, stock, measured.seconds["ours"], note=STOCK)
+
+
+def b_digits(bench: Bench) -> Iterator[Row]:
+    """The model that ``ddpm-mindspore train`` trains without options."""
+    from ddpm_mindspore.accelerated.config import DIGITS
+
+    unet, options = asdict(DIGITS.unet), DIGITS.trainer
+    batch_size = options.train_batch_size
+    trainer = {
+        "train_batch_size": batch_size,
+        "train_lr": options.train_lr,
+        "ema_decay": options.ema_decay,
+        "ema_update_every": options.ema_update_every,
+    }
+    spec = training(unet, DIGITS.image_size, batch_size, trainer=trainer, images=1797)
+    measured = bench.compare(40, ours=spec, peer=spec)
+    yield versus("B", f"digits: training step, batch {batch_size}", measured, 0.7)
+
+    spec = sampling(unet, DIGITS.image_size, 1)
+    measured = bench.compare(40, ours=spec, peer=spec)
+    note = "Small tensors: what it costs to start operators, rather than what they compute."
+    yield versus("B", "digits: sampling step, batch 1", measured, None, note)
+
+    spec = sampling(unet, DIGITS.image_size, DIGITS_BATCH, num_samples=DIGITS_SAMPLES)
+    measured = bench.compare(DIGITS_STEPS, ours=spec, peer=spec)
+    note = f"For one DDIM step of all of them, in batches of {DIGITS_BATCH}."
+    yield versus("B", f"digits: {DIGITS_SAMPLES:,} samples, each step", measured, 0.7, note)
+
+
+def c_larger(bench: Bench) -> Iterator[Row]:
+    """Four levels and larger images."""
+    spec = training(NETWORK_C, 64, 4)
+    measured = bench.compare(2, ours=spec, peer=spec)
+    yield versus("C", "four levels, 64x64, batch 4: training step", measured, 1.0)
+    yield memory("C", "peak memory of it", measured, None)
+
+
+def d_sizes(bench: Bench) -> Iterator[Row]:
+    """Cost per pixel as images or batches grow: the exponent of a power law."""
+    shapes = [(16, 8), (32, 8), (64, 8), (32, 1), (32, 32)]
+    cost, found = {}, {}
+    for size, batch_size in shapes:
+        pixels = size * size * batch_size
+        spec = training(NETWORK_D, size, batch_size)
+        measured = bench.compare(min(20, max(1, 40_000 // pixels)), ours=spec)
+        cost[size, batch_size] = [seconds / pixels for seconds in measured.seconds["ours"]]
+        found[f"{size}x{size}, batch {batch_size}"] = show(cost[size, batch_size], "s")
+    for what, kept in (
+        ("16, 32, 64 pixels, batch 8", shapes[:3]),
+        ("32 pixels, batch 1, 8, 32", [shapes[3], shapes[1], shapes[4]]),
+    ):
+        pixels_of = [size * size * batch_size for size, batch_size in kept]
+        rounds = zip(*(cost[shape] for shape in kept), strict=True)
+        slopes = [slope(pixels_of, costs) for costs in rounds]
+        note = "Seconds per pixel: " + "; ".join(f"{k} {v}" for k, v in found.items()) + "."
+        what = f"cost per pixel of a training step, {what}: exponent"
+        yield Row("D", what, slopes, unit="", limit=FLAT, note=note)
+
+
+def e_starting(bench: Bench) -> Iterator[Row]:
+    """From a command to what it does."""
+    program = str(Path(bench.ours).with_name("ddpm-mindspore"))
+    yield Row("E", "ddpm-mindspore --help", seconds_of([program, "--help"], bench.pairs), limit=0.3)
+    help_of_train = seconds_of([program, "train", "--help"], bench.pairs)
+    yield Row("E", "ddpm-mindspore train --help", help_of_train)
+    package = "ddpm_mindspore.accelerated"
+    imported = seconds_of([bench.ours, "-c", f"import {package}"], bench.pairs)
+    yield Row("E", f"import {package}", imported)
+    rounds = bench.few(3)
+    imported = seconds_of([bench.ours, "-c", f"from {package} import Trainer"], rounds)
+    statement = "import peer_digits; peer_digits.import_peer()"
+    peer = seconds_of([bench.peer, "-c", statement], rounds)
+    yield Row("E", "import with Trainer", imported, peer, note="Theirs without torchvision.")
+    cold, warm = first_steps(program, rounds)
+    yield Row("E", "from the command to the first training step, cold", cold, limit=15.0)
+    yield Row("E", "the same with a warm cache", warm, limit=5.0)
+
+
+def f_feeding(bench: Bench) -> Iterator[Row]:
+    """Training from files against training from an array of as many images."""
+    script = str(HERE / "picture_files.py")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        subprocess.run([bench.ours, script, "make", folder], check=True)
+        for what, name, count, size in (
+            ("10,000 PNG files of 32x32", "png", 10_000, 32),
+            ("1,000 photographs, to 64x64", "jpeg", 1_000, 64),
+        ):
+            files = str(Path(folder, name))
+            done = subprocess.run(
+                [bench.ours, script, "decode", files, str(size)],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            took = json.loads(done.stdout)
+            note = (
+                f"{count / took['opened']:,.0f} images a second, once. Read anew in every epoch, "
+                f"as what is larger than memory: {show([took['batch']], 's')} a batch of 16."
+            )
+            yield Row("F", f"{what}: opened", [took["opened"]], note=note)
+            spec = training(NETWORK_F, size, 16, images=count)
+            measured = bench.compare(20, ours=spec | {"folder": files}, array=spec)
+            pairs = zip(measured.seconds["ours"], measured.seconds["array"], strict=True)
+            shares = [1.0 - array / folder for folder, array in pairs]
+            note = f"A step takes {show(measured.seconds['ours'], 's')}."
+            yield Row(
+                "F", f"{what}: share of time lost to data", shares, (), "share", NO_WAIT, note
+            )
+
+
+WORKLOADS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "AG": a_training,
+    "A": a_sampling,
+    "B": b_digits,
+    "C": c_larger,
+    "D": d_sizes,
+    "E": e_starting,
+    "F": f_feeding,
+}
+"""Which workloads, by their letters, a function measures."""
