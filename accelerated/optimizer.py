@@ -50,6 +50,7 @@ class StepScalars:
 def step_scalars(
     step: int,
     *,
+    skipped: int = 0,
     lr: float,
     warmup_steps: int,
     adam_betas: tuple[float, float],
@@ -63,14 +64,18 @@ def step_scalars(
     weight_decay: float = 0.0,
     ema_sigma_rels: Sequence[float] = (),
 ) -> StepScalars:
-    """The scalars of update number ``step`` = 1, 2, ..."""
+    """The scalars of update number ``step`` = 1, 2, ..., before which ``skipped`` were left out.
+
+    The moments know nothing of those, so the correction of their bias does not count them.
+    """
+    applied = step - skipped
     # The device holds the betas in float32: the correction must be for those it uses.
     beta_1, beta_2 = (float(np.float32(beta)) for beta in adam_betas)
-    root = math.sqrt(1.0 - beta_2**step)
+    root = math.sqrt(1.0 - beta_2**applied)
     rate = learning_rate(step, lr, warmup_steps, lr_schedule, train_num_steps, min_lr)
     weight = ema_weight(step, ema_decay, ema_update_every, ema_update_after_step)
     return StepScalars(
-        lr=rate * root / (1.0 - beta_1**step),
+        lr=rate * root / (1.0 - beta_1**applied),
         eps=adam_eps * root,
         ema=1.0 - weight,
         decay=rate * weight_decay,

@@ -9,7 +9,7 @@ TRAINING = [
     Bug(
         "Adam does not correct its bias",
         "optimizer.step_scalars",
-        "* root / (1.0 - beta_1**step)",
+        "* root / (1.0 - beta_1**applied)",
         "",
         "optimizer: updates",
     ),
