@@ -21,7 +21,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet, commands
 from ddpm_mindspore.accelerated.checkpoint import load
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import TrainerConfig
@@ -78,6 +78,7 @@ def test_alone_there_is_nobody_to_wait_for() -> None:
 def test_training_together_needs_msrun(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(commands, "select_device", lambda name: name)
     folder = tmp_path / "run"
     assert main(["train", "--distributed", "--results-folder", str(folder)]) == 2
     assert "is started by msrun" in capsys.readouterr().err
@@ -210,29 +211,30 @@ def test_the_first_process_alone_writes(job: Job) -> None:
 
 # ---- from the command line, with a process killed
 
-OPTIONS = [
-    "--data",
-    "digits",
-    "--dim",
-    "8",
-    "--dim-mults",
-    "1",
-    "--attn-heads",
-    "1",
-    "--attn-dim-head",
-    "8",
-    "--timesteps",
-    "20",
-    "--sampling-timesteps",
-    "1",
-    "--num-samples",
-    "1",
-    "--adam-eps",
-    "0.01",
-    "--save-every",
-    "4",
-]
+OPTIONS = {
+    "--data": "digits",
+    "--dim": "8",
+    "--dim-mults": "1",
+    "--attn-heads": "1",
+    "--attn-dim-head": "8",
+    "--timesteps": "20",
+    "--sampling-timesteps": "1",
+    "--num-samples": "1",
+    "--adam-eps": "0.01",
+    "--save-every": "4",
+}
 COMMAND = ["-m", "ddpm_mindspore.accelerated.cli", "train"]
+
+
+def flags(run: Path, **others: Any) -> list[str]:
+    named = {f"--{name.replace('_', '-')}": str(value) for name, value in others.items()}
+    options = {**OPTIONS, "--results-folder": str(run), **named}
+    return [word for pair in options.items() for word in pair]
+
+
+def alone(options: Sequence[str]) -> None:
+    """Train in one process to the end."""
+    subprocess.run([sys.executable, *COMMAND, *options], check=True, timeout=300)
 
 
 def newest(run: Path) -> int:
@@ -251,10 +253,8 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    options = [*OPTIONS, "--results-folder", str(run)]
-    process = start(
-        tmp_path, [*COMMAND, "--distributed", *options, "--batch-size", "2", "--steps", "100000"]
-    )
+    options = flags(run, batch_size=2, steps=100_000)
+    process = start(tmp_path, [*COMMAND, "--distributed", *options])
     try:
         deadline = time.monotonic() + 240
         while newest(run) < 4:
@@ -274,14 +274,12 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -
     assert "a process of the job has died, and the job with it" in output
 
     # One process takes over, with the images of both.
-    step = newest(run)
-    steps = str(step + 2)
-    assert main(["train", "--resume", "--results-folder", str(run), "--steps", steps]) == 0
+    steps = newest(run) + 2
+    alone(["--resume", "--results-folder", str(run), "--steps", str(steps)])
     config = json.loads((run / "config.json").read_text())
     assert config["trainer"]["train_batch_size"] == 4 and config["processes"] == 1
     other = tmp_path / "other"
-    alone = [*OPTIONS, "--results-folder", str(other), "--batch-size", "4", "--steps", steps]
-    assert main(["train", *alone]) == 0
+    alone(flags(other, batch_size=4, steps=steps))
     rows, expected = (
         [json.loads(line) for line in (folder / "metrics.jsonl").open()] for folder in (run, other)
     )
