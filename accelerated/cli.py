@@ -1,4 +1,4 @@
-"""The command line: ``ddpm-mindspore train | sample | parity | import | export``.
+"""The command line: ``ddpm-mindspore train | sample | status | parity | import | export``.
 
 Options are the fields of the configuration dataclasses: tyro turns those into flags and help. What
 needs MindSpore is imported late, so that ``--help`` and wrong input answer at once.
@@ -20,13 +20,14 @@ from typing import TypeVar, cast
 
 import tyro
 
-from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig
+from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig, StatusConfig
 from .runtime import process_count
 
 USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
 
   train    train a diffusion model on images, and draw some
   sample   draw images with a trained model
+  status   show where a run is, also while it is trained
   parity   prove that this device computes what the reference says
   import   make a run of weights that denoising-diffusion-pytorch trained
   export   write a run's weights as that package reads them
@@ -61,6 +62,12 @@ Examples:
 """
 
 
+STATUS = """Show where a run is, also while it is trained in another terminal.
+
+Example:
+  ddpm-mindspore status results
+"""
+
 PARITY = """Prove that this device computes what the reference says.
 
 Compares every formula, layer, gradient and training step with the NumPy reference on drawn cases.
@@ -87,11 +94,12 @@ T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code (2: wrong input, 130: interrupted)."""
+    """Run one command; its exit code (1: a full disk, 2: wrong input, 130: interrupted)."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     commands = {
         "train": _train,
         "sample": _sample,
+        "status": _status,
         "parity": _parity,
         "import": _import,
         "export": _export,
@@ -113,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full disk, above all
+        print(f"ddpm-mindspore: {error}", file=sys.stderr)
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -218,6 +229,13 @@ def _sample(args: list[str]) -> int:
     from .commands import sample
 
     return sample(config)
+
+
+def _status(args: list[str]) -> int:
+    config = _parse(StatusConfig, "status", STATUS, args)
+    from .status import status
+
+    return status(config)
 
 
 def _parity(args: list[str]) -> int:

@@ -185,7 +185,7 @@ class RunFolder:
         with self.metrics.open("rb") as file:
             if most is None or size <= most:
                 return list(_rows(file))
-            rows = []
+            rows: list[dict[str, Any]] = []
             for start in np.linspace(0, size - most // _STRETCHES, _STRETCHES).astype(int):
                 file.seek(start)
                 if start:

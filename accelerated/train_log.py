@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mindspore import Tensor
+from tqdm import tqdm
 
+from .activities import Activities
+from .board import Board
+from .config import TrainerConfig
+from .data import Images, skipped_text
 from .run_folder import RunFolder
 
 
@@ -62,12 +67,35 @@ class Launched(NamedTuple):
 
 
 class TrainLog:
-    """Shows progress, and writes metrics down about once a second."""
+    """Shows progress, and about once a second writes down metrics and where the run is.
 
-    def __init__(self, run: RunFolder, bar: Any, images_per_step: int) -> None:
-        self._run, self._bar, self._images = run, bar, images_per_step
+    progress.json: ``step`` of ``steps``, ``seconds_per_step`` and ``images_per_second`` now, the
+    ``seconds`` of each activity since the run began, how many images were ``skipped``, and when it
+    was ``written``.
+
+    Args:
+        bar: tqdm's.
+        step: where this session starts from.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        bar: Any,
+        config: TrainerConfig,
+        images: Images,
+        images_per_step: int,
+        step: int,
+    ) -> None:
+        self._run, self._bar, self._steps = run, bar, config.train_num_steps
+        self._images, self._images_per_step = images, images_per_step
+        self.spent = Activities(run.read_progress().get("seconds", {}) if step else {})
+        self._board = Board(run.tensorboard, step) if config.tensorboard and run.writes else None
         self._rows: list[Measured] = []
+        self._step, self._seconds = step, 0.0
         self._written = 0.0
+        self._told = len(images.skipped)
+        self._failing = False
 
     def add(self, measured: Measured) -> None:
         """Note one update."""
@@ -77,11 +105,56 @@ class TrainLog:
         self._bar.update(measured.step - self._bar.n)
 
     def write(self) -> None:
-        """Write what has not been written yet."""
+        """Write what has not been written yet; a disk that is full is told once, and waited for."""
         if self._rows:
-            self._run.append_metrics(row._asdict() for row in self._rows)
+            self._step = self._rows[-1].step
+            self._seconds = float(np.median([row.seconds for row in self._rows]))
             loss = np.mean([row.loss for row in self._rows])
-            speed = self._images / np.median([row.seconds for row in self._rows])
+            speed = self._images_per_step / self._seconds
             self._bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s", refresh=False)
-        self._rows = []
+        try:
+            self._write_files()
+            self._failing = False
+        except OSError as error:
+            if not self._failing and self._run.writes:
+                tqdm.write(f"metrics cannot be written ({error.strerror}); training goes on")
+            self._failing = True
         self._written = time.perf_counter()
+        self._tell_skipped()
+
+    def close(self) -> None:
+        """Write the rest."""
+        self.write()
+        if self._board:
+            self._board.close()
+
+    def _write_files(self) -> None:
+        rows, self._rows = self._rows, []
+        try:
+            self._run.append_metrics(row._asdict() for row in rows)
+        except OSError:
+            self._rows = rows
+            raise
+        if self._board:
+            self._board.add(
+                row._asdict() | {"images_per_second": self._images_per_step / row.seconds}
+                for row in rows
+            )
+        self._run.write_progress(
+            {
+                "step": self._step,
+                "steps": self._steps,
+                "seconds_per_step": self._seconds,
+                "images_per_second": self._images_per_step / self._seconds if self._seconds else 0,
+                "seconds": {name: round(value, 2) for name, value in self.spent.seconds.items()},
+                "skipped": len(self._images.skipped),
+                "written": time.time(),
+            }
+        )
+
+    def _tell_skipped(self) -> None:
+        """Name images that turned out broken meanwhile."""
+        skipped = self._images.skipped
+        if len(skipped) > self._told and self._run.writes:
+            tqdm.write(skipped_text(skipped[self._told :]))
+        self._told = len(skipped)

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from .checkpoint import Checkpoint
-from .config import RunConfig
+from .checkpoint import Checkpoint, newest, prune, save
+from .config import RunConfig, TrainerConfig
 from .optimizer import Optimizer
+from .run_folder import RunFolder
 from .unet import Unet
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
@@ -22,15 +24,17 @@ def fixed_arrays(model: Unet) -> dict[str, NDArray[np.float32]]:
     return {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
 
 
-def snapshot(step: int, model: Unet, optimizer: Optimizer) -> Checkpoint:
-    """All that training after update number ``step`` depends on."""
+def snapshot(
+    step: int, model: Unet, optimizer: Optimizer, state: dict[str, Any] | None = None
+) -> Checkpoint:
+    """All that training after update number ``step`` depends on; ``state``: what is no tensor."""
     fixed = fixed_arrays(model)
     tensors = {}
     for name, vector in optimizer.vectors().items():
         group = _FILES.get(name, name)
         shares = group == "model" or group.startswith("ema")
         tensors[group] = optimizer.by_name(vector) | (fixed if shares else {})
-    return Checkpoint(step, tensors, {})
+    return Checkpoint(step, tensors, state or {})
 
 
 def restore(checkpoint: Checkpoint, model: Unet, optimizer: Optimizer) -> None:
@@ -40,6 +44,45 @@ def restore(checkpoint: Checkpoint, model: Unet, optimizer: Optimizer) -> None:
     optimizer.restore(
         {name: optimizer.as_vector(tensors[_FILES.get(name, name)]) for name in optimizer.vectors()}
     )
+
+
+class Saver:
+    """Saves checkpoints, and keeps the run going when the disk is full: hours are in memory."""
+
+    def __init__(self, run: RunFolder, config: TrainerConfig) -> None:
+        self._run, self._config = run, config
+        self._failure: OSError | None = None
+
+    def __call__(self, checkpoint: Checkpoint) -> None:
+        """Save, then remove the older checkpoints that are not to be kept."""
+        try:
+            save(self._run.path, checkpoint)
+            self._failure = None
+        except OSError as error:
+            self._failure = error
+            tqdm.write(f"no checkpoint at step {checkpoint.step}: {error}")
+            return
+        config = self._config
+        try:
+            prune(
+                self._run.path,
+                checkpoint.step,
+                keep_last=config.keep_last,
+                keep_every=config.keep_every,
+            )
+        except OSError as error:
+            tqdm.write(f"an old checkpoint cannot be removed: {error}")
+
+    def check(self) -> None:
+        """Raise OSError when the last attempt to save failed."""
+        if self._failure is not None:
+            found = newest(self._run.path)
+            left = f"the newest is {found}" if found else "there is none"
+            raise OSError(
+                self._failure.errno,
+                f"the last checkpoint could not be saved ({self._failure.strerror}), {left}",
+                self._failure.filename,
+            ) from self._failure
 
 
 def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:

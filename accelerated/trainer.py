@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .board import check_tensorboard
-from .checkpoint import load_newest
+from .checkpoint import Checkpoint, load_newest
 from .config import RunConfig, TrainerConfig
 from .data import open_images, skipped_text
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
+from .guard import Guard
 from .optimizer import Optimizer, learning_rate, step_scalars
+from .precision import set_precision
 from .run_folder import RunFolder
 from .signals import first_interrupt_waits
 from .train_batches import Batches
@@ -65,6 +67,7 @@ class Trainer:
         self.run = RunFolder(Path(config.results_folder), writes=self.world.leads)
         if config.tensorboard:
             check_tensorboard()
+        set_precision(diffusion.model, config.amp_level, config.amp_dtype)
         self.run.prepare(resume=config.resume)
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
@@ -81,8 +84,18 @@ class Trainer:
             adam_betas=config.adam_betas,
             max_grad_norm=config.max_grad_norm,
         )
+        self._guard = Guard(
+            self.run.path if self.run.writes else None,
+            scaled=config.amp_level != "O0" and config.amp_dtype == "float16",
+            limit=config.max_nonfinite_steps,
+            describe=self._batches.describe,
+        )
         self._train_step = TrainStep(
-            diffusion.loss, self._optimizer, config.gradient_accumulate_every, self._exchange
+            diffusion.loss,
+            self._optimizer,
+            config.gradient_accumulate_every,
+            self._exchange,
+            scaled=self._guard.scaled,
         )
         self._ema_diffusion = GaussianDiffusion(
             Unet(**diffusion.model.config.to_dict()),
@@ -121,6 +134,7 @@ class Trainer:
         Raises:
             ValueError: another process trains in the results folder, or has done so meanwhile.
             OSError: the last checkpoint could not be saved.
+            NonfiniteError: too many losses or gradients in a row were NaN or infinite.
         """
         if self.images.skipped:
             self._say(skipped_text(self.images.skipped))
@@ -157,15 +171,15 @@ class Trainer:
             patience = Patience()
             while True:
                 log.add(measured)
+                if left_out := self._guard.note(self.step, measured.loss, measured.grad_norm):
+                    self._say(left_out)
                 stops = self._exchange.stops(interrupted.is_set())
                 ends = stops or self.step >= config.train_num_steps
                 if ends or self.step % config.save_and_sample_every == 0:
                     log.write()
                     with log.spent("saving"):
                         if self.world.leads:
-                            self._save(
-                                snapshot(self.step, self.diffusion.model, self._optimizer)
-                            )
+                            self._save(self._snapshot())
                     if not stops:
                         with log.spent("drawing"):
                             self._draw(real, interrupted)
@@ -186,6 +200,7 @@ class Trainer:
         self.step += 1
         scalars = step_scalars(
             self.step,
+            skipped=self._guard.skipped,
             lr=config.train_lr,
             warmup_steps=config.warmup_steps,
             adam_betas=config.adam_betas,
@@ -195,7 +210,7 @@ class Trainer:
             ema_update_after_step=config.ema_update_after_step,
         )
         begin = time.perf_counter()
-        loss, norm = self._train_step(batches, scalars)
+        loss, norm = self._train_step(batches, scalars, self._guard.scale)
         lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
         return Launched(self.step, lr, loss, norm, begin)
 
@@ -222,7 +237,13 @@ class Trainer:
         for reason in loaded.refused:
             self._say(f"passed over a checkpoint: {reason}")
         restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
+        self._guard.restore(loaded.checkpoint.state)
         self.step = loaded.checkpoint.step
+
+    def _snapshot(self) -> Checkpoint:
+        state = self._guard.state()
+        taken = snapshot(self.step, self.diffusion.model, self._optimizer, state)
+        return self._guard.check(taken)
 
     def _check_same_start(self) -> None:
         """See that all processes begin alike.

@@ -57,6 +57,7 @@ def third_party(part: str) -> set[str]:
     names = {re.split(r"[^\w-]", requirement)[0] for requirement in declared}
     if part == "accelerated":
         names.add("torch")  # only to read the other package's own files, and only if it is there
+        names.add("tensorboardX")  # an extra of its own: only when it is asked for
         names.discard("autograd")  # gradients are MindSpore's own there
     return {IMPORT_NAMES.get(name, name) for name in names}
 

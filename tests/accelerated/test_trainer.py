@@ -50,6 +50,7 @@ TRAINING: dict[str, Any] = {
     "ema_update_after_step": 2,
     "augment_horizontal_flip": True,
     "num_samples": 6,
+    "keep_last": None,
     "seed": 11,
 }
 
@@ -140,6 +141,7 @@ def test_a_run_leaves_everything_behind(run: Run) -> None:
     assert sorted(p.name for p in (run.folder / "checkpoints").iterdir()) == names
     assert sorted(p.stem for p in (run.folder / "samples").iterdir()) == names
     left = {"checkpoints", "config.json", "loss.png", "metrics.jsonl", "samples"}
+    left |= {"progress.json", ".lock"}
     assert {p.name for p in run.folder.iterdir()} == left
     for picture in [run.folder / "loss.png", *(run.folder / "samples").iterdir()]:
         with Image.open(picture) as image:
@@ -280,6 +282,7 @@ def quick(
             "train_num_steps": 7,
             "train_batch_size": 4,
             "save_and_sample_every": 3,
+            "keep_last": 4,
             "results_folder": str(tmp_path / "run"),
         } | options
         data = make_images() if data is None else data
