@@ -38,7 +38,7 @@ def gamma_of(sigma_rel: float) -> float:
 
 def power_weight(step: int, sigma_rel: float) -> float:
     """The share of itself that an average keeps after update number ``step`` = 1, 2, ..."""
-    return (1.0 - 1.0 / step) ** (gamma_of(sigma_rel) + 1.0)
+    return math.pow(1.0 - 1.0 / step, gamma_of(sigma_rel) + 1.0)
 
 
 def post_hoc_weights(
