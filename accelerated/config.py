@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import tyro
 
@@ -14,6 +14,7 @@ OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
 AMP_LEVELS = ("O0", "O1", "O2", "O3")
 AMP_DTYPES = ("float16", "bfloat16")
+LR_SCHEDULES = ("constant", "cosine")
 CROPS = ("center", "random", "random_resized", "none")
 
 
@@ -21,6 +22,12 @@ INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended: what a shell reports for one."""
 
 ImageSize: TypeAlias = int | tuple[int, int]
+
+
+def check_sigma_rel(argument: str, value: float) -> None:
+    """Raise ValueError unless ``value`` is a length of an average as a share of training."""
+    if not 0.0 < value <= 0.28:
+        raise ValueError(f"{argument} {value} must be above 0 and at most 0.28")
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,21 @@ class TrainerConfig:
         gradient_accumulate_every: gradients that are averaged for one optimiser step.
         train_lr: learning rate of Adam.
         warmup_steps: steps over which the learning rate rises from 0.
+        lr_schedule: what it does then: constant, or cosine, with which it falls along half a
+            cosine and is min_lr at the last step. A run that is resumed with other steps goes on
+            along the other cosine.
+        min_lr: where the cosine ends.
         adam_betas: decay of Adam's two moments.
         adam_eps: added to the root of Adam's second moment.
+        weight_decay: AdamW's: each step takes off this share, times the learning rate, of the
+            weights of convolutions and linear layers, not of biases and gains. 0 is Adam.
         max_grad_norm: longer gradients are shortened to this norm.
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
         ema_update_every: optimiser steps between two updates of the average.
         ema_update_after_step: until this step the average is a copy.
+        ema_sigma_rels: more averages, over the whole of training: their lengths as a share of it,
+            up to 0.28 (arXiv 2312.02696). Two, as 0.05 0.10, let sample --ema X make one of any
+            length from the checkpoints that are kept (see keep_every).
         amp_level: how much of the network computes in half precision: O0 nothing, O1 convolutions
             and matrix products, O2 all but norms, softmaxes and the time embedding, O3 the linear
             layers of the time embedding too. Parameters and the loss are always in float32.
@@ -133,12 +149,16 @@ class TrainerConfig:
     gradient_accumulate_every: int = 1
     train_lr: Annotated[float, tyro.conf.arg(name="lr")] = 1e-4
     warmup_steps: int = 0
+    lr_schedule: str = "constant"
+    min_lr: float = 0.0
     adam_betas: tuple[float, float] = (0.9, 0.99)
     adam_eps: float = 1e-8
+    weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     ema_decay: float = 0.995
     ema_update_every: int = 10
     ema_update_after_step: int = 100
+    ema_sigma_rels: tuple[float, ...] = ()
     amp_level: str = "O0"
     amp_dtype: str = "float16"
     max_nonfinite_steps: int = 10
@@ -155,7 +175,8 @@ class TrainerConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))  # a list in JSON
+        for name in ("adam_betas", "ema_sigma_rels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a list in JSON
         at_least_one = {
             "steps": self.train_num_steps,
             "batch_size": self.train_batch_size,
@@ -175,7 +196,12 @@ class TrainerConfig:
         for name in ("train_lr", "adam_eps", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be positive")
-        for name in ("warmup_steps", "ema_update_after_step", "seed"):
+        check_choice("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        if self.lr_schedule == "constant" and self.min_lr:
+            raise ValueError(f"min_lr {self.min_lr} is for lr_schedule cosine: choose that too")
+        if self.min_lr > self.train_lr:
+            raise ValueError(f"min_lr {self.min_lr} must be at most lr, which is {self.train_lr}")
+        for name in ("warmup_steps", "min_lr", "weight_decay", "ema_update_after_step", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         for beta in self.adam_betas:
@@ -183,6 +209,10 @@ class TrainerConfig:
                 raise ValueError(f"adam_betas {self.adam_betas} must be at least 0, less than 1")
         if not 0.0 <= self.ema_decay <= 1.0:
             raise ValueError(f"ema_decay {self.ema_decay} must be from 0 to 1")
+        for sigma_rel in self.ema_sigma_rels:
+            check_sigma_rel("ema_sigma_rels", sigma_rel)
+        if len(set(self.ema_sigma_rels)) < len(self.ema_sigma_rels):
+            raise ValueError(f"ema_sigma_rels {self.ema_sigma_rels} hold one length twice")
 
 
 @dataclass(frozen=True)
@@ -231,6 +261,8 @@ class SampleConfig:
         eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
         seed: image number i is a function of this and of i.
         batch_size: images drawn at a time; more is faster and takes more memory.
+        ema: with which average of the parameters: "default", or the length of one as a share of
+            training, which is made from the checkpoints of a run with ema_sigma_rels.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: RUN/drawn).
     """
@@ -241,10 +273,13 @@ class SampleConfig:
     eta: float | None = None
     seed: int = 0
     batch_size: int = 64
+    ema: float | Literal["default"] = "default"
     device: str = "auto"
     output: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.ema != "default":
+            check_sigma_rel("ema", self.ema)
         for name in ("num_samples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")

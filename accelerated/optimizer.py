@@ -27,6 +27,7 @@ class StepScalars:
     """The numbers of one update, computed on the host in float64 and rounded once.
 
     Attributes:
+        rate: the learning rate, for the log: the device has it in what follows.
         lr: learning rate times sqrt(1 - beta_2^step) / (1 - beta_1^step), the bias correction.
         eps: Adam's eps times sqrt(1 - beta_2^step). With both, ``p - lr m / (sqrt(v) + eps)`` is
             Algorithm 1 of arXiv 1412.6980 with eps beside sqrt(v_hat), as the paper has it.
@@ -35,11 +36,12 @@ class StepScalars:
         powers: how far each of the power-function averages moves.
     """
 
+    rate: float
     lr: float
     eps: float
     ema: float
-    decay: float = 0.0
-    powers: tuple[float, ...] = ()
+    decay: float
+    powers: tuple[float, ...]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """As device scalars, in the order in which :meth:`Optimizer.update` takes them."""
@@ -75,6 +77,7 @@ def step_scalars(
     rate = learning_rate(step, lr, warmup_steps, lr_schedule, train_num_steps, min_lr)
     weight = ema_weight(step, ema_decay, ema_update_every, ema_update_after_step)
     return StepScalars(
+        rate=rate,
         lr=rate * root / (1.0 - beta_1**applied),
         eps=adam_eps * root,
         ema=1.0 - weight,
