@@ -17,6 +17,8 @@ from .unet import Unet
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
 _FILES = {"params": "model", "m": "adam_m", "v": "adam_v"}
+# What of a run's configuration its checkpoints depend on, besides the averages.
+_FIXED = ("image_size", "unet", "diffusion")
 
 
 def fixed_arrays(model: Unet) -> dict[str, NDArray[np.float32]]:
@@ -86,13 +88,16 @@ class Saver:
 
 
 def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:
-    """See that a run is resumed with the network and the diffusion that it was started with.
+    """See that a run is resumed with the network, diffusion and averages that it was started with.
 
     Raises:
         ValueError: the first difference.
     """
-    for part in ("image_size", "unet", "diffusion"):
-        if difference := _difference(part, getattr(before, part), getattr(now, part)):
+    parts = {name: (getattr(before, name), getattr(now, name)) for name in _FIXED}
+    # An average over the whole of training cannot begin in the middle.
+    parts["ema_sigma_rels"] = (before.trainer.ema_sigma_rels, now.trainer.ema_sigma_rels)
+    for name, values in parts.items():
+        if difference := _difference(name, *values):
             raise ValueError(
                 f"{difference} in the run in {folder!r}: resume without changing it, or choose "
                 "another --results-folder"

@@ -23,7 +23,7 @@ from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
 from .guard import Guard
-from .optimizer import Optimizer, learning_rate, step_scalars
+from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
 from .run_folder import RunFolder
 from .signals import first_interrupt_waits
@@ -83,6 +83,8 @@ class Trainer:
             diffusion.model.trainable_params(),
             adam_betas=config.adam_betas,
             max_grad_norm=config.max_grad_norm,
+            weight_decay=config.weight_decay > 0,
+            ema_sigma_rels=config.ema_sigma_rels,
         )
         self._guard = Guard(
             self.run.path if self.run.writes else None,
@@ -208,11 +210,15 @@ class Trainer:
             ema_decay=config.ema_decay,
             ema_update_every=config.ema_update_every,
             ema_update_after_step=config.ema_update_after_step,
+            lr_schedule=config.lr_schedule,
+            train_num_steps=config.train_num_steps,
+            min_lr=config.min_lr,
+            weight_decay=config.weight_decay,
+            ema_sigma_rels=config.ema_sigma_rels,
         )
         begin = time.perf_counter()
         loss, norm = self._train_step(batches, scalars, self._guard.scale)
-        lr = learning_rate(self.step, config.train_lr, config.warmup_steps)
-        return Launched(self.step, lr, loss, norm, begin)
+        return Launched(self.step, scalars.rate, loss, norm, begin)
 
     def _check_no_one_else_trained(self) -> None:
         """See that the results folder is as it was when this trainer was made.
