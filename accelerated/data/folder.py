@@ -41,11 +41,11 @@ class FolderRecords:
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
-        channels, *size = self.shape
+        channels, height, width = self.shape
 
         def decode(item: tuple[int, Sequence[float]]) -> Pixels8 | str:
             place, draw = item
-            return try_decode(self.name(place), (size[0], size[1]), channels, self._crop, draw)
+            return try_decode(self.name(place), (height, width), channels, self._crop, draw)
 
         return parallel(decode, zip(places, draws, strict=True))
 

@@ -57,19 +57,17 @@ class MindRecords:
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
+        rows = sorted(set(places))  # the sampler takes each row once
         dataset = ds.MindDataset(
-            self._file,
-            [self._column],
-            num_parallel_workers=1,
-            sampler=ds.SubsetSampler(list(places)),
+            self._file, [self._column], num_parallel_workers=1, sampler=ds.SubsetSampler(rows)
         )
-        rows = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
-        values = (row[0] for row in rows)
-        return parallel(self._decode, zip(values, draws, strict=True))
+        columns = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
+        values = dict(zip(rows, (column for (column,) in columns), strict=True))
+        return parallel(self._decode, zip((values[p] for p in places), draws, strict=True))
 
     def _decode(self, item: tuple[Pixels, Sequence[float]]) -> Pixels8 | str:
         value, draw = item
-        channels, *(height, width) = self.shape
+        channels, height, width = self.shape
         if is_encoded(value):
             [file] = encoded_files(value) if value.dtype.kind == "S" else [value]
             buffer = io.BytesIO(file.tobytes())

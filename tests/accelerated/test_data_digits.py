@@ -42,6 +42,29 @@ def test_digits_in_colour_and_enlarged():
     assert abs(batch[:, 0, 2:14].mean(axis=(1, 2)) - inner).max() < 3
 
 
+def test_digits_have_classes():
+    images = open_images("digits", (8, 8), 1)
+    assert list(images.classes) == list("0123456789")
+    assert np.array_equal(images.labels, digit_labels())
+    some = open_images("digits", (8, 8), 1, only_class=["7", "3"])
+    truth = digit_labels()
+    assert list(some.classes) == ["3", "7"]
+    assert np.array_equal(np.array([3, 7])[some.labels], truth[np.isin(truth, [3, 7])])
+    assert np.array_equal(some.batch(np.arange(len(some))), load_digits()[np.isin(truth, [3, 7])])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("digits", "only_class '10' is no class of data: choose from 0, 1, 2"),
+        (np.zeros((2, 1, 8, 8)), "only_class 10 needs images in one sub-folder for each class"),
+    ],
+)
+def test_classes_that_do_not_exist_are_refused(source, message):
+    with pytest.raises(ValueError, match=message):
+        open_images(source, (8, 8), 1, only_class=["10"])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
 def test_arrays_are_taken_as_they_are(dtype):
     array = np.random.default_rng(0).random((5, 2, 4, 6))

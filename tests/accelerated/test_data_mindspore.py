@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from mindspore import dataset as ds
 from PIL import Image
 
 from ddpm_mindspore.accelerated.data import open_images, read_batch
+from ddpm_mindspore.accelerated.data.crops import Crop
+from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
 
 ALL = {"in_memory": 2**31, "streamed": 0}
@@ -97,6 +100,112 @@ def test_cifar10_dataset(cifar, limit):
 def test_mind_dataset_of_encoded_files(mindrecord, limit):
     images = open_images(ds.MindDataset(mindrecord), (8, 6), 3, memory_limit=limit)
     assert as_set(everything(images)) == as_set(nchw(PHOTOS))
+
+
+def write_mindrecord(path, files, **options) -> str:
+    from mindspore.mindrecord import FileWriter
+
+    writer = FileWriter(str(path), **options)
+    writer.add_schema({"label": {"type": "int32"}, "data": {"type": "bytes"}}, "photos")
+    writer.write_raw_data([{"label": i, "data": file} for i, file in enumerate(files)])
+    writer.commit()
+    return str(path)
+
+
+def encode(photo, kind="PNG") -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(photo).save(encoded, kind)
+    return encoded.getvalue()
+
+
+def test_mindrecord_file_by_its_path(mindrecord, limit):
+    """In the order of its rows, so that it does not matter whether it fits into memory."""
+    images = open_images(mindrecord, (8, 6), 3, memory_limit=limit)
+    assert not images.sequential and len(images) == 10 and images.skipped == []
+    assert np.array_equal(everything(images), nchw(PHOTOS))
+    stream = [read_batch(images, 4, start, 7) for start in range(0, 28, 7)]
+    whole = np.concatenate(stream)
+    assert np.array_equal(whole, nchw(PHOTOS)[batch_indices(4, 10, 0, 28)])
+    again = open_images(Path(mindrecord), (8, 6), 3, memory_limit=limit)
+    assert np.array_equal(read_batch(again, 4, 13, 9), whole[13:22])
+    assert np.array_equal(again.batch(np.array([2, 9, 2])), nchw(PHOTOS)[[2, 9, 2]])
+
+
+def test_mindrecord_of_several_files(tmp_path, limit):
+    write_mindrecord(tmp_path / "x.mindrecord", [encode(p) for p in PHOTOS], shard_num=3)
+    images = open_images(tmp_path / "x.mindrecord1", (8, 6), 3, memory_limit=limit)
+    assert as_set(everything(images)) == as_set(nchw(PHOTOS))
+
+
+def test_mindrecord_of_arrays(tmp_path, limit):
+    from mindspore.mindrecord import FileWriter
+
+    writer = FileWriter(str(tmp_path / "a.mindrecord"))
+    writer.add_schema({"image": {"type": "float32", "shape": [8, 6, 3]}}, "arrays")
+    writer.write_raw_data([{"image": photo / np.float32(255)} for photo in PHOTOS])
+    writer.commit()
+    images = open_images(tmp_path / "a.mindrecord", (8, 6), 3, memory_limit=limit)
+    assert np.array_equal(everything(images), nchw(PHOTOS))
+
+
+def test_broken_rows_of_a_mindrecord_are_named_and_replaced(tmp_path, limit):
+    files = [encode(photo) for photo in PHOTOS]
+    files[3], files[9] = files[3][:90], b"no image"
+    path = write_mindrecord(tmp_path / "b.mindrecord", files)
+    images = open_images(path, (8, 6), 3, memory_limit=limit)
+    shown = [0, 1, 2, 4, 4, 5, 6, 7, 8, 0]
+    assert np.array_equal(everything(images), nchw(PHOTOS)[shown])
+    assert [name for name, _ in images.skipped] == [f"row 3 of {path}", f"row 9 of {path}"]
+    with pytest.raises(ValueError, match=r"row 3 of .* cannot be decoded"):
+        everything(open_images(path, (8, 6), 3, memory_limit=limit, strict=True))
+
+
+def test_files_that_end_with_zeros_are_whole(tmp_path, limit):
+    """An uncompressed image of black pixels at the end: NumPy's bytes would drop these."""
+    photo = PHOTOS[0].copy()
+    photo[0] = 0  # a BMP stores the first row last
+    path = write_mindrecord(tmp_path / "z.mindrecord", [encode(photo, "BMP")] * 2)
+    for source in (path, ds.MindDataset(path), ds.MindDataset(path).batch(2)):
+        images = open_images(source, (8, 6), 3, memory_limit=limit)
+        assert np.array_equal(everything(images), nchw(np.stack([photo] * 2)))
+
+
+def test_random_crops_of_a_mindrecord(tmp_path):
+    wide = np.random.default_rng(2).integers(0, 256, (4, 8, 40, 3), dtype=np.uint8)
+    path = write_mindrecord(tmp_path / "w.mindrecord", [encode(photo) for photo in wide])
+    images = open_images(path, (8, 8), 3, crop=Crop("random"))
+    read = read_batch(images, 0, 0, 12)
+    assert len(as_set(read)) > 8
+    assert np.array_equal(read_batch(images, 0, 5, 3), read[5:8])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b"no MindRecord"), "MindRecord file .* cannot be read: "),
+        (lambda path: Path(f"{path}.db").unlink(), "MindRecord file .* cannot be read: "),
+        (lambda path: os.truncate(path, 100), "MindRecord file .* cannot be read: "),
+    ],
+)
+def test_a_damaged_mindrecord_is_refused(tmp_path, damage, message):
+    path = Path(write_mindrecord(tmp_path / "d.mindrecord", [encode(PHOTOS[0])]))
+    damage(path)
+    with pytest.raises(ValueError, match=message) as caught:
+        open_images(path, (8, 6), 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mindrecord_without_images_or_classes_is_refused(tmp_path, mindrecord):
+    from mindspore.mindrecord import FileWriter
+
+    writer = FileWriter(str(tmp_path / "l.mindrecord"))
+    writer.add_schema({"label": {"type": "int32"}}, "labels")
+    writer.write_raw_data([{"label": 3}])
+    writer.commit()
+    with pytest.raises(ValueError, match=r"no column of .* holds images"):
+        open_images(tmp_path / "l.mindrecord", (8, 6), 3)
+    with pytest.raises(ValueError, match="only_class cat needs"):
+        open_images(mindrecord, (8, 6), 3, only_class=["cat"])
 
 
 @pytest.mark.parametrize("decoded", [False, True])
