@@ -23,17 +23,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..reference.config import UnetConfig
 from .checkpoint import Loaded, load_newest, remove_leftovers
 from .config import DiffusionConfig, RunConfig, TrainerConfig
-from .diffusion import GaussianDiffusion
 from .files import json_bytes, make_folder, replace_file, write_json
 from .run_lock import RunLock
-from .unet import Unet
+
+if TYPE_CHECKING:
+    from .diffusion import GaussianDiffusion
 
 VERSION = 1
 
@@ -247,6 +248,10 @@ def _config_json(config: RunConfig, processes: int, versions: dict[str, str]) ->
 
 def build(config: RunConfig) -> GaussianDiffusion:
     """The diffusion that a configuration describes, its network at its initial parameters."""
+    # Here, not above: reading a run's files does not need MindSpore, which takes seconds to import.
+    from .diffusion import GaussianDiffusion
+    from .unet import Unet
+
     model = Unet(**config.unet.to_dict(), seed=config.trainer.seed)
     return GaussianDiffusion(
         model,

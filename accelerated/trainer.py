@@ -144,18 +144,31 @@ class Trainer:
             self._check_no_one_else_trained()
             self.run.rewind_metrics(self.step)
             self.run.write_config(self._run_config, self.world.size)
+            count = min(self.config.num_samples, len(self.images))
+            real = self.images.batch(np.arange(count))  # before another thread reads images
+            if self._misses_samples():
+                self._draw(real, interrupted)
             if self.step < self.config.train_num_steps:
                 self._say("compiling the training step, about 20 s, once")
-                self._loop(interrupted)
+                self._loop(real, interrupted)
             self._checkpoints = self.run.checkpoints()
             self._save.check()
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self.step >= self.config.train_num_steps
 
-    def _loop(self, interrupted: threading.Event) -> None:
+    def _is_due(self) -> bool:
+        """Whether this step is one for a checkpoint and samples."""
+        ends = self.step >= self.config.train_num_steps
+        return ends or self.step % self.config.save_and_sample_every == 0
+
+    def _misses_samples(self) -> bool:
+        """Whether the process that saved this step was killed before its samples were drawn."""
+        picture = self.run.samples / f"step-{self.step:08d}.png"
+        misses = self.run.writes and self.step > 0 and self._is_due() and not picture.exists()
+        return bool(self.world.gather(np.array([misses], np.int32)).any())
+
+    def _loop(self, real: NDArray[Any], interrupted: threading.Event) -> None:
         config = self.config
-        count = min(config.num_samples, len(self.images))
-        real = self.images.batch(np.arange(count))  # before another thread reads images
         with (
             Prefetch(self._batches, self.step + 1) as batches,
             tqdm(
@@ -176,8 +189,7 @@ class Trainer:
                 if left_out := self._guard.note(self.step, measured.loss, measured.grad_norm):
                     self._say(left_out)
                 stops = self._exchange.stops(interrupted.is_set())
-                ends = stops or self.step >= config.train_num_steps
-                if ends or self.step % config.save_and_sample_every == 0:
+                if stops or self._is_due():
                     log.write()
                     with log.spent("saving"):
                         if self.world.leads:
@@ -185,7 +197,7 @@ class Trainer:
                     if not stops:
                         with log.spent("drawing"):
                             self._draw(real, interrupted)
-                if ends:
+                if stops or self.step >= config.train_num_steps:
                     break
                 with log.spent("data"):
                     batch = next(batches)
