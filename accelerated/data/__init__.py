@@ -1,16 +1,21 @@
 """Training data: images of one size, read by index."""
 
 from .arrays import Images
+from .crops import Crop
 from .digits import digit_labels, load_digits
 from .images import open_images, read_batch, skipped_text
+from .names import read_names, write_names
 from .prefetch import Prefetch
 
 __all__ = [
+    "Crop",
     "Images",
     "Prefetch",
     "digit_labels",
     "load_digits",
     "open_images",
     "read_batch",
+    "read_names",
     "skipped_text",
+    "write_names",
 ]

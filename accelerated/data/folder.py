@@ -73,7 +73,7 @@ def open_folder(
     # Notes about odd metadata and large photographs, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     skipped: dict[str, str] = {}
-    names = sorted({*_find(folder, skipped, strict=strict), *known})
+    names = _with_known(_find(folder, skipped, strict=strict), known)
     classes, labels = _classes(names)
     if not names:
         raise ValueError(_nothing_in(folder, skipped))
@@ -144,6 +144,12 @@ def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[str]:
             else:  # opening a pipe would wait for ever
                 skip(str(path), "not a file, or a broken link")
     return found
+
+
+def _with_known(found: list[str], known: Sequence[str]) -> list[str]:
+    """Sort the names, with those that have gone; not if most have, as from another folder."""
+    gone = set(known).difference(found)
+    return sorted(found if 2 * len(gone) > len(known) else [*found, *gone])
 
 
 def _visible(names: list[str]) -> list[str]:

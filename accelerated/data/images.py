@@ -52,7 +52,8 @@ def open_images(
             which are then read again in every epoch.
         only_class: open the images of these classes only (sub-folders, or digits).
         known: ``names`` of the images when the folder was opened before. Files that have gone keep
-            their place, and count as files that cannot be decoded.
+            their place, and count as files that cannot be decoded (not if most have gone: that
+            is another folder).
         strict: refuse a folder with a file that cannot be decoded, instead of skipping the file.
         memory_limit: bytes of pixels up to which a folder, a file or a dataset is decoded once
             into memory; a larger one is read again in every epoch.

@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ddpm_mindspore.accelerated.data import open_images, read_batch, skipped_text
+from ddpm_mindspore.accelerated.data import (
+    open_images,
+    read_batch,
+    read_names,
+    skipped_text,
+    write_names,
+)
 
 ALL = {"in_memory": 2**31, "streamed": 0}
 
@@ -349,3 +355,30 @@ def test_reading_a_folder_larger_than_the_limit_takes_no_more_memory_as_it_goes_
     )
     growth = [int(value) for value in run.stdout.split()]
     assert max(growth) < 2**24, growth
+
+
+def test_the_known_files_of_another_folder_are_not_looked_for(tmp_path, limit):
+    five(tmp_path)
+    some = ["a.png", "b.png", "c.png", "x.png", "y.png"]
+    assert len(open_images(tmp_path, (4, 4), 1, memory_limit=limit, known=some)) == 7
+    images = open_images(tmp_path, (4, 4), 1, memory_limit=limit, known=[*some, "z.png", "w.png"])
+    assert levels(images) == [0, 10, 20, 30, 40] and images.skipped == []
+
+
+def test_names_are_kept_in_a_file(tmp_path):
+    file = tmp_path / "images.json"
+    assert read_names(file) == []
+    write_names(file, [])
+    assert not file.exists()
+    names = ["a b/é.png", 'new\nline".jpg', os.fsdecode(b"\xff.png")]
+    write_names(file, names)
+    assert read_names(file) == names
+    before = file.stat().st_ino
+    write_names(file, tuple(names))
+    assert file.stat().st_ino == before
+    write_names(file, names[:1])
+    assert read_names(file) == names[:1]
+    for damaged in ('["a.png", ', '{"a": 1}'):
+        file.write_text(damaged)
+        with pytest.raises(ValueError, match=r"images\.json is damaged"):
+            read_names(file)
