@@ -126,7 +126,14 @@ class TrainerConfig:
         amp_dtype: half precision is float16, with a loss scale that adapts itself, or bfloat16.
         max_nonfinite_steps: training stops after so many steps in a row whose loss or gradient is
             NaN or infinite; each of them is left out and noted in nonfinite.jsonl.
+        crop: which part of an image is shown if its proportions are not those of image_size:
+            center, random (another place each time), random_resized (of another size as well) or
+            none (the whole image, squeezed).
+        crop_min_share: side of random_resized's smallest part, as a share of the largest.
         augment_horizontal_flip: show each image mirrored half of the time.
+        only_class: train on these classes alone: sub-folders of the data, or digits.
+        data_memory_gb: decoded images are kept in memory up to this size; data that is larger is
+            read from the disk again in every epoch.
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
         keep_last: newest checkpoints that are kept (None: all); older ones are removed once a newer
@@ -162,7 +169,11 @@ class TrainerConfig:
     amp_level: str = "O0"
     amp_dtype: str = "float16"
     max_nonfinite_steps: int = 10
+    crop: str = "center"
+    crop_min_share: float = 0.8
     augment_horizontal_flip: bool = False
+    only_class: tuple[str, ...] = ()
+    data_memory_gb: float = 2.0
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
     keep_last: int | None = 3
@@ -175,7 +186,7 @@ class TrainerConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("adam_betas", "ema_sigma_rels"):
+        for name in ("adam_betas", "ema_sigma_rels", "only_class"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # a list in JSON
         at_least_one = {
             "steps": self.train_num_steps,
@@ -191,6 +202,11 @@ class TrainerConfig:
         for name, value in at_least_one.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
+        check_choice("crop", self.crop, CROPS)
+        if not 0 < self.crop_min_share <= 1:
+            raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
+        if not 0 <= self.data_memory_gb < float("inf"):
+            raise ValueError(f"data_memory_gb {self.data_memory_gb} must not be negative")
         check_choice("amp_level", self.amp_level, AMP_LEVELS)
         check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
         for name in ("train_lr", "adam_eps", "max_grad_norm"):

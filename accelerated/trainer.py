@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .board import check_tensorboard
 from .checkpoint import Checkpoint, load_newest
 from .config import RunConfig, TrainerConfig
-from .data import open_images, skipped_text
+from .data import Crop, open_images, read_names, skipped_text, write_names
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
@@ -75,9 +75,15 @@ class Trainer:
             folder,
             diffusion.image_size,
             diffusion.model.config.channels,
+            crop=Crop(config.crop, config.crop_min_share),
+            only_class=config.only_class,
+            known=read_names(self.run.path / "images.json") if config.resume else (),
             strict=config.strict,
+            memory_limit=int(config.data_memory_gb * 1e9),
             progress=self.world.leads,
         )
+        if self.run.writes:
+            write_names(self.run.path / "images.json", self.images.names)
         self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(
             diffusion.model.trainable_params(),
