@@ -289,6 +289,19 @@ def optimizer_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def exchange_cases(draw: st.DrawFn) -> Case:
+    """Some processes, and whether none, one or all of them are asked to stop."""
+    size = draw(st.sampled_from((2, 3, 8)))
+    return {
+        "size": size,
+        "count": draw(st.sampled_from((5, 1, 64))),
+        "scale": draw(scales()),
+        "wishes": draw(st.sampled_from((1, 0, size))),
+        "seed": draw(seeds()),
+    }
+
+
+@st.composite
 def training_cases(draw: st.DrawFn) -> Case:
     """A network that can be trained, a loss, and some steps with one or more micro-batches."""
     case = draw(gradient_cases(("dropout",)))

@@ -41,6 +41,7 @@ GLOBAL_STATE = {
     "set_recursion_limit",
     "set_seed",
     "dispatch_threads_num",
+    "init",  # of mindspore.communication
 }
 ENVIRONMENT = {"os.putenv", "os.unsetenv"} | {
     f"os.environ.{method}" for method in ("clear", "pop", "popitem", "setdefault", "update")
@@ -182,6 +183,11 @@ PLANTED = [
     ("accelerated/a.py", "import mindspore\nmindspore.set_recursion_limit(9)", "recursion_limit"),
     ("parity/a.py", "from mindspore import context\ncontext.set_context()", "set_context"),
     ("parity/conftest.py", "import mindspore as ms\nms.set_seed(1)", "mindspore.set_seed"),
+    (
+        "accelerated/a.py",
+        "from mindspore import communication as c\nc.init()",
+        "communication.init",
+    ),
     ("accelerated/a.py", "import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
     ("accelerated/a.py", "import_module('jax')", "jax"),
     ("accelerated/a.py", "import_module('ddpm_mindspore.parity.command')", "parity.command"),

@@ -105,8 +105,12 @@ class Job(NamedTuple):
         return [json.loads(line) for line in (self.folder / run / "metrics.jsonl").open()]
 
 
-def start(folder: Path, command: Sequence[str], log: str = "log") -> subprocess.Popen[str]:
-    """``msrun``, with two processes that run ``python COMMAND``."""
+def start(folder: Path, command: Sequence[str], patience: int = 120) -> subprocess.Popen[str]:
+    """``msrun``, with two processes that run ``python COMMAND``.
+
+    ``patience``: after how many seconds a process that gives no sign of life is given up; on a busy
+    machine a healthy one may take its time.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,13 +118,13 @@ def start(folder: Path, command: Sequence[str], log: str = "log") -> subprocess.
     environment = {
         **os.environ,
         "PATH": tools + os.pathsep + os.environ["PATH"],  # msrun starts what is called python
-        "MS_NODE_TIMEOUT": "10",  # how soon a process that does not answer is given up
+        "MS_NODE_TIMEOUT": str(patience),
     }
     options = [
         "--worker_num=2",
         "--local_worker_num=2",
         f"--master_port={port}",
-        f"--log_dir={folder / log}",
+        f"--log_dir={folder / 'log'}",
         "--join=True",
         "--cluster_time_out=120",
     ]
@@ -254,7 +258,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = flags(run, batch_size=2, steps=100_000)
-    process = start(tmp_path, [*COMMAND, "--distributed", *options])
+    process = start(tmp_path, [*COMMAND, "--distributed", *options], patience=30)
     try:
         deadline = time.monotonic() + 240
         while newest(run) < 4:
@@ -266,8 +270,8 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -
         killed = time.monotonic()
         psutil.wait_procs([first], timeout=60)
         assert not first.is_running() and time.monotonic() - killed < 20
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode != 0 and time.monotonic() - killed < 60
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode != 0 and time.monotonic() - killed < 90
     finally:
         process.kill()
     assert f"Worker process {second.pid} exit with exception. Error code: -9" in output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ddpm_mindspore.parity import test_distributed as distributed
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_objective as objective
@@ -145,5 +146,9 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),
     "training: steps": (training.steps, STEPS),
+    "distributed: means": (
+        distributed.means,
+        {"size": 3, "count": 5, "scale": 1.0, "wishes": 2, "seed": 0, **EAGER},
+    ),
 }
 """Each property by its file and name, with the function behind it and the example it is given."""

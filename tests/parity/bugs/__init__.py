@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .distributed import DISTRIBUTED
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
 from .network import LAYERS, NETWORK
 from .training import TRAINING
 
-BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *NETWORK, *TRAINING]
+BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *NETWORK, *TRAINING, *DISTRIBUTED]

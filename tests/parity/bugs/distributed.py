@@ -1,0 +1,29 @@
+"""Bugs in what several processes tell each other."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+DISTRIBUTED = [
+    Bug(
+        "gradients are summed over processes",
+        "distributed.Exchange.mean",
+        "self.all_reduce(message) * self.share",
+        "self.all_reduce(message)",
+        "distributed: means",
+    ),
+    Bug(
+        "each process keeps its own loss",
+        "distributed.Exchange.mean",
+        "ops.slice(mean, (count,), (1,)).reshape(())",
+        "loss",
+        "distributed: means",
+    ),
+    Bug(
+        "a process hears of its own wish to stop only",
+        "distributed.Exchange.mean",
+        "ops.assign(self.agreed, ops.slice(mean, (count + 1,), (1,)))",
+        "ops.assign(self.agreed, self.wish)",
+        "distributed: means",
+    ),
+]
