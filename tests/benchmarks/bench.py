@@ -7,7 +7,7 @@ are those of this package's public constructors.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Bench:
         """Fewer rounds, for what takes long."""
         return min(self.pairs, count)
 
-    def compare(self, steps: int, optional: Sequence[str] = (), **sides: Spec) -> Measured:
+    def compare(self, sides: Mapping[str, Spec], steps: int, *optional: str) -> Measured:
         """Measure sides in turn: "ours", "stock" and "array" are ours, the others the peer's."""
         commands = {name: self._command(name, spec) for name, spec in sides.items()}
         return in_turn(commands, rounds=self.pairs, steps=self.steps(steps), optional=optional)

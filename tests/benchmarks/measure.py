@@ -22,9 +22,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench import Bench
 from machine import BUSY, commit, describe_machine, kernels, load, two_cores
 from rows import Row, table
-from workloads import WORKLOADS, Bench
+from workloads import WORKLOADS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -8,7 +8,7 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class Measured:
 
 
 def in_turn(
-    commands: dict[str, tuple[Sequence[str], dict[str, str]]],
+    commands: Mapping[str, tuple[Sequence[str], dict[str, str]]],
     *,
     rounds: int,
     steps: int,
@@ -145,18 +145,11 @@ def in_turn(
             raise ValueError(f"the networks differ, in parameters: {sizes}")
         for number in range(rounds + 1):
             for side, worker in workers.items():
-                _note(measured, side, worker.measure(steps), steps, counts=number > 0)
+                message = worker.measure(steps)
+                measured.peak[side] = message["peak"]
+                if number:
+                    measured.seconds.setdefault(side, []).append(message["seconds"] / steps)
     finally:
         for worker in workers.values():
             worker.close()
     return measured
-
-
-def _note(
-    measured: Measured, side: str, message: dict[str, Any], steps: int, *, counts: bool
-) -> None:
-    if counts:
-        measured.seconds.setdefault(side, []).append(message["seconds"] / steps)
-    measured.peak[side] = message["peak"]
-    if not message.get("idle", True):
-        measured.notes[side] = f"{side} kept a core busy while it waited"

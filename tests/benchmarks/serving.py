@@ -16,9 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-SKIPPED = 2
-"""Training steps before the clock starts: the first may find its batch made, and caches cold."""
-
 
 class Pipe:
     """Messages on what was the standard output; what others print there goes to the log."""
@@ -64,12 +61,28 @@ def peak_memory() -> int:
     return int(sizes[0]) * 1024 if sizes else 0
 
 
-def wait_until_idle(patience: float = 20.0) -> bool:
-    """Wait until no thread of this process is at work; False when that never came."""
-    deadline = time.perf_counter() + patience
-    while time.perf_counter() < deadline:
-        before = time.process_time()
-        time.sleep(0.05)
-        if time.process_time() - before < 0.005:
-            return True
-    return False
+def idle_since(quiet: float = 0.1, patience: float = 60.0) -> float:
+    """Wait until no thread of this process has been at work for a while; when that began.
+
+    Args:
+        quiet: how long that while is, in seconds.
+        patience: seconds after which to give up.
+
+    Returns:
+        A time of ``time.perf_counter``.
+
+    Raises:
+        RuntimeError: it never came.
+    """
+    began = last = before = time.perf_counter()
+    used = time.process_time()
+    while before - began < patience:
+        time.sleep(0.002)
+        now, used_now = time.perf_counter(), time.process_time()
+        # A quarter of a core is more than this loop takes. After a long gap nothing is known.
+        if used_now - used > (now - before) / 4 or now - before > quiet / 2:
+            last = now
+        elif now - last > quiet:
+            return last
+        before, used = now, used_now
+    raise RuntimeError(f"a thread kept a core busy for {patience:.0f} s while nothing was to do")

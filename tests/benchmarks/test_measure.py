@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -171,23 +172,19 @@ def test_a_silent_worker_is_given_up(parts: dict[str, ModuleType]) -> None:
     worker.close()
 
 
-def test_waiting_for_idleness_sees_work(parts: dict[str, ModuleType]) -> None:
-    import threading
-
-    serving, stop = parts["serving"], threading.Event()
-    assert serving.wait_until_idle(2.0)
-
-    def work() -> None:
-        while not stop.is_set():
+def test_idleness_begins_when_the_work_ends(parts: dict[str, ModuleType]) -> None:
+    def work(end: float) -> None:
+        while time.perf_counter() < end:
             sum(range(1000))
 
-    thread = threading.Thread(target=work)
+    end = time.perf_counter() + 0.4
+    thread = threading.Thread(target=work, args=[end])
     thread.start()
-    try:
-        assert not serving.wait_until_idle(0.3)
-    finally:
-        stop.set()
-        thread.join()
+    with pytest.raises(RuntimeError, match="kept a core busy"):
+        parts["serving"].idle_since(patience=0.1)
+    since = parts["serving"].idle_since()
+    assert not thread.is_alive()
+    assert end - 0.05 < since < time.perf_counter() - 0.1
 
 
 def test_a_failing_workload_loses_no_other(

@@ -2,9 +2,8 @@
 
     python tests/benchmarks/worker_ours.py SPECIFICATION     (JSON: see workloads.py)
 
-Training runs in ``Trainer.train()`` as a user's does, for ever. To stop the clock and to let the
-other side run, the diffusion holds the trainer back when it asks for the noise of its next step,
-which it does once a step.
+Training runs in ``Trainer.train()`` as a user's does, for ever. To stop the clock, and to let the
+other side run, the diffusion holds the trainer back where it asks for the noise of its next step.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-from serving import SKIPPED, Pipe, describe, serve, wait_until_idle
+from serving import Pipe, describe, idle_since, serve
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 
@@ -24,31 +24,37 @@ PACKAGES = ("ddpm-mindspore", "mindspore", "numpy")
 
 
 class Pace:
-    """Lets ``SKIPPED + steps`` steps pass for each order, and times the last ``steps`` of them.
+    """Lets so many steps pass, waits until the work on them has ended, and reports the time.
 
-    A step's time is from one request to the next: everything that the trainer does is in it, the
-    host's work and the device's.
+    A trainer may prepare batches and start steps ahead, so only a beginning and an end in idleness
+    say what steps take. What beginning and ending themselves take is in each of two measurements,
+    of 1 step and of 1 + n: the difference is n steps of a trainer that runs.
     """
 
     def __init__(self, pipe: Pipe, made: dict[str, Any]) -> None:
         self._pipe, self._made = pipe, made
-        self._requests: list[float] = []
-        self._last = 3
+        self._plan = self._blocks()
+        self._left = next(self._plan)
+        self._begin = time.perf_counter()
         self._lock = threading.Lock()
 
+    def _blocks(self) -> Generator[int, float, None]:
+        """Yield how many steps to let pass; be sent the seconds that they took."""
+        yield 3
+        self._pipe.say(**self._made)
+        while True:
+            steps = self._pipe.hear()
+            one = yield 1
+            more = yield 1 + steps
+            self._pipe.say(seconds=more - one)
+
     def __call__(self) -> None:
+        """Return when another step may begin."""
         with self._lock:
-            self._requests.append(time.perf_counter())
-            if len(self._requests) <= self._last:
-                return
-            idle = wait_until_idle()
-            if self._made:
-                self._pipe.say(**self._made)
-                self._made = {}
-            else:
-                self._pipe.say(seconds=self._requests[-1] - self._requests[SKIPPED], idle=idle)
-            self._last = SKIPPED + self._pipe.hear()
-            self._requests = [time.perf_counter()]
+            if not self._left:
+                self._left = self._plan.send(idle_since() - self._begin)
+                self._begin = time.perf_counter()
+            self._left -= 1
 
 
 class PacedDiffusion(GaussianDiffusion):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from peer_digits import batches, import_peer
-from serving import SKIPPED, Pipe, describe, serve
+from serving import Pipe, describe, serve
 
 THREADS = 2
 PACKAGES = ("denoising-diffusion-pytorch", "torch", "ema-pytorch", "numpy")
@@ -63,8 +63,7 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
         loss.item()
 
     def block(steps: int) -> float:
-        for _ in range(SKIPPED):
-            step()
+        step()  # to be where a loop that runs is
         begin = time.perf_counter()
         for _ in range(steps):
             step()

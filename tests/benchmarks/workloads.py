@@ -34,7 +34,7 @@ def a_training(bench: Bench) -> Iterator[Row]:
     sides = {"ours": spec, "peer": spec, "compiled": spec | {"compile": True}}
     if bench.kernels == "both":
         sides["stock"] = spec
-    measured = bench.compare(5, optional=["compiled"], **sides)
+    measured = bench.compare(sides, 5, "compiled")
     why = measured.notes.pop("compiled", "")
     yield versus("A", "training step, batch 8", measured, 1.0)
     seconds = measured.seconds
@@ -56,7 +56,7 @@ def a_sampling(bench: Bench) -> Iterator[Row]:
         sides = {"ours": spec, "peer": spec}
         if bench.kernels == "both":
             sides["stock"] = spec
-        measured = bench.compare(steps, **sides)
+        measured = bench.compare(sides, steps)
         yield versus("A", f"sampling step, batch {batch_size}", measured, 1.0)
         if stock := measured.seconds.get("stock"):
             what = f"sampling step, batch {batch_size}, stock operators"
@@ -76,16 +76,16 @@ def b_digits(bench: Bench) -> Iterator[Row]:
         "ema_update_every": options.ema_update_every,
     }
     spec = training(unet, DIGITS.image_size, batch_size, trainer=trainer, images=1797)
-    measured = bench.compare(40, ours=spec, peer=spec)
+    measured = bench.compare({"ours": spec, "peer": spec}, 40)
     yield versus("B", f"digits: training step, batch {batch_size}", measured, 0.7)
 
     spec = sampling(unet, DIGITS.image_size, 1)
-    measured = bench.compare(40, ours=spec, peer=spec)
+    measured = bench.compare({"ours": spec, "peer": spec}, 40)
     note = "Small tensors: what it costs to start operators, rather than what they compute."
     yield versus("B", "digits: sampling step, batch 1", measured, None, note)
 
     spec = sampling(unet, DIGITS.image_size, DIGITS_BATCH, num_samples=DIGITS_SAMPLES)
-    measured = bench.compare(DIGITS_STEPS, ours=spec, peer=spec)
+    measured = bench.compare({"ours": spec, "peer": spec}, DIGITS_STEPS)
     note = f"For one DDIM step of all of them, in batches of {DIGITS_BATCH}."
     yield versus("B", f"digits: {DIGITS_SAMPLES:,} samples, each step", measured, 0.7, note)
 
@@ -93,7 +93,7 @@ def b_digits(bench: Bench) -> Iterator[Row]:
 def c_larger(bench: Bench) -> Iterator[Row]:
     """Four levels and larger images."""
     spec = training(NETWORK_C, 64, 4)
-    measured = bench.compare(2, ours=spec, peer=spec)
+    measured = bench.compare({"ours": spec, "peer": spec}, 2)
     yield versus("C", "four levels, 64x64, batch 4: training step", measured, 1.0)
     yield memory("C", "peak memory of it", measured, None)
 
@@ -105,7 +105,7 @@ def d_sizes(bench: Bench) -> Iterator[Row]:
     for size, batch_size in shapes:
         pixels = size * size * batch_size
         spec = training(NETWORK_D, size, batch_size)
-        measured = bench.compare(min(20, max(1, 40_000 // pixels)), ours=spec)
+        measured = bench.compare({"ours": spec}, min(20, max(1, 40_000 // pixels)))
         cost[size, batch_size] = [seconds / pixels for seconds in measured.seconds["ours"]]
         found[f"{size}x{size}, batch {batch_size}"] = show(cost[size, batch_size], "s")
     for what, kept in (
@@ -162,7 +162,7 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
             )
             yield Row("F", f"{what}: opened", [took["opened"]], note=note)
             spec = training(NETWORK_F, size, 16, images=count)
-            measured = bench.compare(20, ours=spec | {"folder": files}, array=spec)
+            measured = bench.compare({"ours": spec | {"folder": files}, "array": spec}, 20)
             pairs = zip(measured.seconds["ours"], measured.seconds["array"], strict=True)
             shares = [1.0 - array / folder for folder, array in pairs]
             note = f"A step takes {show(measured.seconds['ours'], 's')}."
