@@ -48,7 +48,12 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
         network: a ``Unet``, or any part of it.
         level: "O0" to "O3".
         dtype: "float16" or "bfloat16", of what is not in float32.
+
+    Raises:
+        ValueError: the device cannot compute in that.
     """
+    if level != "O0":
+        check_dtype(dtype)
     low = ms.float32 if level == "O0" else getattr(ms, dtype)
     for name, cell in network.cells_and_names():
         if isinstance(cell, MixedCell):
@@ -75,8 +80,8 @@ def check_dtype(dtype: str) -> None:
     except (RuntimeError, TypeError, ValueError) as error:
         target = ms.get_context("device_target")
         raise ValueError(
-            f"amp_dtype {dtype!r} is not available on device {target!r}, whose kernels refuse it: "
-            "choose the other one of float16 and bfloat16, or amp_level O0"
+            f"amp_dtype {dtype!r} is not available on device {target!r}, which cannot multiply "
+            "matrices of it: choose another, or amp_level O0"
         ) from error
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .config import TrainerConfig
 from .data import Images, read_batch
 from .data.arrays import Pixels
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, World
 from .process import to_model_range
-from .randomness import Purpose, coins
+from .randomness import Purpose, batch_indices, coins
 from .train_step import MicroBatch
 
 
@@ -38,6 +40,15 @@ class Batches:
     def _whole(self) -> int:
         """Images of one micro-batch, in all processes."""
         return self._config.train_batch_size * self._world.size
+
+    def describe(self, step: int) -> dict[str, Any]:
+        """What update number ``step`` is made of: the run's seed, and its images' indices."""
+        seed, count = self._config.seed, self.images_per_step
+        start = (step - 1) * count
+        indices = list(range(start, start + count))
+        if not self.images.sequential:
+            indices = batch_indices(seed, len(self.images), start, count).tolist()
+        return {"seed": seed, "indices": indices}
 
     def __call__(self, step: int) -> list[MicroBatch]:
         """The micro-batches of update number ``step``."""

@@ -1,0 +1,143 @@
+"""What is done about updates whose loss or gradient is not finite: they are left out and noted.
+
+The compiled step leaves parameters, moments and averages as they are when its loss or the norm of
+its gradient is NaN or infinite (``optimizer.Optimizer.update``). Here it is kept account of, from
+the two numbers that the host reads anyway. The number of an update goes on; Adam's correction of
+its bias counts those that were applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .precision import LossScale
+
+
+class NonfiniteError(RuntimeError):
+    """Training cannot go on: updates, or the parameters themselves, are NaN or infinite."""
+
+
+class Guard:
+    """Counts updates that were left out, moves the loss scale, and says when to stop.
+
+    Args:
+        folder: of the run; what was left out is written to its nonfinite.jsonl (None: nowhere).
+        scaled: whether the loss is scaled: then a gradient that overflows is no surprise, and only
+            halves the scale.
+        limit: training stops after so many updates in a row that no scale explains.
+        describe: what belongs to an update of this number, as values for JSON.
+
+    Attributes:
+        skipped: updates left out so far.
+        scaled: as given.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        scaled: bool,
+        limit: int,
+        describe: Callable[[int], dict[str, Any]] = lambda step: {},
+    ) -> None:
+        self._folder, self._limit, self._describe = folder, limit, describe
+        self._scale = LossScale() if scaled else LossScale(1.0)
+        self.scaled = scaled
+        self._in_a_row = 0
+        self.skipped = 0
+
+    @property
+    def scale(self) -> float:
+        """What the loss of the next update is multiplied by."""
+        return self._scale.scale
+
+    def note(self, step: int, loss: float, grad_norm: float) -> str:
+        """Take account of an update that is done; "", or what to tell about it.
+
+        Raises:
+            NonfiniteError: it was the last of too many in a row.
+        """
+        used = self.scale
+        finite = is_finite(loss, grad_norm)
+        if self.scaled:
+            self._scale = self._scale.next(finite)
+        if finite:
+            self._in_a_row = 0
+            return ""
+        self.skipped += 1
+        if used > 1.0 and np.isfinite(loss):
+            return f"step {step} left out: the gradient overflows, the loss scale is {self.scale:g}"
+        self._in_a_row += 1
+        self._write({"step": step, "loss": loss, "grad_norm": grad_norm, "loss_scale": used})
+        if self._in_a_row >= self._limit:
+            first = step - self._in_a_row + 1
+            raise NonfiniteError(
+                f"stopped at step {step}: {self._in_a_row} steps in a row, from {first} on, had a "
+                "loss or gradient that is NaN or infinite. None of them was applied, and the "
+                f"checkpoints from before are untouched. {self._remedy(first)}"
+            )
+        return f"step {step} left out: loss {loss:g}, gradient norm {grad_norm:g}"
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {
+            "loss_scale": self._scale.scale if self.scaled else None,
+            "good_steps": self._scale.good,
+            "skipped_steps": self.skipped,
+            "nonfinite_in_a_row": self._in_a_row,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave; a state without these entries changes nothing."""
+        self.skipped = state.get("skipped_steps", self.skipped)
+        self._in_a_row = state.get("nonfinite_in_a_row", self._in_a_row)
+        if self.scaled and state.get("loss_scale"):
+            self._scale = LossScale(state["loss_scale"], state["good_steps"])
+
+    def check(self, checkpoint: Checkpoint) -> Checkpoint:
+        """A checkpoint that may be saved: itself.
+
+        Raises:
+            NonfiniteError: it holds NaN or infinity.
+        """
+        for group, tensors in checkpoint.tensors.items():
+            for name, values in tensors.items():
+                if not np.isfinite(values).all():
+                    raise NonfiniteError(
+                        f"stopped at step {checkpoint.step}: {name!r} of {group!r} is NaN or "
+                        "infinite. Nothing was saved, and the checkpoints from before are "
+                        "untouched: go on from them with a smaller learning rate"
+                    )
+        return checkpoint
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self._folder is None:
+            return
+        line = json.dumps(_plain({**entry, **self._describe(entry["step"])}), allow_nan=False)
+        with (self._folder / "nonfinite.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _remedy(self, step: int) -> str:
+        if self._folder is None:
+            return "Try a smaller learning rate"
+        return f"To look at the first of them: ddpm-mindspore replay {self._folder} --step {step}"
+
+
+def is_finite(loss: float, grad_norm: float) -> bool:
+    """Whether an update was applied: the condition of ``Optimizer.update``, in float32 too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.float32(loss) + np.float32(grad_norm)))
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """NaN and infinity as text, which JSON has."""
+    return {
+        name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in entry.items()
+    }
