@@ -13,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from . import pictures
-from .config import INTERRUPTED, RunConfig, SampleConfig
+from .config import INTERRUPTED, NONFINITE, RunConfig, SampleConfig
 from .distributed import ALONE, World
 from .files import make_folder
+from .guard import NonfiniteError
 from .process import to_uint8
 from .run_folder import RunFolder, build
 from .runtime import process_count, select_device
@@ -23,7 +24,7 @@ from .trainer import Trainer
 
 
 def train(config: RunConfig) -> int:
-    """Train as configured; 0, or 130 when it was interrupted.
+    """Train as configured; 0, 130 when it was interrupted, or 3 when it met too many NaN.
 
     Raises:
         ValueError: something is wrong with the configuration, the data or the results folder.
@@ -35,7 +36,13 @@ def train(config: RunConfig) -> int:
     trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
     if world.leads:
         _announce(trainer, device)
-    done = trainer.train()
+    try:
+        done = trainer.train()
+    except NonfiniteError as error:
+        if world.leads:
+            print(f"ddpm-mindspore: {error}", file=sys.stderr, flush=True)
+        world.wait()
+        return NONFINITE
     if world.leads:
         _tell_the_end(trainer, done)
     world.wait()  # msrun ends all processes when the first one ends with a code other than 0

@@ -21,6 +21,9 @@ CROPS = ("center", "random", "random_resized", "none")
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended: what a shell reports for one."""
 
+NONFINITE = 3
+"""Exit code of training that stopped because of losses or gradients that are NaN or infinite."""
+
 ImageSize: TypeAlias = int | tuple[int, int]
 
 
