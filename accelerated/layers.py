@@ -18,6 +18,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from . import kernels
 from .precision import MixedCell, cast
 
 Rng = np.random.Generator
@@ -62,21 +63,42 @@ class AddBias(nn.Cell):
         return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
 
 
-class Conv2d(MixedCell):
-    """Cross-correlation with a square kernel of odd size, zero-padded to keep height and width."""
+class Convolution(MixedCell):
+    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,) or None.
+
+    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
+    stride is k and there is no margin.
+    """
+
+    def __init__(self, dim_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        pad = kernel // 2 if stride == 1 else 0
+        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=stride)
+        self.add_bias = AddBias()
+        self.onednn = kernels.Convolution(stride) if kernels.in_use() else None
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, weight = cast(x, self.compute), cast(weight, self.compute)
+        if self.onednn is not None and self.compute == ms.float32:
+            if bias is None:
+                bias = ops.zeros((weight.shape[0],), ms.float32)
+            return cast(self.onednn(x, weight, bias), self.result)
+        x = cast(self.convolve(x, weight), self.result)
+        return x if bias is None else self.add_bias(x, bias)
+
+
+class Conv2d(nn.Cell):
+    """Convolution with a square kernel of odd size that keeps height and width."""
 
     def __init__(self, rng: Rng, dim: int, dim_out: int, kernel: int, bias: bool = True) -> None:
         super().__init__()
         fan_in = dim * kernel * kernel
         self.weight = _uniform(rng, (dim_out, dim, kernel, kernel), fan_in)
         self.bias = _uniform(rng, (dim_out,), fan_in) if bias else None
-        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=kernel // 2)
-        self.add_bias = AddBias()
+        self.convolve = Convolution(dim_out, kernel)
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.convolve(cast(x, self.compute), cast(self.weight, self.compute))
-        x = cast(x, self.result)
-        return x if self.bias is None else self.add_bias(x, self.bias)
+        return self.convolve(x, self.weight, self.bias)
 
 
 class Linear(MixedCell):
@@ -185,14 +207,12 @@ class Downsample(nn.SequentialCell):
 
     def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
         super().__init__([nn.Identity(), Conv2d(rng, 4 * dim, dim_out, 1)])
-        self.convolve = ops.Conv2D(dim_out, 2, pad_mode="valid", stride=2)
+        self.convolve = Convolution(dim_out, 2, stride=2)
 
     def construct(self, x: Tensor) -> Tensor:
-        conv = self[1]
+        weight, bias = self[1].weight, self[1].bias
         # Channel (c p1 p2) of the unshuffled image is pixel (p1, p2) of channel c.
-        kernel = conv.weight.reshape(conv.weight.shape[0], -1, 2, 2)
-        x = self.convolve(cast(x, conv.compute), cast(kernel, conv.compute))
-        return conv.add_bias(cast(x, conv.result), conv.bias)
+        return self.convolve(x, weight.reshape(weight.shape[0], -1, 2, 2), bias)
 
 
 class SinusoidalPosEmb(nn.Cell):
@@ -284,6 +304,7 @@ class LinearAttention(MixedCell):
         self.mem_kv = _normal(rng, (2, heads, dim_head, memories))
         self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
         self.to_out = nn.SequentialCell([Conv2d(rng, hidden, dim, 1), RMSNorm(dim)])
+        self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
@@ -312,7 +333,7 @@ class LinearAttention(MixedCell):
         context = ops.bmm(ops.broadcast_to(to_out, (batch, heads, dim, dim_head)), context)
         context = context.transpose(0, 2, 1, 3).reshape(batch, dim, hidden) * dim_head**-0.5
         out = cast(ops.BatchMatMul(False, True)(context, q), self.result).reshape(shape)
-        out = self.to_out[0].add_bias(out, self.to_out[0].bias)
+        out = self.add_bias(out, self.to_out[0].bias)
         return cast(self.to_out[1](out.reshape(batch, dim, pixels)), self.result).reshape(shape)
 
 

@@ -13,15 +13,29 @@ from pathlib import Path
 
 DEVICES = ("auto", "Ascend", "GPU", "CPU")
 
+KERNELS = "DDPM_MINDSPORE_KERNELS"
+"""Set to "stock", this variable keeps to MindSpore's own operators; see ``kernels``."""
+
 
 def prepare_environment() -> None:
     """Set what MindSpore reads when it is imported, unless the user has set it."""
     # Warnings that a user can do nothing about stay quiet; errors are shown.
     os.environ.setdefault("GLOG_v", "3")
-    # On a CPU with AVX-512 a 3x3 convolution would fall back to oneDNN's plain reference loop,
-    # about a hundred times slower than its AVX2 kernel.
-    if "avx512" in _cpu_flags():
+    # On a CPU with AVX-512 a stock 3x3 convolution would fall back to oneDNN's plain reference
+    # loop, about a hundred times slower than its AVX2 kernel.
+    compiled = kernels_wanted() and kernel_library() is not None
+    if "avx512" in _cpu_flags() and not compiled:
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+
+def kernels_wanted() -> bool:
+    """Whether the compiled operators are to be used where they can be."""
+    return os.environ.get(KERNELS, "auto") != "stock"
+
+
+def kernel_library() -> Path | None:
+    """The library of compiled operators, if it was built with the package."""
+    return next((Path(__file__).parent / "kernels").glob("_cpu*.so"), None)
 
 
 def _cpu_flags() -> str:

@@ -1,0 +1,100 @@
+"""Compiled operators for the CPU, in float32: convolution, and the norm with its SiLU.
+
+They are optional. The library beside this file is built when the package is installed where there
+is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
+choose its layouts, which MindSpore's own operators do not. Where the library is missing, the device
+is not a CPU, or the user has asked for stock operators, ``layers.py`` uses those.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+from .. import runtime
+
+
+def in_use() -> bool:
+    """Whether layers made now are to use these operators."""
+    return not _reason_against()
+
+
+def describe() -> str:
+    """Which operators convolve and normalise, in one line for people."""
+    reason = _reason_against()
+    if reason:
+        return f"stock MindSpore operators: {reason}"
+    library = runtime.kernel_library()
+    return f"convolution and norm: compiled operators on oneDNN ({library}, {threads()} threads)"
+
+
+def threads() -> int:
+    """How many threads the operators run on: MindSpore's number, but no more than processors."""
+    return min(len(os.sched_getaffinity(0)), int(ms.get_context("runtime_num_threads")))
+
+
+def _reason_against() -> str:
+    if not runtime.kernels_wanted():
+        return f"{runtime.KERNELS}=stock"
+    if ms.get_context("device_target") != "CPU":
+        return f"the device is {ms.get_context('device_target')}"
+    library = runtime.kernel_library()
+    if library is None:
+        return "the compiled operators were not built (that needs a C++ compiler)"
+    return _open(library, Path(ms.__file__).parent / "lib" / "libdnnl.so.3")
+
+
+@lru_cache
+def _open(library: Path, onednn: Path) -> str:
+    """Prepare the library for use; what is wrong, or nothing."""
+    try:
+        opened = ctypes.CDLL(str(library)).ddpm_kernels_open
+    except (OSError, AttributeError) as error:
+        return f"{library} cannot be loaded ({error})"
+    opened.restype = ctypes.c_char_p
+    reason = opened(os.fsencode(onednn), threads())
+    return "" if reason is None else reason.decode()
+
+
+def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
+    dtypes = ms.float32 if results == 1 else (ms.float32,) * results
+    return ops.Custom(f"{runtime.kernel_library()}:{name}", shapes, lambda *_: dtypes, "aot")
+
+
+class Convolution(nn.Cell):
+    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,).
+
+    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
+    stride is k and there is no margin.
+    """
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+
+        def result(x: Any, weight: Any, bias: Any) -> tuple[int, ...]:
+            return (x[0], weight[0], x[2] // stride, x[3] // stride)
+
+        def like_x(x: Any, weight: Any, dout: Any) -> Any:
+            return x
+
+        def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
+            return weight, (weight[0],)
+
+        self.convolve = _operator("convolution", result, 1)
+        self.input_gradient = _operator("convolution_input_gradient", like_x, 1)
+        self.weight_gradient = _operator("convolution_weight_gradient", like_weight_and_bias, 2)
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return self.convolve(x, weight, bias)
+
+    def bprop(
+        self, x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dweight, dbias = self.weight_gradient(x, weight, dout)
+        return self.input_gradient(x, weight, dout), dweight, dbias

@@ -1,0 +1,71 @@
+#include "library.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace {
+
+Library the_library;
+
+struct Piece {
+  size_t bytes;
+  void* data;
+};
+
+// Pieces are as many as there have been calls at the same time, each as large as its largest use.
+std::mutex pieces_mutex;
+std::vector<Piece> pieces;
+
+}  // namespace
+
+const Library& library() { return the_library; }
+
+Scratch::Scratch(size_t bytes) {
+  {
+    std::lock_guard<std::mutex> lock(pieces_mutex);
+    if (!pieces.empty()) {
+      bytes_ = pieces.back().bytes;
+      data_ = pieces.back().data;
+      pieces.pop_back();
+    }
+  }
+  if (bytes_ >= bytes) return;
+  std::free(data_);
+  bytes_ = (bytes + 4095) / 4096 * 4096;
+  data_ = std::aligned_alloc(4096, bytes_);
+  if (data_ == nullptr) throw std::bad_alloc();
+}
+
+Scratch::~Scratch() {
+  std::lock_guard<std::mutex> lock(pieces_mutex);
+  pieces.push_back({bytes_, data_});
+}
+
+// Find oneDNN at `path` (MindSpore has it loaded already, so this is the same copy) and start the
+// threads. Returns nullptr, or why the operators cannot be used.
+extern "C" __attribute__((visibility("default"))) const char* ddpm_kernels_open(const char* path, int threads) {
+  static std::mutex mutex;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (the_library.threads != nullptr) return nullptr;
+  void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) return "oneDNN cannot be loaded";
+  onednn::functions dnn;
+#define ONEDNN_LOOK_UP(type, name, args)                                       \
+  dnn.name = reinterpret_cast<decltype(dnn.name)>(dlsym(handle, "dnnl_" #name)); \
+  if (dnn.name == nullptr) return "oneDNN lacks dnnl_" #name;
+  ONEDNN_FUNCTIONS(ONEDNN_LOOK_UP)
+#undef ONEDNN_LOOK_UP
+  const onednn::version_info& version = *dnn.version();
+  if (version.major != onednn::kMajor || version.minor != onednn::kMinor)
+    return "oneDNN is not version 3.10";
+  if (version.cpu_runtime != onednn::kThreadpool) return "oneDNN brings its own threads";
+  if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
+    return "oneDNN has no CPU engine";
+  the_library.dnn = dnn;
+  the_library.threads = new Threads(threads < 1 ? 1 : threads);
+  return nullptr;
+}

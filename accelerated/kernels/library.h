@@ -1,0 +1,54 @@
+// What the operators share: the oneDNN library, the threads and the scratch memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "onednn.h"
+#include "threads.h"
+
+// Written once, by ddpm_kernels_open before any operator runs, and only read after that.
+struct Library {
+  onednn::functions dnn;
+  Threads* threads = nullptr;
+};
+
+const Library& library();
+
+// Memory for the duration of one call, from a list of pieces that earlier calls have returned.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  size_t bytes_ = 0;
+  void* data_ = nullptr;
+};
+
+// The arguments of an operator, as MindSpore passes them: inputs first, then outputs.
+struct Arguments {
+  int count;
+  void** data;
+  const int* ndims;
+  int64_t** shapes;
+  float* floats(int i) const { return static_cast<float*>(data[i]); }
+  std::vector<int64_t> shape(int i) const { return {shapes[i], shapes[i] + ndims[i]}; }
+};
+
+#define DDPM_OPERATOR(name)                                                                     \
+  static void name##_body(const Arguments& args);                                               \
+  extern "C" __attribute__((visibility("default"))) int name(int count, void** data, int* ndims, int64_t** shapes, const char**,       \
+                      void*, void*) {                                                           \
+    try {                                                                                       \
+      name##_body(Arguments{count, data, ndims, shapes});                                       \
+      return 0;                                                                                 \
+    } catch (...) {                                                                             \
+      return 1;                                                                                 \
+    }                                                                                           \
+  }                                                                                             \
+  static void name##_body(const Arguments& args)
