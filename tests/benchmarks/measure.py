@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from bench import Bench
+from bench import KERNELS, Bench
 from machine import BUSY, commit, describe_machine, kernels, load, two_cores
 from rows import Row, table
 from workloads import WORKLOADS
@@ -128,6 +129,7 @@ def say(text: str) -> None:
 def main() -> int:
     """Measure everything that was asked for; 1 when something could not be measured."""
     options = parse()
+    os.environ[KERNELS] = "stock" if options.kernels == "stock" else "auto"
     machine = describe_machine() | {"used_cores": two_cores()}
     if machine["load_average"] > BUSY:
         say(f"warning: load average {machine['load_average']}: other work will show in the times")
@@ -139,7 +141,8 @@ def main() -> int:
         "kernels": options.kernels,
         "info": kernels(options.ours).splitlines(),
     }
-    bench = Bench(options.ours, options.peer, options.pairs, options.scale, options.kernels)
+    both = options.kernels == "both"
+    bench = Bench(options.ours, options.peer, options.pairs, options.scale, both)
     whole = measure(bench, options.only, options.output, about)
     say(f"written to {options.output}")
     print((options.output / "results.md").read_text(encoding="utf-8"), end="")

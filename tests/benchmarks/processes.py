@@ -28,7 +28,7 @@ class Worker:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: dict[str, str], patience: float = 600.0
+        self, command: Sequence[str], environment: dict[str, str], patience: float = 900.0
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="benchmark-")
         self._log = Path(self._folder.name, "log")

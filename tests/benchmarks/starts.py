@@ -50,7 +50,8 @@ def first_step(program: str, home: Path, run: str) -> float:
     """
     command = [program, "train", "--steps", "1", "--num-samples", "1", "--sampling-timesteps", "2"]
     command += ["--results-folder", str(home / run)]
-    caches = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    environment.pop("DDPM_MINDSPORE_CACHE", None)
     begin = time.perf_counter()
     with (home / f"{run}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -58,7 +59,7 @@ def first_step(program: str, home: Path, run: str) -> float:
             stdout=log,
             stderr=log,
             cwd=home,
-            env={**os.environ, **caches},
+            env=environment,
             start_new_session=True,
         )
     try:

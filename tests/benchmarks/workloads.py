@@ -6,7 +6,6 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from bench import HERE, Bench, memory, sampling, training, versus
@@ -25,6 +24,13 @@ NO_WAIT = 0.02
 
 STOCK = "Stock operators in the place of ours, custom ones in the place of PyTorch's."
 
+# In a process of its own: importing the package sets variables that the peer would inherit.
+PRESET = """
+import json
+from dataclasses import asdict
+from ddpm_mindspore.accelerated.config import DIGITS
+print(json.dumps(asdict(DIGITS)))
+"""
 DIGITS_SAMPLES, DIGITS_BATCH, DIGITS_STEPS = 1797, 599, 10
 
 
@@ -32,7 +38,7 @@ def a_training(bench: Bench) -> Iterator[Row]:
     """The training step of A; its memory is G."""
     spec = training(NETWORK_A, 32, 8)
     sides = {"ours": spec, "peer": spec, "compiled": spec | {"compile": True}}
-    if bench.kernels == "both":
+    if bench.both_kernels:
         sides["stock"] = spec
     measured = bench.compare(sides, 5, "compiled")
     why = measured.notes.pop("compiled", "")
@@ -54,7 +60,7 @@ def a_sampling(bench: Bench) -> Iterator[Row]:
     for batch_size, steps in ((8, 10), (1, 25)):
         spec = sampling(NETWORK_A, 32, batch_size)
         sides = {"ours": spec, "peer": spec}
-        if bench.kernels == "both":
+        if bench.both_kernels:
             sides["stock"] = spec
         measured = bench.compare(sides, steps)
         yield versus("A", f"sampling step, batch {batch_size}", measured, 1.0)
@@ -65,26 +71,21 @@ def a_sampling(bench: Bench) -> Iterator[Row]:
 
 def b_digits(bench: Bench) -> Iterator[Row]:
     """The model that ``ddpm-mindspore train`` trains without options."""
-    from ddpm_mindspore.accelerated.config import DIGITS
-
-    unet, options = asdict(DIGITS.unet), DIGITS.trainer
-    batch_size = options.train_batch_size
-    trainer = {
-        "train_batch_size": batch_size,
-        "train_lr": options.train_lr,
-        "ema_decay": options.ema_decay,
-        "ema_update_every": options.ema_update_every,
-    }
-    spec = training(unet, DIGITS.image_size, batch_size, trainer=trainer, images=1797)
+    preset = json.loads(_told(bench.ours, "-c", PRESET))
+    unet, image_size, trainer = preset["unet"], preset["image_size"], preset["trainer"]
+    batch_size = trainer["train_batch_size"]
+    kept = ("train_batch_size", "train_lr", "ema_decay", "ema_update_every")
+    trainer = {name: trainer[name] for name in kept}
+    spec = training(unet, image_size, batch_size, trainer=trainer, images=1797)
     measured = bench.compare({"ours": spec, "peer": spec}, 40)
     yield versus("B", f"digits: training step, batch {batch_size}", measured, 0.7)
 
-    spec = sampling(unet, DIGITS.image_size, 1)
+    spec = sampling(unet, image_size, 1)
     measured = bench.compare({"ours": spec, "peer": spec}, 40)
     note = "Small tensors: what it costs to start operators, rather than what they compute."
     yield versus("B", "digits: sampling step, batch 1", measured, None, note)
 
-    spec = sampling(unet, DIGITS.image_size, DIGITS_BATCH, num_samples=DIGITS_SAMPLES)
+    spec = sampling(unet, image_size, DIGITS_BATCH, num_samples=DIGITS_SAMPLES)
     measured = bench.compare({"ours": spec, "peer": spec}, DIGITS_STEPS)
     note = f"For one DDIM step of all of them, in batches of {DIGITS_BATCH}."
     yield versus("B", f"digits: {DIGITS_SAMPLES:,} samples, each step", measured, 0.7, note)
@@ -143,19 +144,13 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
     """Training from files against training from an array of as many images."""
     script = str(HERE / "picture_files.py")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        subprocess.run([bench.ours, script, "make", folder], check=True)
+        _told(bench.ours, script, "make", folder)
         for what, name, count, size in (
             ("10,000 PNG files of 32x32", "png", 10_000, 32),
             ("1,000 photographs, to 64x64", "jpeg", 1_000, 64),
         ):
             files = str(Path(folder, name))
-            done = subprocess.run(
-                [bench.ours, script, "decode", files, str(size)],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            took = json.loads(done.stdout)
+            took = json.loads(_told(bench.ours, script, "decode", files, str(size)))
             note = (
                 f"{count / took['opened']:,.0f} images a second, once. Read anew in every epoch, "
                 f"as what is larger than memory: {show([took['batch']], 's')} a batch of 16."
@@ -169,6 +164,11 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
             yield Row(
                 "F", f"{what}: share of time lost to data", shares, (), "share", NO_WAIT, note
             )
+
+
+def _told(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 WORKLOADS: dict[str, Callable[[Bench], Iterator[Row]]] = {
