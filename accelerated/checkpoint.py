@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -96,13 +97,14 @@ def save(run: Path, checkpoint: Checkpoint) -> Path:
     return final
 
 
-def newest(run: Path) -> Path | None:
-    """Return the newest complete checkpoint of a run, None when it has none.
+def newest(run: Path, before: float = math.inf) -> Path | None:
+    """Return the newest complete checkpoint of a run, of a step less than ``before``, or None.
 
     Complete: its ``state.json`` is whole and its files have the sizes written there. The
     checksums are left to :func:`load`.
     """
-    return next(filter(_is_complete, _folders(run)), None)
+    folders = (folder for folder in _folders(run) if _step(folder) < before)
+    return next(filter(_is_complete, folders), None)
 
 
 def load(folder: Path, groups: Sequence[str] | None = None) -> Checkpoint:

@@ -35,7 +35,7 @@ class Guard:
 
     Attributes:
         skipped: updates left out so far.
-        scaled: as given.
+        scaled, describe: as given.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Guard:
         limit: int,
         describe: Callable[[int], dict[str, Any]] = lambda step: {},
     ) -> None:
-        self._folder, self._limit, self._describe = folder, limit, describe
+        self._folder, self._limit, self.describe = folder, limit, describe
         self._scale = LossScale() if scaled else LossScale(1.0)
         self.scaled = scaled
         self._in_a_row = 0
@@ -119,7 +119,7 @@ class Guard:
     def _write(self, entry: dict[str, Any]) -> None:
         if self._folder is None:
             return
-        line = json.dumps(_plain({**entry, **self._describe(entry["step"])}), allow_nan=False)
+        line = json.dumps(_plain({**entry, **self.describe(entry["step"])}), allow_nan=False)
         with (self._folder / "nonfinite.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 

@@ -68,7 +68,7 @@ class TrainStep:
     ) -> None:
         exchange = Exchange(ALONE) if exchange is None else exchange
         self.micro_batches = micro_batches
-        gradient = _gradient(loss, optimizer.parameters, scaled)
+        gradient = gradient_function(loss, optimizer.parameters, scaled)
         total = Parameter(ops.zeros_like(optimizer.params), name="gradient", requires_grad=False)
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
         share = 1.0 / micro_batches
@@ -114,7 +114,7 @@ class TrainStep:
         return loss, norm
 
 
-def _gradient(
+def gradient_function(
     loss: Callable[..., Tensor], parameters: Any, scaled: bool
 ) -> Callable[..., tuple[Tensor, Tensor]]:
     """(x_0, t, noise, conditioned, masks, scale) to the loss and its gradient as one vector."""

@@ -210,6 +210,17 @@ class Trainer:
                 with log.spent("steps"):
                     measured = self._launch(batch).wait(patience)
 
+    def redo(self, step: int) -> tuple[list[MicroBatch], Guard]:
+        """Do the updates before number ``step``, and write nothing.
+
+        Returns its micro-batches, and the account of updates with the loss scale for it.
+        """
+        patience = Patience()
+        while self.step < step - 1:
+            done = self._launch(self._batches(self.step + 1)).wait(patience)
+            self._guard.note(done.step, done.loss, done.grad_norm)
+        return self._batches(step), self._guard
+
     def _log(self, bar: Any) -> TrainLog:
         per_step = self._batches.images_per_step
         return TrainLog(self.run, bar, self.config, self.images, per_step, self.step)
