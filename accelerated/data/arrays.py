@@ -18,7 +18,7 @@ class Images(Protocol):
         shape: (C, H, W).
         sequential: False: ``batch`` takes any indices in 0..N-1. True: the images come in an
             order of their own, and ``batch`` takes consecutive positions of an endless stream.
-        skipped: what could not be decoded so far, as (name, reason).
+        skipped: what could not be decoded so far, as (name, reason); new ones come last.
         draws: how many random numbers ``batch`` takes for each image, 0 unless it crops at random.
         names: the files of a folder, relative to it, else ().
         classes: names of the classes, () if there are none.

@@ -70,7 +70,7 @@ class RecordImages(Images):
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        broken = sorted(self._broken.copy().items())
+        broken = self._broken.copy().items()  # another thread may be reading
         return [*self._skipped.items(), *((self._records.name(i), why) for i, why in broken)]
 
     def __len__(self) -> int:
