@@ -28,6 +28,7 @@ USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
   train    train a diffusion model on images, and draw some
   sample   draw images with a trained model
   status   show where a run is, also while it is trained
+  replay   do one update of a run again, to see where a NaN comes from
   parity   prove that this device computes what the reference says
   import   make a run of weights that denoising-diffusion-pytorch trained
   export   write a run's weights as that package reads them
@@ -59,6 +60,7 @@ The same seed gives the same pictures, whatever the batch size.
 Examples:
   ddpm-mindspore sample results
   ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
+  ddpm-mindspore sample results --ema 0.08   (after train --ema-sigma-rels 0.05 0.10)
 """
 
 
@@ -78,6 +80,15 @@ Examples:
   ddpm-mindspore parity --device Ascend --examples 200 --report my-report
 """
 
+REPLAY = """Do one update of a run again, to see where a NaN comes from.
+
+Prints the loss of each image, which gradients are not finite, and the first layer whose output is
+not. The updates that were left out are in the run's nonfinite.jsonl. Nothing is written.
+
+Example:
+  ddpm-mindspore replay results --step 1234
+"""
+
 IMPORT = """Make a run of weights that denoising-diffusion-pytorch 2.3.4 trained.
 
 Example:
@@ -94,12 +105,13 @@ T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code (1: a full disk, 2: wrong input, 130: interrupted)."""
+    """Run one command; its exit code (1: a full disk, 2: wrong input, 3: too many NaN, 130: interrupted)."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     commands = {
         "train": _train,
         "sample": _sample,
         "status": _status,
+        "replay": _replay,
         "parity": _parity,
         "import": _import,
         "export": _export,
@@ -243,6 +255,12 @@ def _parity(args: list[str]) -> int:
     config = _parse(command.ParityConfig, "parity", PARITY, args)
     code: int = command.run(config)
     return code
+
+
+def _replay(args: list[str]) -> int:
+    from .replay import ReplayConfig, replay
+
+    return replay(_parse(ReplayConfig, "replay", REPLAY, args))
 
 
 def _import(args: list[str]) -> int:

@@ -17,9 +17,10 @@ from .config import INTERRUPTED, NONFINITE, RunConfig, SampleConfig
 from .distributed import ALONE, World
 from .files import make_folder
 from .guard import NonfiniteError
+from .post_hoc import load_average
 from .process import to_uint8
 from .run_folder import RunFolder, build
-from .runtime import process_count, select_device
+from .runtime import process_count, select_device, use_compile_cache
 from .trainer import Trainer
 
 
@@ -33,6 +34,7 @@ def train(config: RunConfig) -> int:
     run = RunFolder(Path(config.trainer.results_folder), writes=world.leads)
     run.prepare(resume=config.trainer.resume)
     device = device or select_device(config.device)
+    use_compile_cache()
     trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
     if world.leads:
         _announce(trainer, device)
@@ -134,12 +136,21 @@ def sample(config: SampleConfig) -> int:
             f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
         ) from None
     device = select_device(config.device)
+    use_compile_cache()
     diffusion, loaded = run.open()
-    for reason in loaded.refused:
+    step, refused = loaded.checkpoint.step, loaded.refused
+    if config.ema != "default":
+        average = load_average(run, config.ema)
+        diffusion.model.load_arrays(average.arrays)
+        step, refused = average.step, average.refused
+        print(
+            f"an average over {config.ema:g} of training, of {average.snapshots} snapshots; its "
+            f"profile is {average.error:.2%} off"
+        )
+    for reason in refused:
         print(f"passed over a checkpoint: {reason}", file=sys.stderr)
     count, size = config.num_samples, min(config.batch_size, config.num_samples)
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
-    step = loaded.checkpoint.step
     print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
     print("compiling the network, about 10 s, once", flush=True)
     total = math.ceil(count / size) * len(plan)

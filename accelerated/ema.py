@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
-MAX_SIGMA_REL = 12.0**-0.5
-"""The widest profile: that of gamma = 0, the plain mean of all steps."""
-
 
 def power_name(sigma_rel: float) -> str:
     """What an average is called in a checkpoint: "ema_0_05" for 0.05."""
@@ -43,35 +40,26 @@ def power_weight(step: int, sigma_rel: float) -> float:
 
 def post_hoc_weights(
     steps: Sequence[int], sigma_rels: Sequence[float], step: int, sigma_rel: float
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], float]:
     """How much of each snapshot makes the average of width ``sigma_rel`` at ``step``.
 
     The weights are divided by their sum: the network is not indifferent to the parameters' scale.
 
     Args:
         steps, sigma_rels: step and width of each snapshot; no two have both in common.
+
+    Returns:
+        The weights, and how far the profile that they make is from the one that is wanted, as a
+        share of that one's length.
     """
     t = np.array([*steps, step], np.float64)
     gamma = np.array([*map(gamma_of, sigma_rels), gamma_of(sigma_rel)])
     products = _products(t, gamma)
     weights = np.linalg.solve(products[:-1, :-1], products[:-1, -1])
-    return weights / weights.sum()  # type: ignore[no-any-return]
-
-
-def profile_error(
-    steps: Sequence[int],
-    sigma_rels: Sequence[float],
-    step: int,
-    sigma_rel: float,
-    weights: NDArray[np.float64],
-) -> float:
-    """How far the combined profile is from the wanted one, as a share of that one's length."""
-    t = np.array([*steps, step], np.float64)
-    gamma = np.array([*map(gamma_of, sigma_rels), gamma_of(sigma_rel)])
-    products = _products(t, gamma)
+    weights = weights / weights.sum()
     difference = np.append(weights, -1.0)
     square = difference @ products @ difference / products[-1, -1]
-    return math.sqrt(max(0.0, square))
+    return weights, math.sqrt(max(0.0, square))
 
 
 def _products(t: NDArray[np.float64], gamma: NDArray[np.float64]) -> NDArray[np.float64]:

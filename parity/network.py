@@ -134,7 +134,9 @@ def training_config(options: Options) -> training.TrainingConfig:
     return replace(config, adam_betas=(beta_1, beta_2))
 
 
-def step_scalars(config: training.TrainingConfig, step: int) -> optimizer.StepScalars:
+def step_scalars(
+    config: training.TrainingConfig, step: int, ema_sigma_rels: Sequence[float] = ()
+) -> optimizer.StepScalars:
     """The host's numbers for the device's update number ``step``."""
     return optimizer.step_scalars(
         step,
@@ -149,4 +151,5 @@ def step_scalars(config: training.TrainingConfig, step: int) -> optimizer.StepSc
         train_num_steps=config.train_num_steps,
         min_lr=config.min_lr,
         weight_decay=config.weight_decay,
+        ema_sigma_rels=ema_sigma_rels,
     )

@@ -284,6 +284,35 @@ def optimizer_cases(draw: st.DrawFn) -> Case:
         "steps": draw(st.sampled_from((4, 1))),
         "scale": draw(st.sampled_from((0.1, 1.0, 1e-3))),
         "optimizer": draw(optimizers()),
+        "ema_sigma_rels": draw(st.sampled_from(((0.05, 0.1), (), (0.28,), (0.01, 0.2)))),
+        "seed": draw(seeds()),
+    }
+
+
+def sigma_rels() -> st.SearchStrategy[float]:
+    """Lengths of averages as a share of training, from a few steps of a thousand to its most."""
+    return st.sampled_from((0.05, 0.1, 0.28, 0.005)) | st.floats(0.005, 0.28)
+
+
+@st.composite
+def width_cases(draw: st.DrawFn) -> Case:
+    """An update's number and the length of an average."""
+    return {
+        "step": draw(st.sampled_from((1, 2, 10**6)) | st.integers(1, 5000)),
+        "sigma_rel": draw(sigma_rels()),
+    }
+
+
+@st.composite
+def reconstruction_cases(draw: st.DrawFn) -> Case:
+    """Averages of one or two lengths after some steps, and the length of one that was not kept."""
+    apart = draw(st.sampled_from((1000, 1, 37)))
+    widths = draw(st.sampled_from(((0.05, 0.1), (0.1,), (0.2, 0.03))))
+    steps = [apart * i for i in range(1, draw(st.sampled_from((4, 1, 12))) + 1)]
+    return {
+        "snapshots": tuple((step, width) for step in steps for width in widths),
+        "sigma_rel": draw(sigma_rels()),
+        "shape": draw(st.sampled_from(((3, 4), (1,)))),
         "seed": draw(seeds()),
     }
 

@@ -10,12 +10,14 @@ from hypothesis import given
 from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
+from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.parity import budget, device, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.network import Options, step_scalars, training_config
 from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.reference import optimizer as reference
+from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
 
 
@@ -29,7 +31,7 @@ def test_scalars(case: strategies.Case) -> None:
 @budget.examples(0.5)
 @given(case=strategies.optimizer_cases())
 def test_updates(case: strategies.Case) -> None:
-    """parameters, moments and average after a few updates"""
+    """parameters, moments and averages after a few updates"""
     updates(**case)
 
 
@@ -66,6 +68,7 @@ def updates(
     steps: int,
     scale: float,
     optimizer: Options,
+    ema_sigma_rels: Sequence[float],
     seed: int,
     modes: Sequence[str] = device.MODES,
 ) -> None:
@@ -79,17 +82,20 @@ def updates(
     size = sum(start.size for start in starts.values())
     grads = [device.draw(seed + 100 * step, (size,), scale) for step in range(1, steps + 1)]
     inputs = starts | {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
-    expected, bounds = deep(partial(in_reference, config, names), inputs)
+    expected, bounds = deep(partial(in_reference, config, names, ema_sigma_rels), inputs)
     for mode in modes:
-        for name, value in on_device(mode, config, starts, grads).items():
+        for name, value in on_device(mode, config, ema_sigma_rels, starts, grads).items():
             check(f"{name} ({mode})", value, expected[name], bounds[name])
 
 
-def in_reference(config: TrainingConfig, names: Sequence[str], arrays: Arrays) -> Arrays:
-    """Norms, parameters, moments and average after an update by each gradient."""
+def in_reference(
+    config: TrainingConfig, names: Sequence[str], ema_sigma_rels: Sequence[float], arrays: Arrays
+) -> Arrays:
+    """Norms, parameters, moments and averages after an update by each gradient."""
     ema_options = config.ema_decay, config.ema_update_every, config.ema_update_after_step
     params = ema = {name: arrays[name] for name in names}
     ends = np.cumsum([p.size for p in params.values()])[:-1]
+    powers = {power_name(sigma_rel): params for sigma_rel in ema_sigma_rels}
     m, v = reference.adam_init(params)
     results = {}
     for step in range(1, len(arrays) - len(names) + 1):
@@ -100,13 +106,22 @@ def in_reference(config: TrainingConfig, names: Sequence[str], arrays: Arrays) -
         adam = config.adam_betas, config.adam_eps, config.weight_decay
         params, m, v = reference.adam_step(params, grads, m, v, step, rate, *adam)
         ema = reference.ema_update(ema, params, reference.ema_weight(step, *ema_options))
+        for name, sigma_rel in zip(powers, ema_sigma_rels, strict=True):
+            weight = power_weight(step, sigma_rel)
+            powers[name] = reference.ema_update(powers[name], params, weight)
         results[f"norm {step}"] = np.array(norm)
-    after = {"params": params, "m": m, "v": v, "ema": ema}
+    after = {"params": params, "m": m, "v": v, "ema": ema, **powers}
     joined = {n: np.concatenate([x.ravel() for x in part.values()]) for n, part in after.items()}
     return {**results, **joined}
 
 
-def on_device(mode: str, config: TrainingConfig, starts: Arrays, grads: Sequence[Array]) -> Arrays:
+def on_device(
+    mode: str,
+    config: TrainingConfig,
+    ema_sigma_rels: Sequence[float],
+    starts: Arrays,
+    grads: Sequence[Array],
+) -> Arrays:
     """The same, where the parameters are those that the network itself has in the end."""
     tensors = [Parameter(Tensor(start), name=name) for name, start in starts.items()]
     optimizer = accelerated.Optimizer(
@@ -114,11 +129,16 @@ def on_device(mode: str, config: TrainingConfig, starts: Arrays, grads: Sequence
         adam_betas=config.adam_betas,
         max_grad_norm=config.max_grad_norm,
         weight_decay=config.weight_decay > 0,
+        ema_sigma_rels=ema_sigma_rels,
     )
     update = device.compiled(optimizer.update) if mode == "compiled" else optimizer.update
     results = {}
     for step, grad in enumerate(grads, start=1):
-        norm = update(Tensor(grad), Tensor(np.float32(0.0)), *step_scalars(config, step).tensors())
+        norm = update(
+            Tensor(grad),
+            Tensor(np.float32(0.0)),
+            *step_scalars(config, step, ema_sigma_rels).tensors(),
+        )
         results[f"norm {step}"] = device.arrays(norm)
     own = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])
     return {**results, **optimizer.vectors(), "params": own}

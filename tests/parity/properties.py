@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ddpm_mindspore.parity import test_distributed as distributed
+from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_objective as objective
@@ -90,6 +91,7 @@ UPDATES = {
     "steps": 3,
     "scale": 0.1,
     "optimizer": ADAM,
+    "ema_sigma_rels": (0.05, 0.2),
     "seed": 0,
     **EAGER,
 }
@@ -145,6 +147,16 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "gradients: gradients": (gradients.gradients, GRADIENTS),
     "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),
+    "ema: widths": (ema.widths, {"step": 40, "sigma_rel": 0.1}),
+    "ema: reconstruction": (
+        ema.reconstruction,
+        {
+            "snapshots": tuple((step, width) for step in (10, 20, 30) for width in (0.05, 0.1)),
+            "sigma_rel": 0.15,
+            "shape": (3, 4),
+            "seed": 0,
+        },
+    ),
     "training: steps": (training.steps, STEPS),
     "distributed: means": (
         distributed.means,

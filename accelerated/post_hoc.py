@@ -1,0 +1,94 @@
+"""An average of any length from the checkpoints of a run: what ``sample --ema X`` draws with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from .checkpoint import Tensors, load
+from .ema import combine, post_hoc_weights, power_name
+from .run_folder import RunFolder
+
+MAX_ERROR = 0.2
+"""A profile that is further from the one asked for, as a share of its length, is another one."""
+
+
+class Average(NamedTuple):
+    """What was made.
+
+    Attributes:
+        arrays: the averaged parameters, by name.
+        step: the newest checkpoint's, at which the average ends.
+        snapshots: how many were combined.
+        error: how far its profile is from the one asked for, as a share of that one's length.
+        refused: why checkpoints were passed over.
+    """
+
+    arrays: Tensors
+    step: int
+    snapshots: int
+    error: float
+    refused: list[str]
+
+
+class _UnreadableError(Exception):
+    """A checkpoint that has to be passed over."""
+
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(reason)
+        self.step = step
+
+
+def load_average(run: RunFolder, sigma_rel: float) -> Average:
+    """Make the average whose length is ``sigma_rel`` of the training done (arXiv 2312.02696).
+
+    Raises:
+        ValueError: not a run folder; the run kept no averages to make it from; or its checkpoints
+            are too few for this length.
+    """
+    widths = run.read_config().trainer.ema_sigma_rels
+    if not widths:
+        raise ValueError(
+            f"ema {sigma_rel} cannot be made: the run in {str(run.path)!r} was trained without "
+            "--ema-sigma-rels (as 0.05 0.10); draw with --ema default"
+        )
+    found = (int(name[5:]) for name in run.checkpoints() if name[5:].isdecimal())
+    steps = sorted(step for step in found if step > 0)
+    refused: list[str] = []
+    while steps:
+        pairs = list(product(steps, widths))
+        weights, error = post_hoc_weights(
+            [step for step, _ in pairs], [width for _, width in pairs], steps[-1], sigma_rel
+        )
+        try:
+            arrays = combine(_snapshots(run.path, steps, widths), weights)
+        except _UnreadableError as unreadable:
+            refused.append(str(unreadable))
+            steps.remove(unreadable.step)
+            continue
+        _check(error, sigma_rel, widths, len(steps))
+        return Average(arrays, steps[-1], len(pairs), error, refused)
+    raise ValueError(f"{run.path} holds no checkpoint to make an average from: {refused or 'none'}")
+
+
+def _snapshots(run: Path, steps: Sequence[int], widths: Sequence[float]) -> Iterator[Tensors]:
+    """The averages of all widths after each step, one at a time."""
+    for step in steps:
+        groups = [power_name(width) for width in widths]
+        try:
+            tensors = load(run / "checkpoints" / f"step-{step:08d}", groups).tensors
+        except ValueError as error:
+            raise _UnreadableError(step, str(error)) from None
+        for group in groups:
+            yield tensors[group]
+
+
+def _check(error: float, sigma_rel: float, widths: Sequence[float], checkpoints: int) -> None:
+    if error > MAX_ERROR:
+        raise ValueError(
+            f"ema {sigma_rel} cannot be made from {checkpoints} checkpoint(s): its profile would "
+            f"be {error:.0%} off. Choose one nearer to {' or '.join(map(str, widths))}, or train "
+            "with more checkpoints that are kept (--save-every, --keep-every)"
+        )
