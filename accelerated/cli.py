@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 import tyro
 
 from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig, StatusConfig
-from .runtime import process_count
+from .runtime import compile_cache_allowed, process_count
 
 USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
 
@@ -191,7 +191,8 @@ def _train(args: list[str]) -> int:
     )
     from .commands import train
 
-    return train(config)
+    with compile_cache_allowed():
+        return train(config)
 
 
 def _train_defaults(args: list[str]) -> RunConfig:
@@ -240,7 +241,8 @@ def _sample(args: list[str]) -> int:
     config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
     from .commands import sample
 
-    return sample(config)
+    with compile_cache_allowed():
+        return sample(config)
 
 
 def _status(args: list[str]) -> int:

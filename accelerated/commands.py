@@ -20,7 +20,7 @@ from .guard import NonfiniteError
 from .post_hoc import load_average
 from .process import to_uint8
 from .run_folder import RunFolder, build
-from .runtime import process_count, select_device, use_compile_cache
+from .runtime import process_count, select_device
 from .trainer import Trainer
 
 
@@ -34,7 +34,6 @@ def train(config: RunConfig) -> int:
     run = RunFolder(Path(config.trainer.results_folder), writes=world.leads)
     run.prepare(resume=config.trainer.resume)
     device = device or select_device(config.device)
-    use_compile_cache()
     trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
     if world.leads:
         _announce(trainer, device)
@@ -136,7 +135,6 @@ def sample(config: SampleConfig) -> int:
             f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
         ) from None
     device = select_device(config.device)
-    use_compile_cache()
     diffusion, loaded = run.open()
     step, refused = loaded.checkpoint.step, loaded.refused
     if config.ema != "default":

@@ -6,12 +6,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ..reference.schedule import make_schedule, spaced_timesteps
+from .compile_cache import compiled
 from .config import DiffusionConfig
 from .objective import Objective, loss_weight, training_loss
 from .process import Process, to_model_range, to_unit_range
@@ -65,8 +65,8 @@ class GaussianDiffusion:
             ),
         )
         self.loss = training_loss(model, self.objective, model.config.self_condition)
-        self._compiled_loss = ms.jit(self.loss)
-        self._step = ms.jit(sampling_step(model, self.objective, config.clip_denoised))
+        self._compiled_loss = compiled(self.loss)
+        self._step = compiled(sampling_step(model, self.objective, config.clip_denoised))
         self._calls = 0
 
     @property

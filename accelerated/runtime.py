@@ -16,6 +16,11 @@ DEVICES = ("auto", "Ascend", "GPU", "CPU")
 KERNELS = "DDPM_MINDSPORE_KERNELS"
 """Set to "stock", this variable keeps to MindSpore's own operators; see ``kernels``."""
 
+CACHE = "DDPM_MINDSPORE_CACHE"
+"""Names the folder for compiled graphs; set to "off", they are not kept; see ``compile_cache``."""
+
+_cache_allowed = False
+
 
 def prepare_environment() -> None:
     """Set what MindSpore reads when it is imported, unless the user has set it."""
@@ -48,15 +53,80 @@ def _cpu_flags() -> str:
 @contextmanager
 def eager() -> Iterator[None]:
     """Within it, functions that are marked with ``mindspore.jit`` run one operator at a time."""
-    before = os.environ.get("MS_JIT")
-    os.environ["MS_JIT"] = "0"
+    with _environment(MS_JIT="0"):
+        yield
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["MS_JIT"]
-        else:
-            os.environ["MS_JIT"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def compile_cache_allowed() -> Iterator[None]:
+    """Within it, compiled graphs are kept on disk, if nothing speaks against it."""
+    global _cache_allowed
+    before, _cache_allowed = _cache_allowed, True
+    try:
+        yield
+    finally:
+        _cache_allowed = before
+
+
+def compile_cache() -> Path | None:
+    """The folder where compiled graphs are kept, if they are."""
+    return compile_cache_folder() if _cache_allowed and not compile_cache_reason() else None
+
+
+def compile_cache_folder() -> Path:
+    """The user's folder for compiled graphs."""
+    named = os.environ.get(CACHE)
+    if named and named != "off":
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "ddpm-mindspore" / "graphs"
+
+
+def compile_cache_reason() -> str:
+    """Why compiled graphs are not to be kept, or nothing."""
+    import mindspore as ms
+
+    if os.environ.get(CACHE) == "off":
+        return f"{CACHE}=off"
+    if os.environ.get("MS_COMPILER_CACHE_ENABLE"):
+        return "MindSpore's own cache is turned on (MS_COMPILER_CACHE_ENABLE)"
+    if process_count() > 1:
+        return "there are several processes"
+    if ms.get_context("device_target") != "CPU":
+        return f"the device is {ms.get_context('device_target')}"
+    return ""
+
+
+@contextmanager
+def graphs_exchanged_with(folder: Path) -> Iterator[None]:
+    """Within it, MindSpore loads the graphs that it needs from a folder, or puts them there.
+
+    MindSpore looks at the folder of the first call for the whole life of the process.
+    """
+    from mindspore.graph import api
+
+    # MindSpore would see whether the program's main file and all that it imports have changed: what
+    # is in the folder is right already, and a main file is not always there to be read.
+    before, api.entry_script_path = api.entry_script_path, None
+    try:
+        with _environment(MS_COMPILER_CACHE_ENABLE="1", MS_COMPILER_CACHE_PATH=str(folder)):
+            yield
+    finally:
+        api.entry_script_path = before
 
 
 def select_device(name: str = "auto") -> str:

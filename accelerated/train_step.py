@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
+from .compile_cache import compiled
 from .distributed import ALONE, Exchange
 from .optimizer import Optimizer, StepScalars, flatten
 
@@ -91,9 +92,9 @@ class TrainStep:
             ops.assign(mean_loss, ops.zeros_like(mean_loss))
             return value, norm
 
-        self._whole = ms.jit(whole)
-        self._accumulate = ms.jit(accumulate)
-        self._apply = ms.jit(apply)
+        self._whole = compiled(whole)
+        self._accumulate = compiled(accumulate)
+        self._apply = compiled(apply)
 
     def __call__(
         self, batches: Sequence[MicroBatch], scalars: StepScalars, scale: float = 1.0
