@@ -122,7 +122,7 @@ def test_metrics_stay_whole_when_the_disk_is_full(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
-        with pytest.raises(OSError, match="No space left|File too large"):
+        with pytest.raises(OSError, match=r"No space left|File too large"):
             run.append_metrics([{"step": 4, "loss": 0.25}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
