@@ -169,7 +169,7 @@ class RMSNorm(nn.Cell):
         super().__init__()
         self.scale = math.sqrt(dim)
         self.g = Parameter(ops.ones((1, dim, 1, 1), ms.float32))
-        self.normalize = Normalize()
+        self.normalize = kernels.Normalize() if kernels.in_use() else Normalize()
 
     def construct(self, x: Tensor) -> Tensor:
         """Normalise x (B, C, N), in float32."""
@@ -254,7 +254,8 @@ class Block(MixedCell):
         super().__init__()
         self.proj = Conv2d(rng, dim, dim_out, 3)
         self.norm = RMSNorm(dim_out)
-        self.normalize_silu = NormalizeSilu()
+        compiled = kernels.in_use()
+        self.normalize_silu = kernels.NormalizeSilu() if compiled else NormalizeSilu()
 
     def construct(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Any:
         """Shapes: x (B, C, H, W); scale and shift (B, C_out, 1)."""

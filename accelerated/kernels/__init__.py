@@ -67,6 +67,14 @@ def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
     return ops.Custom(f"{runtime.kernel_library()}:{name}", shapes, lambda *_: dtypes, "aot")
 
 
+def _first(*shapes: Any) -> Any:
+    return shapes[0]
+
+
+def _all_but_last(*shapes: Any) -> Any:
+    return shapes[:-1]
+
+
 class Convolution(nn.Cell):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,).
 
@@ -80,14 +88,11 @@ class Convolution(nn.Cell):
         def result(x: Any, weight: Any, bias: Any) -> tuple[int, ...]:
             return (x[0], weight[0], x[2] // stride, x[3] // stride)
 
-        def like_x(x: Any, weight: Any, dout: Any) -> Any:
-            return x
-
         def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
             return weight, (weight[0],)
 
         self.convolve = _operator("convolution", result, 1)
-        self.input_gradient = _operator("convolution_input_gradient", like_x, 1)
+        self.input_gradient = _operator("convolution_input_gradient", _first, 1)
         self.weight_gradient = _operator("convolution_weight_gradient", like_weight_and_bias, 2)
 
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -98,3 +103,37 @@ class Convolution(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         dweight, dbias = self.weight_gradient(x, weight, dout)
         return self.input_gradient(x, weight, dout), dweight, dbias
+
+
+class Normalize(nn.Cell):
+    """``x / max(||x||_2, 1e-12) * gain`` over channels, x (B, C, N), gain (B or 1, C, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalize = _operator("normalize", _first, 1)
+        self.gradient = _operator("normalize_gradient", _all_but_last, 2)
+
+    def construct(self, x: Tensor, gain: Tensor) -> Tensor:
+        return self.normalize(x, gain)
+
+    def bprop(self, x: Tensor, gain: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        dx, dgain = self.gradient(x, gain, dout)
+        return dx, dgain
+
+
+class NormalizeSilu(nn.Cell):
+    """``silu(x / max(||x||_2, 1e-12) * gain + shift)``, with shapes as in :class:`Normalize`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalize = _operator("normalize_silu", _first, 1)
+        self.gradient = _operator("normalize_silu_gradient", _all_but_last, 3)
+
+    def construct(self, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        return self.normalize(x, gain, shift)
+
+    def bprop(
+        self, x: Tensor, gain: Tensor, shift: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dx, dgain, dshift = self.gradient(x, gain, shift, dout)
+        return dx, dgain, dshift

@@ -1,0 +1,227 @@
+// The norm over channels with its gain, alone or with a shift and SiLU, and the gradients of both.
+//
+//   u = x / max(||x||, 1e-12)      x (B, C, N), the norm over C
+//   normalize:       out = u gain
+//   normalize_silu:  out = silu(u gain + shift)
+//
+// gain and shift are (B or 1, C, 1). An image is worked on in runs of kTile pixels, which stay in
+// the cache from one pass over the channels to the next.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "library.h"
+
+#if defined(__x86_64__)
+// Compiled three times; the loader takes what the processor has.
+#define FOR_EVERY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EVERY_CPU
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+constexpr int kTile = 256, kLanes = 16;
+
+// exp(x), to about one unit in the last place; x is held to where the result is a normal number.
+INLINE float exponential(float x) {
+  x = x < 88.0f ? x : 88.0f;
+  x = x > -87.0f ? x : -87.0f;
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+  const float shifted = x * 1.44269504f + magic;
+  const float n = shifted - magic;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // x - n ln 2, ln 2 in two parts
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = (p * r) * r + r + 1.0f;
+  int32_t bits;
+  std::memcpy(&bits, &shifted, 4);
+  bits = (bits + 127) << 23;  // 2^n: the upper bits of the magic number are shifted out
+  float power;
+  std::memcpy(&power, &bits, 4);
+  return p * power;
+}
+
+INLINE float sigmoid(float z) { return 1.0f / (1.0f + exponential(-z)); }
+
+// 1 / max(||x||, 1e-12) of n pixels.
+FOR_EVERY_CPU void inverse_norms(const float* x, int64_t channels, int64_t stride, int n,
+                                 float* inverse) {
+  std::fill(inverse, inverse + n, 0.0f);
+  for (int64_t c = 0; c < channels; ++c)
+    for (int i = 0; i < n; ++i) inverse[i] += x[c * stride + i] * x[c * stride + i];
+  for (int i = 0; i < n; ++i)  // a NaN stays one
+    inverse[i] = 1.0f / std::sqrt(inverse[i] < 1e-24f ? 1e-24f : inverse[i]);
+}
+
+// One channel of n pixels, forwards.
+FOR_EVERY_CPU void scale_row(const float* __restrict x, const float* __restrict inverse,
+                             float gain, int n, float* __restrict out) {
+  for (int i = 0; i < n; ++i) out[i] = x[i] * inverse[i] * gain;
+}
+
+FOR_EVERY_CPU void silu_row(const float* __restrict x, const float* __restrict inverse, float gain,
+                            float shift, int n, float* __restrict out) {
+  for (int i = 0; i < n; ++i) {
+    const float z = x[i] * inverse[i] * gain + shift;
+    out[i] = z * sigmoid(z);
+  }
+}
+
+// One channel backwards, up to u: dz, the sums of dz u and of dz over the pixels, and dL/du, which
+// also adds to the product <u, dL/du> of every pixel.
+struct Sums {
+  float gain, shift;
+};
+
+INLINE Sums gradient_row(const float* __restrict x, const float* __restrict inverse,
+                         const float* __restrict dz, float gain, int n, float* __restrict du,
+                         float* __restrict product) {
+  float by_gain[kLanes] = {}, by_shift[kLanes] = {};
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int j = 0; j < kLanes; ++j) {
+      const float unit = x[i + j] * inverse[i + j], d = dz[i + j];
+      by_gain[j] += d * unit;
+      by_shift[j] += d;
+      du[i + j] = d * gain;
+      product[i + j] += unit * (d * gain);
+    }
+  for (; i < n; ++i) {
+    const float unit = x[i] * inverse[i], d = dz[i];
+    by_gain[0] += d * unit;
+    by_shift[0] += d;
+    du[i] = d * gain;
+    product[i] += unit * (d * gain);
+  }
+  Sums sums{0.0f, 0.0f};
+  for (int j = 0; j < kLanes; ++j) {
+    sums.gain += by_gain[j];
+    sums.shift += by_shift[j];
+  }
+  return sums;
+}
+
+FOR_EVERY_CPU Sums scale_row_gradient(const float* x, const float* inverse, const float* dout,
+                                      float gain, int n, float* du, float* product) {
+  return gradient_row(x, inverse, dout, gain, n, du, product);
+}
+
+FOR_EVERY_CPU Sums silu_row_gradient(const float* __restrict x, const float* __restrict inverse,
+                                     const float* __restrict dout, float gain, float shift, int n,
+                                     float* du, float* product) {
+  float dz[kTile];
+  for (int i = 0; i < n; ++i) {
+    const float z = x[i] * inverse[i] * gain + shift, gate = sigmoid(z);
+    dz[i] = dout[i] * (gate + z * gate * (1.0f - gate));
+  }
+  return gradient_row(x, inverse, dz, gain, n, du, product);
+}
+
+// dL/dx of one channel: (dL/du - u <u, dL/du>) / ||x||, in place of dL/du.
+FOR_EVERY_CPU void project_row(const float* __restrict x, const float* __restrict inverse,
+                               const float* __restrict product, int n, float* __restrict dx) {
+  for (int i = 0; i < n; ++i)
+    dx[i] = (dx[i] - x[i] * inverse[i] * product[i]) * inverse[i];
+}
+
+// x (B, C, N), gain and shift, and how the work is cut into runs of pixels.
+struct Images {
+  int64_t batch, channels, pixels, runs;
+  const float *x, *gain, *shift;  // shift is null without SiLU
+  bool gain_per_image;
+
+  Images(const Arguments& args, bool silu)
+      : x(args.floats(0)), gain(args.floats(1)), shift(silu ? args.floats(2) : nullptr) {
+    const auto shape = args.shape(0);
+    batch = shape[0], channels = shape[1], pixels = shape[2];
+    runs = (pixels + kTile - 1) / kTile;
+    gain_per_image = args.shape(1)[0] > 1;
+  }
+
+  // Call work(image, first pixel, number of pixels, number of the run) for every run.
+  template <class Work>
+  void for_each_run(Work work) const {
+    const int64_t all = batch * runs;
+    auto& threads = *library().threads;
+    const int parts = static_cast<int>(std::min<int64_t>(all, 4 * threads.get_num_threads()));
+    threads.parallel_for(parts, [&](int part, int of) {
+      for (int64_t run = all * part / of; run < all * (part + 1) / of; ++run) {
+        const int64_t begin = run % runs * kTile;
+        work(run / runs, begin, static_cast<int>(std::min<int64_t>(kTile, pixels - begin)), run);
+      }
+    });
+  }
+
+  int64_t at(int64_t image, int64_t channel) const { return (image * channels + channel) * pixels; }
+  int64_t gain_at(int64_t image) const { return gain_per_image ? image * channels : 0; }
+};
+
+void forward(const Images& in, float* out) {
+  in.for_each_run([&](int64_t image, int64_t begin, int n, int64_t) {
+    float inverse[kTile];
+    inverse_norms(in.x + in.at(image, 0) + begin, in.channels, in.pixels, n, inverse);
+    for (int64_t c = 0; c < in.channels; ++c) {
+      const int64_t place = in.at(image, c) + begin, g = in.gain_at(image) + c;
+      if (in.shift != nullptr)
+        silu_row(in.x + place, inverse, in.gain[g], in.shift[g], n, out + place);
+      else
+        scale_row(in.x + place, inverse, in.gain[g], n, out + place);
+    }
+  });
+}
+
+void backward(const Images& in, const float* dout, float* dx, float* dgain, float* dshift) {
+  // The sums of each run, added up in their order: the result does not depend on the threads.
+  Scratch scratch(in.batch * in.runs * in.channels * sizeof(Sums));
+  Sums* const sums = static_cast<Sums*>(scratch.data());
+  in.for_each_run([&](int64_t image, int64_t begin, int n, int64_t run) {
+    float inverse[kTile], product[kTile] = {};
+    inverse_norms(in.x + in.at(image, 0) + begin, in.channels, in.pixels, n, inverse);
+    for (int64_t c = 0; c < in.channels; ++c) {
+      const int64_t place = in.at(image, c) + begin, g = in.gain_at(image) + c;
+      const float *x = in.x + place, *d = dout + place;
+      sums[run * in.channels + c] =
+          in.shift != nullptr
+              ? silu_row_gradient(x, inverse, d, in.gain[g], in.shift[g], n, dx + place, product)
+              : scale_row_gradient(x, inverse, d, in.gain[g], n, dx + place, product);
+    }
+    for (int64_t c = 0; c < in.channels; ++c) {
+      const int64_t place = in.at(image, c) + begin;
+      project_row(in.x + place, inverse, product, n, dx + place);
+    }
+  });
+  const int64_t gains = in.gain_per_image ? in.batch * in.channels : in.channels;
+  std::fill(dgain, dgain + gains, 0.0f);
+  if (dshift != nullptr) std::fill(dshift, dshift + gains, 0.0f);
+  for (int64_t run = 0; run < in.batch * in.runs; ++run)
+    for (int64_t c = 0; c < in.channels; ++c) {
+      const int64_t g = in.gain_at(run / in.runs) + c;
+      dgain[g] += sums[run * in.channels + c].gain;
+      if (dshift != nullptr) dshift[g] += sums[run * in.channels + c].shift;
+    }
+}
+
+}  // namespace
+
+// x, gain -> out
+DDPM_OPERATOR(normalize) { forward(Images(args, false), args.floats(2)); }
+
+// x, gain, dL/dout -> dL/dx, dL/dgain
+DDPM_OPERATOR(normalize_gradient) {
+  backward(Images(args, false), args.floats(2), args.floats(3), args.floats(4), nullptr);
+}
+
+// x, gain, shift -> out
+DDPM_OPERATOR(normalize_silu) { forward(Images(args, true), args.floats(3)); }
+
+// x, gain, shift, dL/dout -> dL/dx, dL/dgain, dL/dshift
+DDPM_OPERATOR(normalize_silu_gradient) {
+  backward(Images(args, true), args.floats(3), args.floats(4), args.floats(5), args.floats(6));
+}
