@@ -22,6 +22,7 @@ from ddpm_mindspore.accelerated.checkpoint import (
     load,
     load_newest,
     newest,
+    prune,
     remove_leftovers,
     save,
     write_json,
@@ -363,6 +364,78 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     assert names(tmp_path) == ["checkpoints", "config.json", "samples"]
     assert names(tmp_path / "checkpoints") == ["step-00000001"]
     assert names(tmp_path / "samples") == [".a.tmp"]
+
+
+# Old checkpoints go once a newer one is safe.
+
+
+@pytest.mark.parametrize(
+    ("keep_last", "keep_every", "left"),
+    [
+        (1, None, [70]),
+        (3, None, [50, 60, 70]),
+        (2, 30, [30, 60, 70]),
+        (1, 20, [20, 40, 60, 70]),
+        (99, None, [10, 20, 30, 40, 50, 60, 70]),
+        (None, 30, [10, 20, 30, 40, 50, 60, 70]),
+    ],
+)
+def test_old_checkpoints_are_pruned(
+    tmp_path: Path, keep_last: int | None, keep_every: int | None, left: list[int]
+) -> None:
+    for step in range(10, 80, 10):
+        save(tmp_path, make(step))
+    prune(tmp_path, 70, keep_last=keep_last, keep_every=keep_every)
+    assert names(tmp_path / "checkpoints") == [f"step-{step:08d}" for step in left]
+
+
+def test_damaged_checkpoints_do_not_count_and_newer_ones_are_left_alone(tmp_path: Path) -> None:
+    """As after going on from step 30 because 40 is damaged, and saving 35."""
+    for step in (10, 20, 30, 35, 40):
+        save(tmp_path, make(step))
+    (tmp_path / "checkpoints/step-00000030/model.safetensors").unlink()
+    flip_bit(tmp_path / "checkpoints/step-00000040/model.safetensors", -1)
+    prune(tmp_path, 35, keep_last=2, keep_every=None)
+    assert names(tmp_path / "checkpoints") == ["step-00000020", "step-00000035", "step-00000040"]
+    assert load_newest(tmp_path).checkpoint.step == 35
+
+
+def test_a_kill_while_pruning_leaves_no_half_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 20):
+        save(tmp_path, make(step))
+
+    def die(path: Path) -> None:
+        (path / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", die)
+    with pytest.raises(KeyboardInterrupt):
+        prune(tmp_path, 20, keep_last=1, keep_every=None)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.glob("checkpoints/step-*")] == ["step-00000020"]
+    remove_leftovers(tmp_path)
+    assert names(tmp_path / "checkpoints") == ["step-00000020"]
+
+
+def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when drawing from a run that is trained meanwhile."""
+    save(tmp_path, make(10))
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == "model.safetensors" and "step-00000010" in str(path):
+            save(tmp_path, make(20))
+            prune(tmp_path, 20, keep_last=1, keep_every=None)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    found = load_newest(tmp_path)
+    assert_same(found.checkpoint, make(20))
+    assert found.refused == []
 
 
 # JSON files.
