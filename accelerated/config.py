@@ -137,6 +137,9 @@ class TrainerConfig:
         only_class: train on these classes alone: sub-folders of the data, or digits.
         data_memory_gb: decoded images are kept in memory up to this size; data that is larger is
             read from the disk again in every epoch.
+        data_cache: a folder for decoded images, so that photographs are decoded once, and not at
+            every start and in every epoch (for crops that are not random). Takes width x height x
+            channels bytes an image; may be deleted.
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
         keep_last: newest checkpoints that are kept (None: all); older ones are removed once a newer
@@ -177,6 +180,7 @@ class TrainerConfig:
     augment_horizontal_flip: bool = False
     only_class: tuple[str, ...] = ()
     data_memory_gb: float = 2.0
+    data_cache: str | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
     keep_last: int | None = 3

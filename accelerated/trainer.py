@@ -78,6 +78,7 @@ class Trainer:
             crop=Crop(config.crop, config.crop_min_share),
             only_class=config.only_class,
             known=read_names(self.run.path / "images.json") if config.resume else (),
+            cache=config.data_cache,
             strict=config.strict,
             memory_limit=int(config.data_memory_gb * 1e9),
             progress=self.world.leads,

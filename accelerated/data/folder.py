@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .arrays import Images
+from .cache import cached
 from .classes import select
 from .crops import Crop
 from .decode import Pixels8, reason, try_decode
@@ -37,6 +38,9 @@ class FolderRecords:
 
     def name(self, place: int) -> str:
         return f"{self._folder}{os.sep}{self.names[place]}"
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        return ((name, self.name(place)) for place, name in enumerate(self.names))
 
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
@@ -65,6 +69,7 @@ def open_folder(
     crop: Crop,
     only_class: Sequence[str],
     known: Sequence[str],
+    cache: Path | None,
     strict: bool,
     memory_limit: int,
     progress: bool,
@@ -80,13 +85,16 @@ def open_folder(
     if only_class:
         places, classes, labels = select(classes, labels, only_class)
         names = [names[place] for place in places]
-    records = FolderRecords(folder, names, shape, crop)
+    files = FolderRecords(folder, names, shape, crop)
+    records = cached(files, cache, crop.kind, progress=progress) if cache else files
     streamed = RecordImages(records, strict=strict, skipped=skipped)
     images: Images = streamed
     if not crop.draws and len(names) * math.prod(shape) <= memory_limit:
         images = load(streamed, progress=progress)
+    elif strict or not cache:
+        _check(streamed, files, strict=strict, progress=progress)
     else:
-        _check(streamed, records, strict=strict, progress=progress)
+        streamed.batch(np.arange(1))  # refuses a folder without any image that can be decoded
     images.names, images.classes, images.labels = names, classes, labels
     return images
 
@@ -104,7 +112,7 @@ def _check(images: RecordImages, records: FolderRecords, *, strict: bool, progre
                 if fault is not None:
                     images.skip(place, fault)
             bar.update(len(places))
-    images.batch(np.arange(1))  # refuses a folder without any image that can be decoded
+    images.batch(np.arange(1))
 
 
 def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[str]:

@@ -28,6 +28,7 @@ def open_images(
     crop: Crop = CENTER,
     only_class: Sequence[str] = (),
     known: Sequence[str] = (),
+    cache: str | os.PathLike[str] | None = None,
     strict: bool = False,
     memory_limit: int = 2**31,
     progress: bool = False,
@@ -54,6 +55,8 @@ def open_images(
         known: ``names`` of the images when the folder was opened before. Files that have gone keep
             their place, and count as files that cannot be decoded (not if most have gone: that
             is another folder).
+        cache: a folder for the decoded images of a folder or a MindRecord file, which are then
+            decoded once, and not at every start or in every epoch (see :mod:`.cache`).
         strict: refuse a folder with a file that cannot be decoded, instead of skipping the file.
         memory_limit: bytes of pixels up to which a folder, a file or a dataset is decoded once
             into memory; a larger one is read again in every epoch.
@@ -71,12 +74,24 @@ def open_images(
     if isinstance(source, (str, os.PathLike)) and source != "digits":
         _check_channels(channels)
         path, shape = Path(source).expanduser(), (channels, height, width)
+        folder = None if cache is None else Path(cache).expanduser()
+        if folder and crop.draws:
+            raise ValueError(
+                f"data_cache holds images of one crop, and crop {crop.kind!r} cuts them anew each "
+                "time: leave one of the two out"
+            )
         if path.is_file() and ".mindrecord" in path.name:
             from .mindrecord import open_mindrecord
 
             _check_no_classes(only_class)
             return open_mindrecord(
-                path, shape, crop=crop, strict=strict, memory_limit=memory_limit, progress=progress
+                path,
+                shape,
+                crop=crop,
+                cache=folder,
+                strict=strict,
+                memory_limit=memory_limit,
+                progress=progress,
             )
         return open_folder(
             path,
@@ -84,9 +99,14 @@ def open_images(
             crop=crop,
             only_class=only_class,
             known=known,
+            cache=folder,
             strict=strict,
             memory_limit=memory_limit,
             progress=progress,
+        )
+    if cache is not None:
+        raise ValueError(
+            f"data_cache '{cache}' needs a folder of images or a MindRecord file: leave it out"
         )
     if crop.kind != "center":
         raise ValueError(

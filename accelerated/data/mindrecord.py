@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from mindspore import dataset as ds
 
 from .arrays import Images, Pixels
+from .cache import cached
 from .crops import Crop
 from .decode import Pixels8, decode_value, is_encoded, reason, try_decode
 from .mindspore_datasets import encoded_files, image_column
@@ -54,6 +55,9 @@ class MindRecords:
     def name(self, place: int) -> str:
         return f"row {place} of {self._file}"
 
+    def files(self) -> Iterator[tuple[str, str]]:
+        yield Path(self._file).name, self._file
+
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
@@ -83,13 +87,15 @@ def open_mindrecord(
     shape: tuple[int, int, int],
     *,
     crop: Crop,
+    cache: Path | None,
     strict: bool,
     memory_limit: int,
     progress: bool,
 ) -> Images:
     """Open a MindRecord file of images: see :func:`.images.open_images`."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    records = MindRecords(file, shape, crop)
+    rows = MindRecords(file, shape, crop)
+    records = cached(rows, cache, crop.kind, progress=progress) if cache else rows
     images = RecordImages(records, strict=strict)
     if not crop.draws and len(records) * math.prod(shape) <= memory_limit:
         return load(images, progress=progress)

@@ -39,6 +39,10 @@ class Records(Protocol):
         """What to call a record when something is wrong with it."""
         ...
 
+    def files(self) -> Iterable[tuple[str, str]]:
+        """The (name, path) of each file that the records come from."""
+        ...
+
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
