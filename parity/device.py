@@ -14,12 +14,16 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..accelerated import runtime
 from ..accelerated.process import Process
 from ..reference.schedule import Schedule, make_schedule
 
 Array: TypeAlias = NDArray[Any]
 
 MODES = ("eager", "compiled")
+
+KERNELS = ("auto", "stock")
+"""The package's compiled operators where there are any, or MindSpore's alone."""
 
 
 Built = TypeVar("Built")
@@ -66,6 +70,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args)
 
     return ms.jit(call)  # type: ignore[no-any-return]
+
+
+def kernels(choice: str) -> AbstractContextManager[Any]:
+    """Layers made within it use what is chosen, of KERNELS."""
+    return mock.patch.dict(os.environ, {runtime.KERNELS: choice})
 
 
 def eager() -> AbstractContextManager[Any]:

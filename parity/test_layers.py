@@ -19,9 +19,12 @@ from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.layers import Params
 from ddpm_mindspore.reference.training import value_and_grad
 
+KERNELS = device.KERNELS
+HEADS: dict[str, tuple[Any, ...]] = {"heads": (2, 1), "dim_head": (4, 3), "sharpness": (8.0, 1.0)}
+
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(kernel=(3, 7, 1)))
+@given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
 def test_conv2d(case: strategies.Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
     layer(kind="conv2d", **case)
@@ -42,21 +45,21 @@ def test_gelu(case: strategies.Case) -> None:
 
 
 @budget.examples(0.2)
-@given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4)))
+@given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
 def test_rms_norm(case: strategies.Case) -> None:
     """sqrt(C) g x / max(||x||, 1e-12), over the channels"""
     layer(kind="rms_norm", **case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases())
+@given(case=strategies.layer_cases(kernels=KERNELS))
 def test_upsample(case: strategies.Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
     layer(kind="upsample", **case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases())
+@given(case=strategies.layer_cases(kernels=KERNELS))
 def test_downsample(case: strategies.Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
     layer(kind="downsample", **case)
@@ -77,28 +80,28 @@ def test_fourier_embedding(case: strategies.Case) -> None:
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases())
+@given(case=strategies.layer_cases(kernels=KERNELS))
 def test_block(case: strategies.Case) -> None:
     """silu((scale + 1) norm(conv(x)) + shift)"""
     layer(kind="block", **case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(dropout=(0.25, 0.0)))
+@given(case=strategies.layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
 def test_resnet_block(case: strategies.Case) -> None:
     """two blocks, the first modulated by time and dropped out, and a way around them"""
     layer(kind="resnet_block", **case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(heads=(2, 1), dim_head=(4, 3), sharpness=(8.0, 1.0)))
+@given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_linear_attention(case: strategies.Case) -> None:
     """(softmax(K) V^T)^T softmax(Q) / sqrt(d), with memory"""
     layer(kind="linear_attention", **case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(heads=(2, 1), dim_head=(4, 3), sharpness=(8.0, 1.0)))
+@given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_attention(case: strategies.Case) -> None:
     """softmax(Q K^T / sqrt(d)) V, with memory"""
     layer(kind="attention", **case)
@@ -114,10 +117,13 @@ def layer(
     seed: int,
     sharpness: float = 1.0,
     modes: Sequence[str] = device.MODES,
+    kernels: str = "auto",
     **options: Any,
 ) -> None:
     """Output and gradients of ``layers.<kind>``, from ``dims[0]`` to ``dims[1]`` channels."""
-    made: layers.Layer = getattr(layers, kind)(np.random.default_rng(seed), dims, size, **options)
+    rng = np.random.default_rng(seed)
+    with device.kernels(kernels):
+        made: layers.Layer = getattr(layers, kind)(rng, dims, size, **options)
     values = layers.randomize(made.cell, seed, sharpness)
     params = {f"{layers.PREFIX}.{name}": value for name, value in values.items()}
     first, *others = made.inputs.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .distributed import DISTRIBUTED
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
-from .network import LAYERS, NETWORK
+from .network import KERNELS, LAYERS, NETWORK
 from .training import TRAINING
 
-BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *NETWORK, *TRAINING, *DISTRIBUTED]
+BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *KERNELS, *NETWORK, *TRAINING, *DISTRIBUTED]

@@ -68,6 +68,7 @@ LAYERS = [
         "ops.maximum(_sum_channels(x * x), 1e-24)",
         "(_sum_channels(x * x) + 1e-8)",
         "layers: rms_norm",
+        {"kernels": "stock"},
     ),
     Bug(
         "the norm's gain lacks the root of the channels",
@@ -82,6 +83,7 @@ LAYERS = [
         "(dunit - unit * _sum_channels(unit * dunit)) * inverse",
         "dunit * inverse",
         "layers: rms_norm",
+        {"kernels": "stock"},
     ),
     Bug(
         "the derivative of SiLU lacks its second term",
@@ -89,6 +91,7 @@ LAYERS = [
         "(gate + out * (1.0 - gate))",
         "gate",
         "layers: block",
+        {"kernels": "stock"},
     ),
     Bug(
         "the scale has no one added",
@@ -117,6 +120,7 @@ LAYERS = [
         "reshape(x.shape[0], x.shape[1], -1))",
         "reshape(x.shape[0], x.shape[1], -1)) / x.shape[0]",
         "layers: upsample",
+        {"kernels": "stock"},
     ),
     Bug(
         "the time embedding's frequencies are off by one",
@@ -152,6 +156,38 @@ LAYERS = [
         "-1, 2, 2)",
         "-1, 2, 2).swapaxes(2, 3)",
         "layers: downsample",
+    ),
+]
+
+# In the Python that surrounds the compiled operators for the CPU.
+KERNELS = [
+    Bug(
+        "a convolution's image gradient takes the kernel transposed",
+        "kernels.Convolution.bprop",
+        "self.input_gradient(x, weight, dout)",
+        "self.input_gradient(x, weight.swapaxes(2, 3), dout)",
+        "layers: upsample",
+    ),
+    Bug(
+        "a convolution's bias gets no gradient",
+        "kernels.Convolution.bprop",
+        "dweight, dbias\n",
+        "dweight, ops.zeros_like(dbias)\n",
+        "layers: downsample",
+    ),
+    Bug(
+        "the compiled norm's gradient takes its output for its input",
+        "kernels.Normalize.bprop",
+        "self.gradient(x, gain, dout)",
+        "self.gradient(out, gain, dout)",
+        "layers: rms_norm",
+    ),
+    Bug(
+        "the compiled SiLU's gains and shifts change places",
+        "kernels.NormalizeSilu.construct",
+        "self.normalize(x, gain, shift)",
+        "self.normalize(x, shift, gain)",
+        "layers: block",
     ),
 ]
 
