@@ -344,3 +344,10 @@ def training_cases(draw: st.DrawFn) -> Case:
         "training": {**case["loss"], **draw(optimizers())},
         "seed": case["seed"],
     }
+
+
+@st.composite
+def accumulation_cases(draw: st.DrawFn) -> Case:
+    """Steps of training with two or more micro-batches."""
+    case = draw(training_cases())
+    return {**case, "accumulate": draw(st.sampled_from((2, 3))), "count": draw(st.integers(1, 2))}

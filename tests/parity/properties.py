@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ddpm_mindspore.parity import test_accumulation as accumulation
 from ddpm_mindspore.parity import test_distributed as distributed
 from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_gradients as gradients
@@ -147,6 +148,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "gradients: gradients": (gradients.gradients, GRADIENTS),
     "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),
+    "accumulation: accumulation": (accumulation.accumulation, {**STEPS, "count": 1}),
     "ema: widths": (ema.widths, {"step": 40, "sigma_rel": 0.1}),
     "ema: reconstruction": (
         ema.reconstruction,

@@ -143,6 +143,13 @@ TRAINING = [
         {"optimizer": {**ADAM, "max_grad_norm": 100.0}},
     ),
     Bug(
+        "accumulated gradients are added up, not averaged",
+        "train_step.TrainStep.__init__",
+        "share = 1.0 / micro_batches",
+        "share = 1.0",
+        "accumulation: accumulation",
+    ),
+    Bug(
         "accumulation divides twice",
         "train_step.TrainStep.__init__",
         "grad * share)",
