@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
+from ddpm_mindspore.accelerated.ema import power_weight
 from ddpm_mindspore.accelerated.optimizer import (
     Optimizer,
     ema_weight,
@@ -142,3 +143,71 @@ def test_flattening_keeps_the_order() -> None:
     arrays = [np.arange(6.0).reshape(2, 3), np.array([6.0]), np.arange(7.0, 11).reshape(4, 1, 1)]
     flat = flatten(tuple(Tensor(a.astype(np.float32)) for a in arrays))
     assert flat.asnumpy().tolist() == list(range(11)) and isinstance(flat, Tensor)
+
+
+def test_the_learning_rate_falls_to_its_floor() -> None:
+    rates = [learning_rate(step, 1.0, 4, "cosine", 14, 0.2) for step in range(1, 21)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[8] == pytest.approx(0.6) and rates[13] == pytest.approx(0.2)
+    assert rates[13:] == [rates[13]] * 7
+    assert learning_rate(7, 1.0, 7, "cosine", 7, 0.1) == 1.0
+    scalars = step_scalars(  # type: ignore[call-overload]
+        9,
+        **OPTIONS | {"lr": 1.0, "warmup_steps": 4, "ema_decay": 0.7},
+        lr_schedule="cosine",
+        train_num_steps=14,
+        min_lr=0.2,
+        weight_decay=0.5,
+        ema_sigma_rels=(0.1, 0.2),
+    )
+    assert scalars.rate == pytest.approx(0.6)
+    assert scalars.decay == pytest.approx(0.3)
+    assert scalars.powers == pytest.approx([1 - power_weight(9, s) for s in (0.1, 0.2)])
+    assert len(scalars.tensors()) == 6
+
+
+def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
+    shapes = {"a.weight": (2, 3), "a.bias": (2,), "norm.g": (1, 2, 1, 1)}
+    parameters = [
+        Parameter(Tensor(np.full(shape, 2.0, np.float32)), name=name)
+        for name, shape in shapes.items()
+    ]
+    widths = (0.05, 0.2)
+    optimizer = Optimizer(
+        parameters,
+        adam_betas=BETAS,
+        max_grad_norm=1.0,
+        weight_decay=True,
+        ema_sigma_rels=widths,
+    )
+    more = {"weight_decay": 0.5, "ema_sigma_rels": widths}
+
+    def update(grad, *scalars):  # type: ignore[no-untyped-def]
+        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
+
+    compiled = ms.jit(update)
+    weight, averages = 2.0, dict.fromkeys(widths, 0.0)
+    for step in range(1, 6):
+        # No gradient: Adam does nothing, only the decay is left.
+        compiled(Tensor(np.zeros(10, np.float32)), *step_scalars(step, **OPTIONS | more).tensors())  # type: ignore[arg-type]
+        weight *= 1 - 0.5 * learning_rate(step, 1e-2, 3)
+        for width in widths:
+            share = power_weight(step, width)
+            averages[width] = share * averages[width] + (1 - share) * weight
+    vectors = optimizer.vectors()
+    assert list(vectors) == ["params", "m", "v", "ema", "ema_0_05", "ema_0_2"]
+    np.testing.assert_allclose(vectors["params"], [weight] * 6 + [2.0] * 4, rtol=1e-6)
+    for name, width in (("ema_0_05", 0.05), ("ema_0_2", 0.2)):
+        expected = [averages[width]] * 6 + [2.0] * 4
+        np.testing.assert_allclose(vectors[name], expected, rtol=1e-6)
+    assert averages[0.05] != pytest.approx(averages[0.2], rel=1e-4)
+
+    before = optimizer.vectors()
+    bad = np.full(10, np.nan, np.float32)
+    compiled(Tensor(bad), *step_scalars(6, **OPTIONS | more).tensors())  # type: ignore[arg-type]
+    for name, vector in optimizer.vectors().items():
+        np.testing.assert_array_equal(vector, before[name], err_msg=name)
+    changed = {name: vector + np.float32(1) for name, vector in before.items()}
+    optimizer.restore(changed)
+    for name, vector in optimizer.vectors().items():
+        np.testing.assert_array_equal(vector, changed[name], err_msg=name)

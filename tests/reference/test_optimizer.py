@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.optimizer import (
     adam_init,
     adam_step,
     clip_by_global_norm,
+    decays,
     ema_update,
     ema_weight,
     global_norm,
     learning_rate,
 )
+from ddpm_mindspore.reference.unet import param_shapes
 
 
 def run_adam(grads, lr=0.1, betas=(0.5, 0.75), eps=0.25, p=1.0):
@@ -136,3 +140,46 @@ def test_ema_update_is_exact_at_both_ends():
     assert np.array_equal(ema_update(ema, params, 1.0)["p"], ema["p"])
     assert np.array_equal(ema_update(ema, params, 0.0)["p"], params["p"])
     np.testing.assert_allclose(ema_update(ema, params, 0.75)["p"], [0.25, 0.25 + 2.5e-10])
+
+
+def test_weight_decay_pulls_the_weights_of_layers_apart_from_the_gradient():
+    # Decoupled: whatever the gradient's size, lr * weight_decay of the weight goes.
+    params = {"a.weight": np.array([2.0]), "a.bias": np.array([2.0]), "norm.g": np.array([2.0])}
+    grads = {name: np.array([g]) for name, g in zip(params, (1e3, 1e3, 0.0), strict=True)}
+    m, v = adam_init(params)
+    plain, *_ = adam_step(params, grads, m, v, 1, 0.1)
+    decayed, new_m, new_v = adam_step(params, grads, m, v, 1, 0.1, weight_decay=0.5)
+    assert decayed["a.weight"] == pytest.approx(plain["a.weight"] - 0.1 * 0.5 * 2.0, rel=1e-15)
+    assert decayed["a.bias"] == plain["a.bias"]
+    assert decayed["norm.g"] == plain["norm.g"] == 2.0
+    assert new_m["a.weight"] == pytest.approx(0.1 * 1e3)  # nothing of it in the moments
+    assert new_v["a.weight"] == pytest.approx(0.01 * 1e6)
+
+
+def test_what_decays_in_a_network():
+    config = UnetConfig(dim=8, dim_mults=(1,), learned_sinusoidal_cond=True)
+    names = param_shapes(config)
+    decaying = {name for name in names if decays(name)}
+    assert {"init_conv.weight", "time_mlp.1.weight", "final_conv.weight"} <= decaying
+    rest = {name.rpartition(".")[2] for name in names if name not in decaying}
+    assert rest == {"bias", "g", "mem_kv", "weights"}
+
+
+def test_the_cosine_ends_at_its_floor():
+    options = {"lr_schedule": "cosine", "train_num_steps": 14, "min_lr": 0.2}
+    rates = [learning_rate(s, 1.0, 4, **options) for s in range(1, 21)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]  # warm-up, and the highest
+    assert rates[8] == pytest.approx(0.6)  # half way: the mean of both ends
+    assert rates[13] == pytest.approx(0.2) and rates[13:] == [rates[13]] * 7
+    assert all(a > b for a, b in pairwise(rates[3:14]))
+    # The same above and below the middle.
+    for a, b in zip(rates[3:14], reversed(rates[3:14]), strict=True):
+        assert a + b == pytest.approx(1.2)
+    assert learning_rate(1, 1.0, 0, **options) < 1.0
+    assert learning_rate(7, 1.0, 7, "cosine", 7, 0.1) == 1.0  # nothing but warm-up
+    assert learning_rate(3, 0.8, 0, "constant", 10, 0.1) == 0.8
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="lr_schedule 'linear' is unknown: choose constant or"):
+        learning_rate(1, 1.0, lr_schedule="linear")
