@@ -83,8 +83,6 @@ class Trainer:
             memory_limit=int(config.data_memory_gb * 1e9),
             progress=self.world.leads,
         )
-        if self.run.writes:
-            write_names(self.run.path / "images.json", self.images.names)
         self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(
             diffusion.model.trainable_params(),
@@ -151,6 +149,8 @@ class Trainer:
             self._check_no_one_else_trained()
             self.run.rewind_metrics(self.step)
             self.run.write_config(self._run_config, self.world.size)
+            if self.run.writes:
+                write_names(self.run.path / "images.json", self.images.names)
             count = min(self.config.num_samples, len(self.images))
             real = self.images.batch(np.arange(count))  # before another thread reads images
             if self._misses_samples():

@@ -1,0 +1,101 @@
+"""The trainer's options for data, seen in the batches that it trains on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.config import TrainerConfig
+from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch
+from ddpm_mindspore.accelerated.process import to_uint8
+
+NET: dict[str, Any] = {"dim": 8, "dim_mults": (1,), "channels": 3}
+SEEN = 4
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        folder = tmp_path / "photos" / ("cat", "dog", "emu")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (12, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def make(photos: Path, **options: Any) -> Trainer:
+    given = {"train_batch_size": 5, "seed": 3, "results_folder": str(photos.parent / "run")}
+    diffusion = GaussianDiffusion(Unet(**NET), image_size=8, timesteps=10)
+    return Trainer(diffusion, str(photos), **(given | options))
+
+
+def seen(trainer: Trainer) -> np.ndarray:
+    """The images of the next few updates."""
+    steps = range(trainer.step + 1, trainer.step + 1 + SEEN)
+    batches = [trainer._batches(step)[0].x_0 for step in steps]
+    return to_uint8(np.concatenate([np.asarray(x_0) for x_0 in batches]) / 2 + 0.5)
+
+
+def train_nothing(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train no step, and save it."""
+    monkeypatch.setattr(trainer, "_loop", lambda *_: trainer._save(trainer._snapshot()))
+    trainer.train()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_options_reach_the_images(photos: Path, streamed: bool) -> None:
+    options: dict[str, Any] = {"data_memory_gb": 0.0} if streamed else {}
+    cache = str(photos.parent / "cache")
+    squeezed = make(photos, crop="none", only_class=["dog", "emu"], data_cache=cache, **options)
+    assert squeezed.config.only_class == ("dog", "emu") and len(squeezed.images) == 8
+    assert list(squeezed.images.labels) == [0] * 4 + [1] * 4
+    truth = open_images(photos, (8, 8), 3, crop=Crop("none"), only_class=["dog", "emu"])
+    assert np.array_equal(seen(squeezed), read_batch(truth, 3, 0, 5 * SEEN))
+    assert len(list(Path(cache).iterdir())) == 1
+
+
+def test_random_crops_reach_the_images(photos: Path) -> None:
+    trainer = make(photos, crop="random_resized", crop_min_share=0.6)
+    truth = open_images(photos, (8, 8), 3, crop=Crop("random_resized", 0.6))
+    assert np.array_equal(seen(trainer), read_batch(truth, 3, 0, 5 * SEEN))
+
+
+@pytest.mark.parametrize("gb", [2.0, 0.0])
+def test_a_run_goes_on_in_its_order_when_files_have_gone(
+    photos: Path, gb: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make(photos, data_memory_gb=gb)
+    before = seen(first)
+    train_nothing(first, monkeypatch)
+    gone = photos / "dog/4.png"
+    [of_it] = open_images(photos, (8, 8), 3).batch(
+        np.array([list(first.images.names).index("dog/4.png")])
+    )
+    gone.unlink()
+    again = make(photos, data_memory_gb=gb, resume=True)
+    same = np.array([not np.array_equal(image, of_it) for image in before])
+    assert 0 < (~same).sum() <= 2
+    after = seen(again)
+    assert np.array_equal(after[same], before[same])
+    assert not (after[~same] == of_it).all()
+    assert again.images.skipped == [(str(gone), "No such file or directory")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": "middle"}, "crop 'middle'"),
+        ({"crop_min_share": 0.0}, r"crop_min_share 0\.0 must be more than 0, at most 1"),
+        ({"data_memory_gb": -1.0}, r"data_memory_gb -1\.0 must not be negative"),
+        ({"data_memory_gb": float("nan")}, "data_memory_gb nan"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_opened(options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainerConfig(**options)
