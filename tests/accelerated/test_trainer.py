@@ -6,7 +6,9 @@ that look at their results; what only concerns the loop uses a step that compute
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +21,8 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
-from ddpm_mindspore.accelerated.checkpoint import load
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures, train_state
+from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
 
@@ -253,7 +255,7 @@ class FakeStep:
         self.losses: dict[int, float] = {}
         trainer._train_step = self  # type: ignore[assignment]
 
-    def __call__(self, batches: Sequence[Any], scalars: Any) -> tuple[Tensor, Tensor]:
+    def __call__(self, batches: Sequence[Any], *_: Any) -> tuple[Tensor, Tensor]:
         step = self.trainer.step
         self.at.get(step, lambda: None)()
         self.seen.append((step, batches))
@@ -432,6 +434,86 @@ def test_a_loss_that_is_not_a_number_is_written_as_null(
         False,
     ]
     assert drawn(trainer) == [7] and trainer.run.loss_curve.exists()
+
+
+def test_a_full_disk_ends_no_run_that_can_still_be_saved_later(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = train_state.save
+
+    def save(run: Path, checkpoint: Checkpoint) -> Path:
+        if checkpoint.step in full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(run, checkpoint)
+
+    monkeypatch.setattr(train_state, "save", save)
+    full = {3}
+    assert quick(results_folder="passing")[0].train()
+    assert "no checkpoint at step 3: [Errno 28] No space left on device" in capsys.readouterr().out
+    full = {6, 7}
+    trainer, _ = quick()
+    with pytest.raises(OSError, match=r"could not be saved \(No space.*\), the newest is .*00003"):
+        trainer.train()
+    assert saved(trainer) == [3] and trainer.step == 7
+    assert [row["step"] for row in trainer.run.read_metrics()] == list(range(1, 8))
+
+
+def test_old_checkpoints_are_pruned_as_configured(quick: Quick) -> None:
+    trainer, _ = quick(save_and_sample_every=1, keep_last=2, keep_every=3)
+    assert trainer.train() and saved(trainer) == [3, 6, 7]
+    assert drawn(trainer) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_only_one_trainer_at_a_time(quick: Quick) -> None:
+    trainer, step = quick()
+    other, _ = quick()
+
+    def begin_another() -> None:
+        with pytest.raises(ValueError, match=rf"is being trained in by process {os.getpid()} on"):
+            other.train()
+
+    step.at[4] = begin_another
+    assert trainer.train()
+    with pytest.raises(ValueError, match="has got other checkpoints since this Trainer was made"):
+        other.train()
+    assert quick(resume=True)[0].train()
+
+
+def test_samples_that_a_kill_prevented_are_drawn_by_the_resumed_run(quick: Quick) -> None:
+    trainer, _ = quick()
+    trainer.train()
+    picture = trainer.run.path / "samples" / "step-00000007.png"
+    content = picture.read_bytes()
+    picture.unlink()
+    assert quick(resume=True)[0].train() and picture.read_bytes() == content
+    # Ctrl-C at a step where none are due leaves nothing to catch up on.
+    trainer, step = quick(results_folder=str(trainer.run.path) + "-stopped")
+    step.at[4] = lambda: signal.raise_signal(signal.SIGINT)
+    assert not trainer.train()
+    again, _ = quick(results_folder=str(trainer.run.path), resume=True)
+    assert again.train() and drawn(again) == [3, 6, 7]
+
+
+def test_progress_tells_where_the_time_went(quick: Quick) -> None:
+    trainer, _ = quick()
+    trainer.train()
+    progress = trainer.run.read_progress()
+    assert (progress["step"], progress["steps"], progress["skipped"]) == (7, 7, 0)
+    assert progress["seconds"].keys() == {"steps", "compiling", "data", "drawing", "saving"}
+    assert progress["seconds"]["saving"] > 0 and progress["images_per_second"] > 0
+    quick(resume=True, train_num_steps=8)[0].train()
+    longer = trainer.run.read_progress()
+    assert longer["step"] == 8
+    assert all(longer["seconds"][name] >= value for name, value in progress["seconds"].items())
+
+
+def test_metrics_for_tensorboard_are_those_of_the_run(quick: Quick) -> None:
+    pytest.importorskip("tensorboardX")
+    trainer, _ = quick(tensorboard=True)
+    assert trainer.train()
+    (file,) = trainer.run.tensorboard.iterdir()
+    data = file.read_bytes()
+    assert all(name in data for name in (b"loss", b"grad_norm", b"lr", b"images_per_second"))
 
 
 def test_samples_are_drawn_with_the_average(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
