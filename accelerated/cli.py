@@ -1,4 +1,4 @@
-"""The command line: ``ddpm-mindspore train | sample | status | parity | import | export``.
+"""The command line, ``ddpm-mindspore COMMAND``.
 
 Options are the fields of the configuration dataclasses: tyro turns those into flags and help. What
 needs MindSpore is imported late, so that ``--help`` and wrong input answer at once.
@@ -12,16 +12,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import replace
 from importlib import import_module
 from itertools import dropwhile, takewhile
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-import tyro
-
-from .config import DIGITS, FOLDER, INTERRUPTED, RunConfig, SampleConfig, StatusConfig
 from .runtime import compile_cache_allowed, process_count
+
+if TYPE_CHECKING:
+    from .config import RunConfig
 
 USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
 
@@ -32,6 +31,7 @@ USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
   parity   prove that this device computes what the reference says
   import   make a run of weights that denoising-diffusion-pytorch trained
   export   write a run's weights as that package reads them
+  info     show device, operators, versions and the cache of compiled graphs
 
 ddpm-mindspore COMMAND --help shows a command's options. To begin with:
 
@@ -101,11 +101,20 @@ Example:
   ddpm-mindspore export results
 """
 
+INFO = """Show what training and sampling would run on here, and with which versions.
+
+Example:
+  ddpm-mindspore info
+"""
+
 T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code (1: a full disk, 2: wrong input, 3: too many NaN, 130: interrupted)."""
+    """Run one command.
+
+    Returns its exit code (1: a full disk, 2: wrong input, 3: too many NaN, 130: interrupted).
+    """
     args = list(sys.argv[1:] if arguments is None else arguments)
     commands = {
         "train": _train,
@@ -115,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "parity": _parity,
         "import": _import,
         "export": _export,
+        "info": _info,
     }
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -129,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ddpm-mindspore: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        from .config import INTERRUPTED
+
         print("ddpm-mindspore: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
@@ -149,6 +161,8 @@ def _parse(
     Raises:
         ValueError: an option that is unknown, or whose value is wrong.
     """
+    import tyro
+
     prog = f"ddpm-mindspore {command}"
     said = io.StringIO()
     try:
@@ -182,13 +196,9 @@ def _text(line: str) -> str:
 
 
 def _train(args: list[str]) -> int:
-    config = _parse(
-        RunConfig,
-        "train",
-        TRAIN_EXAMPLES,
-        args,
-        _train_defaults(args),
-    )
+    from .config import RunConfig
+
+    config = _parse(RunConfig, "train", TRAIN_EXAMPLES, args, _train_defaults(args))
     from .commands import train
 
     with compile_cache_allowed():
@@ -197,7 +207,11 @@ def _train(args: list[str]) -> int:
 
 def _train_defaults(args: list[str]) -> RunConfig:
     """What options start from: the run that is resumed, or a preset for the kind of data."""
+    from .config import DIGITS, FOLDER
+
     if "--resume" in args and not {"-h", "--help"} & set(args):
+        from dataclasses import replace
+
         from .run_folder import RunFolder
 
         folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
@@ -238,6 +252,8 @@ def _value_of(flag: str, args: list[str]) -> str | None:
 
 
 def _sample(args: list[str]) -> int:
+    from .config import SampleConfig
+
     config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
     from .commands import sample
 
@@ -246,6 +262,8 @@ def _sample(args: list[str]) -> int:
 
 
 def _status(args: list[str]) -> int:
+    from .config import StatusConfig
+
     config = _parse(StatusConfig, "status", STATUS, args)
     from .status import status
 
@@ -260,21 +278,39 @@ def _parity(args: list[str]) -> int:
 
 
 def _replay(args: list[str]) -> int:
-    from .replay import ReplayConfig, replay
+    from .command_options import ReplayConfig
 
-    return replay(_parse(ReplayConfig, "replay", REPLAY, args))
+    config = _parse(ReplayConfig, "replay", REPLAY, args)
+    from .replay import replay
+
+    return replay(config)
 
 
 def _import(args: list[str]) -> int:
-    from .exchange import ImportConfig, import_run
+    from .command_options import ImportConfig
 
-    return import_run(_parse(ImportConfig, "import", IMPORT, args))
+    config = _parse(ImportConfig, "import", IMPORT, args)
+    from .exchange import import_run
+
+    return import_run(config)
 
 
 def _export(args: list[str]) -> int:
-    from .exchange import ExportConfig, export_run
+    from .command_options import ExportConfig
 
-    return export_run(_parse(ExportConfig, "export", EXPORT, args))
+    config = _parse(ExportConfig, "export", EXPORT, args)
+    from .exchange import export_run
+
+    return export_run(config)
+
+
+def _info(args: list[str]) -> int:
+    from .command_options import InfoConfig
+
+    config = _parse(InfoConfig, "info", INFO, args)
+    from .info import info
+
+    return info(config)
 
 
 if __name__ == "__main__":

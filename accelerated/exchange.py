@@ -6,60 +6,20 @@ ddpm-mindspore export results                        a file for Unet.load_state_
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import safetensors.numpy
-import tyro
 
 from ..reference.config import UnetConfig
 from .checkpoint import Checkpoint, load_newest, save
-from .config import ImageSize, RunConfig, TrainerConfig
+from .command_options import ExportConfig as ExportConfig
+from .command_options import ImportConfig as ImportConfig
+from .config import RunConfig, TrainerConfig
 from .files import replace_file
 from .weights import PEER, Weights, read_weights
 from .weights_config import diffusion_config, unet_config
-
-
-@dataclass(frozen=True)
-class ImportConfig:
-    """Turn weights of denoising-diffusion-pytorch into a run that images can be drawn with.
-
-    Attributes:
-        weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
-            GaussianDiffusion or of its EMA, as .safetensors or .pt.
-        image_size: height and width in pixels, one number for squares; weights do not tell.
-        results_folder: where the run is written.
-        timesteps: number T of noising steps (default: as the weights say; those of a Unet alone do
-            not, and neither do they say the next two).
-        objective: what the network predicts: pred_noise, pred_x0 or pred_v (default: as the weights
-            say).
-        beta_schedule: linear, cosine or sigmoid (default: as the weights say).
-        sinusoidal_pos_emb_theta: the Unet's option, which weights do not tell.
-    """
-
-    weights: Annotated[Path, tyro.conf.Positional]
-    image_size: ImageSize
-    results_folder: str = "imported"
-    timesteps: int | None = None
-    objective: str | None = None
-    beta_schedule: str | None = None
-    sinusoidal_pos_emb_theta: float = 10000.0
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """Write a run's parameters for denoising-diffusion-pytorch.
-
-    Attributes:
-        run: folder of a run, as train has written it.
-        output: the file to write (default: RUN/weights.safetensors).
-        which: ema (the moving average, which samples are drawn with) or model (as trained last).
-    """
-
-    run: Annotated[Path, tyro.conf.Positional]
-    output: Path | None = None
-    which: Literal["ema", "model"] = "ema"
 
 
 def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:

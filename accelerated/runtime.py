@@ -29,7 +29,7 @@ def prepare_environment() -> None:
     # On a CPU with AVX-512 a stock 3x3 convolution would fall back to oneDNN's plain reference
     # loop, about a hundred times slower than its AVX2 kernel.
     compiled = kernels_wanted() and kernel_library() is not None
-    if "avx512" in _cpu_flags() and not compiled:
+    if "avx512" in cpu_flags() and not compiled:
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 
@@ -43,7 +43,8 @@ def kernel_library() -> Path | None:
     return next((Path(__file__).parent / "kernels").glob("_cpu*.so"), None)
 
 
-def _cpu_flags() -> str:
+def cpu_flags() -> str:
+    """What Linux says of the processors."""
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -200,6 +201,11 @@ def join_job() -> tuple[int, int]:
             f"the master's address and port are right ({said})"
         ) from error
     return communication.get_rank(), communication.get_group_size()
+
+
+def devices_here() -> list[str]:
+    """The devices that this machine has and this MindSpore can use."""
+    return ["Ascend", "CPU"] if _has_ascend() else ["CPU"]
 
 
 def _has_ascend() -> bool:

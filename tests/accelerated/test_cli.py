@@ -111,7 +111,7 @@ WRONG: list[tuple[str, str]] = [
     ("sample empty --num-samples 0", "num_samples 0 must be at least 1"),
     ("sample empty --seed -3", "seed -3 must not be negative"),
     # the command itself
-    ("trane", "command 'trane' is unknown: choose train, sample, parity"),
+    ("trane", "command 'trane' is unknown: choose train, sample, status"),
     ("train --steps many", "--steps: invalid literal for int() with base 10: 'many' (see ddpm-min"),
     ("train --steps", "'--steps'. Expected 1 values"),
     ("train --step 3", "Unrecognized options: --step, 3 (see ddpm-mindspore train --help)"),
@@ -174,6 +174,7 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(here: Path) -> None:
     [
         ("", ["train", "sample", "parity", "COMMAND --help", "ddpm-mindspore train"]),
         ("--help", ["train", "sample", "parity"]),
+        ("info --help", ["--device", "--json"]),
         (
             "train --help",
             [
@@ -215,14 +216,21 @@ def test_help_is_for_people(
         assert "steps taken when sampling: fewer than timesteps means DDIM" in described
 
 
-@pytest.mark.parametrize("command", ["--help", "train --help", "sample --help", "train --dim 7"])
-def test_help_and_wrong_options_do_not_wait_for_mindspore(here: Path, command: str) -> None:
+NAMES = ("train", "sample", "status", "replay", "parity", "import", "export", "info")
+HELP = [f"{name} --help" for name in NAMES]
+
+
+@pytest.mark.parametrize("command", ["--help", *HELP, "train --dim 7"])
+def test_help_and_wrong_options_import_little(here: Path, command: str) -> None:
     program = (
         "import sys\n"
         "from ddpm_mindspore.accelerated.cli import main\n"
         "try: code = main(sys.argv[1:])\n"
         "except SystemExit as stop: code = stop.code\n"
-        "slow = {'mindspore', 'matplotlib', 'PIL', 'autograd'} & set(sys.modules)\n"
+        "slow = {'mindspore', 'numpy', 'scipy', 'safetensors', 'matplotlib', 'PIL', 'autograd',"
+        "        'tqdm', 'hypothesis', 'pytest'}\n"
+        "slow |= {'tyro', 'asyncio', 'inspect'} if sys.argv[1] == '--help' else set()\n"
+        "slow &= set(sys.modules)\n"
         "sys.exit(f'loaded {slow}' if slow else 0)\n"
     )
     done = subprocess.run(

@@ -11,13 +11,23 @@ import pytest
 from ddpm_mindspore.accelerated import runtime
 
 
-@pytest.mark.parametrize(("flags", "expected"), [("fma avx512f avx2", "AVX2"), ("fma avx2", None)])
-def test_only_a_cpu_with_avx512_is_held_to_avx2(
-    monkeypatch: pytest.MonkeyPatch, flags: str, expected: str | None
+@pytest.mark.parametrize(
+    ("flags", "library", "expected"),
+    [
+        ("fma avx512f avx2", None, "AVX2"),
+        ("fma avx2", None, None),
+        ("fma avx512f avx2", Path("_cpu.so"), None),
+    ],
+)
+def test_stock_convolutions_on_a_cpu_with_avx512_are_held_to_avx2(
+    monkeypatch: pytest.MonkeyPatch, flags: str, library: Path | None, expected: str | None
 ) -> None:
+    monkeypatch.delenv(runtime.KERNELS, raising=False)
+    monkeypatch.setattr(runtime, "kernel_library", lambda: library)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.delenv("GLOG_v", raising=False)
-    monkeypatch.setattr(runtime, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(runtime, "cpu_flags", lambda: flags)
+    monkeypatch.setenv(runtime.KERNELS, "stock")
     runtime.prepare_environment()
     assert runtime.os.environ.get("ONEDNN_MAX_CPU_ISA") == expected
     assert runtime.os.environ["GLOG_v"] == "3"
@@ -26,7 +36,7 @@ def test_only_a_cpu_with_avx512_is_held_to_avx2(
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
     monkeypatch.setenv("GLOG_v", "1")
-    monkeypatch.setattr(runtime, "_cpu_flags", lambda: "avx512f")
+    monkeypatch.setattr(runtime, "cpu_flags", lambda: "avx512f")
     runtime.prepare_environment()
     assert runtime.os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE"
     assert runtime.os.environ["GLOG_v"] == "1"

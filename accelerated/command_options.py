@@ -1,0 +1,86 @@
+"""What the smaller commands are told: dataclasses that cost nothing to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from .config import ImageSize
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Turn weights of denoising-diffusion-pytorch into a run that images can be drawn with.
+
+    Attributes:
+        weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
+            GaussianDiffusion or of its EMA, as .safetensors or .pt.
+        image_size: height and width in pixels, one number for squares; weights do not tell.
+        results_folder: where the run is written.
+        timesteps: number T of noising steps (default: as the weights say; those of a Unet alone do
+            not, and neither do they say the next two).
+        objective: what the network predicts: pred_noise, pred_x0 or pred_v (default: as the weights
+            say).
+        beta_schedule: linear, cosine or sigmoid (default: as the weights say).
+        sinusoidal_pos_emb_theta: the Unet's option, which weights do not tell.
+    """
+
+    weights: Annotated[Path, tyro.conf.Positional]
+    image_size: ImageSize
+    results_folder: str = "imported"
+    timesteps: int | None = None
+    objective: str | None = None
+    beta_schedule: str | None = None
+    sinusoidal_pos_emb_theta: float = 10000.0
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a run's parameters for denoising-diffusion-pytorch.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        output: the file to write (default: RUN/weights.safetensors).
+        which: ema (the moving average, which samples are drawn with) or model (as trained last).
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    output: Path | None = None
+    which: Literal["ema", "model"] = "ema"
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Do one update of a run again, and show what in it is not finite.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        step: number of the update, as in the run's nonfinite.jsonl.
+        data: where the images are now (default: where they were).
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    step: int
+    data: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.step < 1:
+            raise ValueError(f"step {self.step} must be at least 1")
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """Show what training and sampling would run on here.
+
+    Attributes:
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+        json: print the facts as JSON.
+    """
+
+    device: str = "auto"
+    json: bool = False

@@ -1,0 +1,112 @@
+"""What ``ddpm-mindspore info`` prints: what training and sampling would run on here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from . import runtime
+from .command_options import InfoConfig
+
+FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+"""What decides how fast matrix products are, as /proc/cpuinfo names it."""
+
+PACKAGES = ("ddpm-mindspore", "mindspore", "numpy", "scipy")
+
+
+def info(config: InfoConfig) -> int:
+    """Print the facts; 0.
+
+    Raises:
+        ValueError: a device that is unknown, or not here.
+    """
+    facts = gather(config.device)
+    print(json.dumps(facts, indent=2) if config.json else describe(facts))
+    return 0
+
+
+def gather(device: str = "auto") -> dict[str, Any]:
+    """The facts, as plain values.
+
+    Raises:
+        ValueError: a device that is unknown, or not here.
+    """
+    chosen = runtime.select_device(device)
+    from . import kernels
+
+    reason, folder = runtime.compile_cache_reason(), runtime.compile_cache_folder()
+    return {
+        "device": chosen,
+        "devices": runtime.devices_here(),
+        "operators": kernels.describe(),
+        "cpu": _cpu(),
+        "memory": _memory(),
+        "versions": {name: _version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "compile_cache": {
+            "in_use": not reason,
+            "reason": reason,
+            "folder": str(folder),
+            **_contents(folder),
+        },
+    }
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """The facts for people, one a line."""
+    cpu, memory, cache = facts["cpu"], facts["memory"], facts["compile_cache"]
+    isa = f", oneDNN held to {cpu['onednn_isa']}" if cpu["onednn_isa"] else ""
+    kept = f"{cache['graphs']} graphs, {cache['bytes'] / 1e6:.1f} MB in {cache['folder']}"
+    lines = {
+        "device": f"{facts['device']} (found: {', '.join(facts['devices'])})",
+        "operators": facts["operators"],
+        "processor": f"{cpu['model']} ({' '.join(cpu['flags']) or 'no vector extensions'}{isa})",
+        "threads": f"{cpu['threads']} of {cpu['processors']} processors",
+        "memory": f"{memory['available'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB",
+        "versions": ", ".join(f"{k} {v or 'not installed'}" for k, v in facts["versions"].items()),
+        "compiled": kept if cache["in_use"] else f"nothing is kept: {cache['reason']}",
+    }
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _cpu() -> dict[str, Any]:
+    import mindspore as ms
+
+    words = runtime.cpu_flags().split()
+    model = [line for line in runtime.cpu_flags().splitlines() if line.startswith("model name")]
+    return {
+        "model": model[0].partition(":")[2].strip() if model else platform.machine(),
+        "flags": [flag for flag in FLAGS if flag in words],
+        "processors": os.cpu_count() or 1,
+        "threads": min(len(os.sched_getaffinity(0)), int(ms.get_context("runtime_num_threads"))),
+        "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
+    }
+
+
+def _memory() -> dict[str, int]:
+    """Bytes, as Linux counts them."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return {
+        "total": page * os.sysconf("SC_PHYS_PAGES"),
+        "available": page * os.sysconf("SC_AVPHYS_PAGES"),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _contents(folder: Path) -> dict[str, int]:
+    try:
+        sizes = [path.stat().st_size for path in folder.iterdir()]
+    except OSError:
+        sizes = []
+    return {"graphs": len(sizes), "bytes": sum(sizes)}
