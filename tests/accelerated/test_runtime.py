@@ -27,7 +27,6 @@ def test_stock_convolutions_on_a_cpu_with_avx512_are_held_to_avx2(
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.delenv("GLOG_v", raising=False)
     monkeypatch.setattr(runtime, "cpu_flags", lambda: flags)
-    monkeypatch.setenv(runtime.KERNELS, "stock")
     runtime.prepare_environment()
     assert runtime.os.environ.get("ONEDNN_MAX_CPU_ISA") == expected
     assert runtime.os.environ["GLOG_v"] == "3"
