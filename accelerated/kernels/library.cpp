@@ -20,6 +20,11 @@ struct Piece {
 std::mutex pieces_mutex;
 std::vector<Piece> pieces;
 
+bool is_right_version(const onednn::version_info& version) {
+  return version.major == onednn::kMajor && version.minor == onednn::kMinor &&
+         version.cpu_runtime == onednn::kThreadpool;
+}
+
 }  // namespace
 
 const Library& library() { return the_library; }
@@ -54,15 +59,12 @@ extern "C" __attribute__((visibility("default"))) const char* ddpm_kernels_open(
   void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return "oneDNN cannot be loaded";
   onednn::functions dnn;
-#define ONEDNN_LOOK_UP(type, name, args)                                       \
+#define ONEDNN_LOOK_UP(type, name, args)                                         \
   dnn.name = reinterpret_cast<decltype(dnn.name)>(dlsym(handle, "dnnl_" #name)); \
-  if (dnn.name == nullptr) return "oneDNN lacks dnnl_" #name;
+  if (dnn.name == nullptr) return "oneDNN lacks dnnl_" #name;                    \
+  if (!is_right_version(*dnn.version())) return "oneDNN is not version 3.10 with a thread pool";
   ONEDNN_FUNCTIONS(ONEDNN_LOOK_UP)
 #undef ONEDNN_LOOK_UP
-  const onednn::version_info& version = *dnn.version();
-  if (version.major != onednn::kMajor || version.minor != onednn::kMinor)
-    return "oneDNN is not version 3.10";
-  if (version.cpu_runtime != onednn::kThreadpool) return "oneDNN brings its own threads";
   if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
     return "oneDNN has no CPU engine";
   the_library.dnn = dnn;

@@ -1,0 +1,220 @@
+"""The compiled operators for the CPU: when they are used, any shape, any number of threads."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from ddpm_mindspore.accelerated import kernels, layers, runtime
+
+ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
+
+needs_library = pytest.mark.skipif(
+    not kernels.in_use(), reason=f"no compiled operators: {kernels.describe()}"
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def device() -> None:
+    runtime.select_device()
+
+
+# Opens the library with some threads, in another process, and prints a hash of what it computes.
+THREADED = """
+import ctypes, sys, hashlib, numpy as np
+library, onednn, threads = sys.argv[1:]
+library = ctypes.CDLL(library)
+library.ddpm_kernels_open.restype = ctypes.c_char_p
+assert library.ddpm_kernels_open(onednn.encode(), int(threads)) is None
+
+def call(name, *arrays):
+    n, shapes = len(arrays), [(ctypes.c_int64 * a.ndim)(*a.shape) for a in arrays]
+    pointers = (ctypes.c_void_p * n)(*[ctypes.addressof(s) for s in shapes])
+    data = (ctypes.c_void_p * n)(*[a.ctypes.data for a in arrays])
+    ndims = (ctypes.c_int * n)(*[a.ndim for a in arrays])
+    assert getattr(library, name)(n, data, ndims, pointers, None, None, None) == 0
+
+rng = np.random.default_rng(0)
+draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)
+x, w, b, y = draw(3, 5, 9, 7), draw(6, 5, 3, 3), draw(6), draw(3, 6, 9, 7)
+out, dx, dw, db = (np.empty_like(a) for a in (y, x, w, b))
+call("convolution", x, w, b, out)
+call("convolution_input_gradient", x, w, y, dx)
+call("convolution_weight_gradient", x, w, y, dw, db)
+u, g, s, d = draw(3, 6, 300), draw(1, 6, 1), draw(1, 6, 1), draw(3, 6, 300)
+norm, du, dg, ds = (np.empty_like(a) for a in (u, u, g, s))
+call("normalize_silu", u, g, s, norm)
+call("normalize_silu_gradient", u, g, s, d, du, dg, ds)
+np.savez(sys.stdout.buffer, out, dx, dw, db, norm, du, dg, ds)
+"""
+
+
+def draw(*shape: int) -> Tensor:
+    return Tensor(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32))
+
+
+def gradients(function: Any, *inputs: Tensor) -> Sequence[Any]:
+    """The result, and the gradients of its product with fixed numbers by the inputs."""
+
+    weight = Tensor(np.random.default_rng(0).standard_normal(99_999).astype(np.float32))
+
+    def loss(*args):  # type: ignore[no-untyped-def]
+        out = function(*args)
+        return (out.reshape(-1) * weight[: out.size]).sum(), out
+
+    grad = ms.value_and_grad(loss, tuple(range(len(inputs))), has_aux=True)
+    (_, out), parts = ms.jit(grad)(*inputs)
+    return [out.asnumpy(), *(part.asnumpy() for part in parts)]
+
+
+def close(one: Sequence[Any], other: Sequence[Any]) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * max(1e-3, np.abs(b).max()))
+
+
+CONVOLUTIONS = [
+    (1, 1, 1, (1, 1), 1, 1),
+    (1, 1, 1, (1, 1), 3, 1),
+    (1, 1, 3, (5, 3), 7, 1),
+    (2, 3, 7, (9, 4), 3, 1),
+    (3, 17, 5, (6, 10), 1, 1),
+    (2, 24, 16, (8, 8), 3, 1),
+    (1, 1, 1, (2, 2), 2, 2),
+    (3, 5, 9, (6, 4), 2, 2),
+]
+
+
+@needs_library
+@pytest.mark.parametrize(("batch", "dim", "dim_out", "size", "kernel", "stride"), CONVOLUTIONS)
+def test_any_shape_convolves_as_the_stock_operator_does(
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    dim: int,
+    dim_out: int,
+    size: tuple[int, int],
+    kernel: int,
+    stride: int,
+) -> None:
+    inputs = draw(batch, dim, *size), draw(dim_out, dim, kernel, kernel), draw(dim_out)
+    compiled = layers.Convolution(dim_out, kernel, stride)
+    assert compiled.onednn is not None
+    monkeypatch.setenv(runtime.KERNELS, "stock")
+    stock = layers.Convolution(dim_out, kernel, stride)
+    assert stock.onednn is None
+    close(gradients(compiled, *inputs), gradients(stock, *inputs))
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("batch", "dim", "pixels", "gains"),
+    [(1, 1, 1, 1), (2, 3, 15, 1), (3, 2, 16, 3), (2, 5, 257, 2), (1, 4, 600, 1)],
+)
+def test_any_shape_is_normalised_as_the_stock_operators_do(
+    batch: int, dim: int, pixels: int, gains: int
+) -> None:
+    x, gain, shift = draw(batch, dim, pixels), draw(gains, dim, 1), draw(gains, dim, 1)
+    if gains == batch == 1:
+        x = x + 3.0
+    close(gradients(kernels.Normalize(), x, gain), gradients(layers.Normalize(), x, gain))
+    both = kernels.NormalizeSilu(), layers.NormalizeSilu()
+    close(*(gradients(cell, x, gain, shift) for cell in both))
+
+
+@needs_library
+def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
+    x = np.zeros((1, 2, 40), np.float32)
+    x[0, :, 1] = 1e15
+    gain, shift = np.full((1, 2, 1), 1.5, np.float32), np.array([[[500.0], [-500.0]]], np.float32)
+    out = kernels.NormalizeSilu()(*map(Tensor, (x, gain, shift))).asnumpy()
+    np.testing.assert_allclose(out[0, 0], 500.0, rtol=0.01)
+    np.testing.assert_allclose(out[0, 1], 0.0, atol=1e-30)
+    x[0, 0, 3] = np.nan
+    out = kernels.NormalizeSilu()(*map(Tensor, (x, gain, shift))).asnumpy()
+    assert np.isnan(out[0, :, 3]).all()
+    assert np.isfinite(np.delete(out, 3, 2)).all()
+
+
+@needs_library
+def test_any_number_of_threads_computes_the_same() -> None:
+    def run(threads: int) -> list[Any]:
+        command = [sys.executable, "-c", THREADED, str(runtime.kernel_library()), str(ONEDNN)]
+        done = subprocess.run([*command, str(threads)], capture_output=True, check=True)
+        with np.load(io.BytesIO(done.stdout)) as arrays:
+            return [arrays[name] for name in arrays.files]
+
+    alone = run(1)
+    for threads in (2, 3, 7):
+        several = run(threads)
+        close(several, alone)
+        for a, b in zip(several[4:], alone[4:], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+OPEN = """
+import ctypes, sys
+opened = ctypes.CDLL(sys.argv[1]).ddpm_kernels_open
+opened.restype = ctypes.c_char_p
+print((opened(sys.argv[2].encode(), 2) or b"ready").decode())
+"""
+
+
+def opened_with(onednn: Path) -> str:
+    command = [sys.executable, "-c", OPEN, str(runtime.kernel_library()), str(onednn)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+
+@needs_library
+def test_another_onednn_is_refused(tmp_path: Path) -> None:
+    assert opened_with(ONEDNN) == "ready"
+    assert opened_with(tmp_path / "none.so") == "oneDNN cannot be loaded"
+    if shutil.which("cc") is None:
+        pytest.skip("no compiler to make another library with")
+    source, other = tmp_path / "other.c", tmp_path / "other.so"
+    source.write_text(
+        "struct { int major, minor, patch; const char* hash; unsigned cpu, gpu; } v = "
+        '{3, 9, 0, "", 8, 0};\nconst void* dnnl_version(void) { return &v; }\n'
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
+    assert opened_with(other) == "oneDNN is not version 3.10 with a thread pool"
+
+
+def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "kernel_library", lambda: None)
+    assert not kernels.in_use()
+    assert "not built" in kernels.describe()
+    assert layers.Convolution(2, 3).onednn is None
+    assert isinstance(layers.RMSNorm(2).normalize, layers.Normalize)
+
+
+def test_a_library_that_cannot_be_loaded_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "_cpu.so"
+    broken.write_bytes(b"no library")
+    monkeypatch.setattr(runtime, "kernel_library", lambda: broken)
+    assert not kernels.in_use()
+    assert "cannot be loaded" in kernels.describe()
+
+
+def test_stock_operators_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(runtime.KERNELS, "stock")
+    assert kernels.describe() == "stock MindSpore operators: DDPM_MINDSPORE_KERNELS=stock"
+    assert isinstance(layers.RMSNorm(2).normalize, layers.Normalize)
+
+
+@needs_library
+def test_other_precisions_take_the_stock_operator() -> None:
+    cell = layers.Convolution(3, 3)
+    cell.compute = cell.result = ms.float16
+    assert cell(draw(1, 2, 4, 4), draw(3, 2, 3, 3), None).dtype == ms.float16
