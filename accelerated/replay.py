@@ -1,0 +1,135 @@
+"""``ddpm-mindspore replay``: do one update of a run again, and show what in it is not finite.
+
+A run is a function of its configuration and its images, so the update is the very same: the newest
+checkpoint from before it is loaded, what lies between is done again, and its batch is made anew.
+Nothing is written to the run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from . import runtime
+from .checkpoint import load, newest
+from .command_options import ReplayConfig
+from .compile_cache import compiled
+from .config import RunConfig
+from .run_folder import RunFolder, build
+from .train_step import MicroBatch, gradient_function
+from .trainer import Trainer
+
+
+def replay(config: ReplayConfig) -> int:
+    """Print losses by image, and which gradients and which layer are not finite; 0.
+
+    Raises:
+        ValueError: not a run folder, a run of several processes, or images that are not there.
+    """
+    run = RunFolder(config.run)
+    before = run.read_config()
+    if before.trainer.distributed:
+        raise ValueError(f"run {str(run.path)!r} is of several processes: only one is replayed")
+    runtime.select_device(config.device)
+    with TemporaryDirectory() as folder, runtime.compile_cache_allowed():
+        start = _copy(run, config.step, Path(folder))
+        trainer = _trainer(before, config.data or before.data, folder, resume=start > 0)
+        print(f"step {config.step} of {run.path}, going on from step {start}", flush=True)
+        for line in _report(trainer, config.step):
+            print(line, flush=True)
+    return 0
+
+
+def _copy(run: RunFolder, step: int, folder: Path) -> int:
+    """Put what training goes on from before an update into a folder; its step, or 0 for nothing."""
+    shutil.copy(run.config, folder)
+    found = newest(run.path, before=step)
+    if found is None:
+        return 0
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / found.name).symlink_to(found.resolve())
+    return load(found, []).step
+
+
+def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer:
+    options = replace(config.trainer, results_folder=folder, resume=resume, tensorboard=False)
+    return Trainer(build(config), data, device=config.device, **asdict(options))
+
+
+def _report(trainer: Trainer, step: int) -> Iterator[str]:
+    batches, guard = trainer.redo(step)
+    loss = compiled(trainer.diffusion.loss)
+    parameters = trainer.diffusion.model.trainable_params()
+    gradient = compiled(gradient_function(trainer.diffusion.loss, parameters, guard.scaled))
+    indices = iter(guard.describe(step)["indices"])
+    for number, batch in enumerate(batches, start=1):
+        value, grads = gradient(*batch.tensors(), Tensor(guard.scale, ms.float32))
+        yield f"micro-batch {number} of {len(batches)}: loss {value.asnumpy():g}"
+        yield from _by_parameter(parameters, grads.asnumpy())
+        yield "   place    image        t          loss"
+        worst = None
+        for place in range(len(batch.t)):
+            one = _image(batch, place)
+            of_one = float(loss(*one.tensors()).asnumpy())
+            wrong = int(np.sum(~np.isfinite(one.x_0)))
+            remark = f"  {wrong} of {one.x_0.size} pixels are not finite" if wrong else ""
+            yield f"{place:8} {next(indices):8} {batch.t[place]:8} {of_one:13.6g}{remark}"
+            if worst is None and not np.isfinite(of_one):
+                worst = place
+        if worst is not None:
+            layer = _first_layer(trainer.diffusion.model, trainer.diffusion.loss, batch, worst)
+            yield f"the first layer whose output for image {worst} is not finite: {layer}"
+
+
+def _image(batch: MicroBatch, place: int) -> MicroBatch:
+    """One image of a batch, as a batch."""
+    only = slice(place, place + 1)
+    masks = batch.dropout_masks
+    kept = None if masks is None else [mask[only] for mask in masks]
+    return MicroBatch(
+        batch.x_0[only], batch.t[only], batch.noise[only], batch.conditioned[only], kept
+    )
+
+
+def _by_parameter(parameters: list[Any], grads: np.ndarray) -> Iterator[str]:  # type: ignore[type-arg]
+    pieces = np.split(grads, np.cumsum([p.size for p in parameters])[:-1])
+    bad = [
+        p.name for p, piece in zip(parameters, pieces, strict=True) if not np.isfinite(piece).all()
+    ]
+    norm = float(np.sqrt(np.sum(np.square(grads, dtype=np.float64))))
+    yield f"gradient norm {norm:g}; not finite for {len(bad)} of {len(parameters)} parameters"
+    if bad:
+        yield f"  {', '.join(bad[:8])}{' ...' if len(bad) > 8 else ''}"
+
+
+def _first_layer(network: nn.Cell, loss: Any, batch: MicroBatch, place: int) -> str:
+    """The first layer to return something that is not finite, one operator at a time."""
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def look(cell: nn.Cell, inputs: Any, output: Any) -> None:
+            if not found and not np.isfinite(output.astype(ms.float32).asnumpy()).all():
+                found.append(name)
+
+        return look
+
+    handles = [
+        cell.register_forward_hook(watch(name))
+        for name, cell in network.cells_and_names()
+        if name and not isinstance(cell, (nn.CellList, nn.SequentialCell))
+    ]
+    try:
+        with runtime.eager():
+            loss(*_image(batch, place).tensors())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "none"

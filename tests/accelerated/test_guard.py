@@ -1,0 +1,127 @@
+"""The account of updates that were left out, and when training has to stop."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ddpm_mindspore.accelerated.checkpoint import Checkpoint
+from ddpm_mindspore.accelerated.guard import Guard, NonfiniteError, is_finite
+
+NAN, INF = math.nan, math.inf
+
+
+def guard(folder: Path | None = None, *, scaled: bool = False, limit: int = 3) -> Guard:
+    return Guard(folder, scaled=scaled, limit=limit, describe=lambda step: {"indices": [step, 7]})
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    text = (folder / "nonfinite.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "expected"),
+    [
+        (1.0, 2.0, True),
+        (NAN, 2.0, False),
+        (1.0, INF, False),
+        (-INF, INF, False),
+        (3e38, 3e38, False),
+    ],
+)
+def test_an_update_is_applied_where_loss_and_norm_are_finite(
+    loss: float, norm: float, expected: bool
+) -> None:
+    assert is_finite(loss, norm) is expected
+
+
+def test_what_is_left_out_is_noted_with_what_it_was_made_of(tmp_path: Path) -> None:
+    watch = guard(tmp_path)
+    assert watch.note(1, 0.5, 1.0) == ""
+    assert watch.note(2, NAN, INF) == "step 2 left out: loss nan, gradient norm inf"
+    assert watch.note(3, 0.5, INF) != ""
+    assert watch.skipped == 2
+    assert lines(tmp_path) == [
+        {"step": 2, "loss": "nan", "grad_norm": "inf", "loss_scale": 1.0, "indices": [2, 7]},
+        {"step": 3, "loss": 0.5, "grad_norm": "inf", "loss_scale": 1.0, "indices": [3, 7]},
+    ]
+
+
+def test_too_many_in_a_row_stop_training(tmp_path: Path) -> None:
+    watch = guard(tmp_path)
+    for step in (1, 2, 4, 5):  # 3 is good, and the row begins anew
+        watch.note(step, NAN, 1.0)
+        if step == 2:
+            watch.note(3, 1.0, 1.0)
+    with pytest.raises(NonfiniteError, match=f"at step 6: 3 .* from 4 on.*{tmp_path} --step 4"):
+        watch.note(6, NAN, 1.0)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 4, 5, 6]
+
+
+def test_an_overflow_of_a_scaled_gradient_halves_the_scale_and_is_no_reason_to_stop(
+    tmp_path: Path,
+) -> None:
+    watch = guard(tmp_path, scaled=True, limit=1)
+    assert watch.scale == 65536.0
+    assert watch.note(1, 0.5, INF) == (
+        "step 1 left out: the gradient overflows, the loss scale is 32768"
+    )
+    for step in range(2, 17):
+        watch.note(step, 0.5, INF)
+    assert (watch.scale, watch.skipped) == (1.0, 16)
+    assert not (tmp_path / "nonfinite.jsonl").exists()
+    with pytest.raises(NonfiniteError):  # now there is nothing left to blame the scale for
+        watch.note(17, 0.5, INF)
+
+
+def test_a_loss_that_is_not_finite_is_not_the_scales_fault(tmp_path: Path) -> None:
+    watch = guard(tmp_path, scaled=True, limit=1)
+    with pytest.raises(NonfiniteError):
+        watch.note(1, NAN, INF)
+    assert watch.scale == 32768.0
+
+
+def test_without_a_scale_the_loss_is_left_alone() -> None:
+    watch = guard()
+    for step in range(1, 2100):
+        watch.note(step, 0.5, 1.0)
+    assert watch.scale == 1.0
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_its_state_goes_through_json_and_back(scaled: bool) -> None:
+    watch = guard(scaled=scaled)
+    for step in range(1, 20):
+        watch.note(step, 0.5, INF if step < 18 and scaled else 1.0)
+    watch.note(20, NAN, NAN)
+    again = guard(scaled=scaled)
+    again.restore(json.loads(json.dumps(watch.state(), allow_nan=False)))
+    assert again.state() == watch.state()
+    assert (again.scale, again.skipped) == (watch.scale, watch.skipped)
+    assert again.state()["nonfinite_in_a_row"] == 1
+    assert watch.scale == 1.0
+
+
+def test_a_checkpoint_from_before_is_a_start_with_nothing_left_out() -> None:
+    watch = guard(scaled=True)
+    watch.restore({})
+    assert watch.state() == guard(scaled=True).state()
+
+
+def test_a_run_that_turns_to_half_precision_starts_with_the_first_scale() -> None:
+    watch = guard(scaled=True)
+    watch.restore(guard(scaled=False).state())
+    assert watch.scale == 65536.0
+
+
+def test_parameters_that_are_not_finite_are_never_saved() -> None:
+    good = Checkpoint(3, {"model": {"w": np.ones(2, np.float32)}}, {})
+    assert guard().check(good) is good
+    bad = Checkpoint(3, {"model": {}, "ema": {"w": np.array([1, NAN], np.float32)}}, {})
+    with pytest.raises(NonfiniteError, match="step 3: 'w' of 'ema'.*Nothing was saved"):
+        guard().check(bad)
