@@ -47,10 +47,10 @@ class Bench:
         """Fewer rounds, for what takes long."""
         return min(self.pairs, count)
 
-    def compare(self, sides: Mapping[str, Spec], steps: int, *optional: str) -> Measured:
+    def compare(self, sides: Mapping[str, Spec], steps: int) -> Measured:
         """Measure sides in turn: "ours", "stock" and "array" are ours, the others the peer's."""
         commands = {name: self._command(name, spec) for name, spec in sides.items()}
-        return in_turn(commands, rounds=self.pairs, steps=self.steps(steps), optional=optional)
+        return in_turn(commands, rounds=self.pairs, steps=self.steps(steps))
 
     def _command(self, side: str, spec: Spec) -> tuple[list[str], dict[str, str]]:
         mine = side in ("ours", "stock", "array")
@@ -105,8 +105,7 @@ def details(measured: Measured) -> dict[str, Any]:
 def versus(letter: str, what: str, measured: Measured, limit: float | None, note: str = "") -> Row:
     """Seconds of a step of both sides."""
     ours, peer = measured.seconds["ours"], measured.seconds["peer"]
-    notes = " ".join(filter(None, [note, *measured.notes.values()]))
-    return Row(letter, what, ours, peer, "s", limit, notes, details=details(measured))
+    return Row(letter, what, ours, peer, "s", limit, note, details=details(measured))
 
 
 def memory(letter: str, what: str, measured: Measured, limit: float | None) -> Row:

@@ -36,7 +36,7 @@ def measure(bench: Bench, letters: set[str], output: Path, about: dict[str, Any]
     """Run the workloads, and write what they found after each; whether none failed."""
     rows: list[Row] = []
     whole = True
-    for names, workload in WORKLOADS.items():
+    for names, workload in WORKLOADS:
         if not letters & set(names):
             continue
         say(f"{names}: {workload.__doc__} (load average {load()})")

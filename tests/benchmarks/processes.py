@@ -22,14 +22,20 @@ class Worker:
     """One process that measures when it is told to, and waits in a read when it is not.
 
     Args:
+        name: what to call it in an error.
         command: what to run.
         environment: variables to set besides those of this process.
         patience: seconds to wait for an answer.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: dict[str, str], patience: float = 900.0
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: dict[str, str],
+        patience: float = 900.0,
     ) -> None:
+        self._name = name
         self._folder = tempfile.TemporaryDirectory(prefix="benchmark-")
         self._log = Path(self._folder.name, "log")
         self._patience = patience
@@ -53,10 +59,14 @@ class Worker:
         out = self._process.stdout
         assert out is not None
         if not select.select([out], [], [], self._patience)[0]:
-            raise WorkerError(f"no answer in {self._patience:.0f} s; {self._last_words()}")
+            raise WorkerError(
+                f"{self._name} gave no answer in {self._patience:.0f} s; {self._last_words()}"
+            )
         line = out.readline()
         if not line:
-            raise WorkerError(f"ended with code {self._process.wait()}; {self._last_words()}")
+            raise WorkerError(
+                f"{self._name} ended with code {self._process.wait()}; {self._last_words()}"
+            )
         message: dict[str, Any] = json.loads(line)
         return message
 
@@ -99,13 +109,11 @@ class Measured:
         seconds: per side, of one step, one number a round.
         ready: per side, its first message, and the seconds from its start until it came.
         peak: per side, bytes.
-        notes: what is to be known about it.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     ready: dict[str, dict[str, Any]] = field(default_factory=dict)
     peak: dict[str, float] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 def in_turn(
@@ -113,7 +121,6 @@ def in_turn(
     *,
     rounds: int,
     steps: int,
-    optional: Sequence[str] = (),
 ) -> Measured:
     """Measure every side once a round, one after another: A B A B ... The first is not counted.
 
@@ -121,7 +128,6 @@ def in_turn(
         commands: for each side its command and environment.
         rounds: how many are counted.
         steps: how many steps one measurement is of.
-        optional: sides that may fail to start; ``notes`` then says why.
 
     Raises:
         WorkerError: a side failed.
@@ -131,15 +137,9 @@ def in_turn(
     try:
         for side, command in commands.items():
             begin = time.perf_counter()
-            workers[side] = Worker(*command)
-            try:
-                ready = workers[side].answer()
-                measured.ready[side] = {**ready, "prepared": time.perf_counter() - begin}
-            except WorkerError as failure:
-                workers.pop(side).close()
-                if side not in optional:
-                    raise WorkerError(f"{side}: {failure}") from None
-                measured.notes[side] = str(failure)
+            workers[side] = Worker(side, *command)
+            ready = workers[side].answer()
+            measured.ready[side] = {**ready, "prepared": time.perf_counter() - begin}
         sizes = {side: message["parameters"] for side, message in measured.ready.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"the networks differ, in parameters: {sizes}")
