@@ -33,7 +33,7 @@ TRAINING = [
     Bug(
         "the average never moves",
         "optimizer.Optimizer.update",
-        "ops.assign(self.ema, ops.lerp(self.ema, params, ema))",
+        "ops.assign_add(self.ema, (params - self.ema) * ema)",
         "self.ema",
         "optimizer: updates",
     ),
@@ -127,7 +127,7 @@ TRAINING = [
     Bug(
         "each tensor is clipped by itself",
         "optimizer.Optimizer.update",
-        "grad = grad * ops.minimum(self.max_grad_norm / (norm + 1e-6), 1.0)",
+        "grad = self.mul_no_nan(grad, ops.where(finite, shorten, 0.0))",
         "parts = self.split(grad, self.sizes, 0)\n"
         "    shares = [self.max_grad_norm / (ops.sqrt((g * g).sum()) + 1e-6) for g in parts]\n"
         "    pairs = zip(parts, shares, strict=True)\n"
