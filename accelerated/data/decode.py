@@ -98,8 +98,13 @@ def to_pixels(
 
 
 def decode_value(
-    name: str, value: NDArray[Any], image_size: tuple[int, int], channels: int
-) -> Pixels8:
+    name: str,
+    value: NDArray[Any],
+    image_size: tuple[int, int],
+    channels: int,
+    crop: Crop = CENTER,
+    draw: Sequence[float] = (),
+) -> Pixels8 | str:
     """Return an image that is an array as uint8 (channels, H, W), by way of :func:`to_pixels`.
 
     Args:
@@ -107,16 +112,16 @@ def decode_value(
         value: (H, W), (H, W, C) or (C, H, W), C <= 4, uint8 or floats in [0, 1] (rounded to the
             8-bit levels), or the bytes of an image file (1-D uint8).
 
+    Returns:
+        The pixels, or why the image file has none, in a few words.
+
     Raises:
         ValueError: another form, type or range.
     """
     if is_encoded(value):
-        try:
-            return decode(io.BytesIO(value.tobytes()), image_size, channels)
-        except Exception as error:  # decoders raise anything on broken bytes
-            raise ValueError(f"{name} cannot be decoded: {reason(error)}") from error
+        return try_decode(io.BytesIO(value.tobytes()), image_size, channels, crop, draw)
     levels = _to_levels(name, value)
-    if levels.shape == (channels, *image_size):
+    if levels.shape == (channels, *image_size) and not crop.draws:
         return levels
     if levels.ndim == 3 and levels.shape[-1] > 4:
         levels = levels.transpose(1, 2, 0)
@@ -127,7 +132,8 @@ def decode_value(
         )
     if levels.shape[2:] == (1,):
         levels = levels[:, :, 0]
-    return to_pixels(Image.fromarray(np.ascontiguousarray(levels)), image_size, channels)
+    image = Image.fromarray(np.ascontiguousarray(levels))
+    return to_pixels(image, image_size, channels, crop, draw)
 
 
 def is_encoded(value: NDArray[Any]) -> bool:

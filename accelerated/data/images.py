@@ -125,7 +125,12 @@ def open_images(
         from .mindspore_datasets import open_dataset
 
         return open_dataset(
-            source, image_size, channels, memory_limit=memory_limit, progress=progress
+            source,
+            image_size,
+            channels,
+            strict=strict,
+            memory_limit=memory_limit,
+            progress=progress,
         )
     raise ValueError(
         f'data is of type {type(source).__name__}: give a folder, "digits", a MindRecord file, a '

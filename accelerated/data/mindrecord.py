@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from mindspore import dataset as ds
 from .arrays import Images, Pixels
 from .cache import cached
 from .crops import Crop
-from .decode import Pixels8, decode_value, is_encoded, reason, try_decode
+from .decode import Pixels8, decode_value, reason
 from .mindspore_datasets import encoded_files, image_column
 from .records import RecordImages, load, parallel
 
@@ -71,13 +70,12 @@ class MindRecords:
 
     def _decode(self, item: tuple[Pixels, Sequence[float]]) -> Pixels8 | str:
         value, draw = item
+        if value.dtype.kind == "S":
+            [value] = encoded_files(value)
         channels, height, width = self.shape
-        if is_encoded(value):
-            [file] = encoded_files(value) if value.dtype.kind == "S" else [value]
-            buffer = io.BytesIO(file.tobytes())
-            return try_decode(buffer, (height, width), channels, self._crop, draw)
+        name = f"column '{self._column}'"
         try:
-            return decode_value("column", value, (height, width), channels)
+            return decode_value(name, value, (height, width), channels, self._crop, draw)
         except ValueError as error:
             return reason(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from .arrays import ArrayImages, Images, Pixels
 from .decode import Pixels8, decode_value, is_encoded
+from .records import unreadable
 
 # Endless would be -1, from which MindSpore cannot resume; much more overflows with .repeat().
 _EPOCHS = 2**16
@@ -41,11 +43,11 @@ class Rows:
         first = next(self.from_row(0))
         names = dataset.get_col_names()
         self._column = image_column(names, first)
-        self._name = f"dataset column '{names[self._column]}'"
+        self.name = f"dataset column '{names[self._column]}'"
         self.per_row = len(self.images(first))
 
-    def images(self, row: list[Pixels]) -> list[Pixels8]:
-        """Return the image of a row, or those of a batch: uint8 (C, H, W) each."""
+    def images(self, row: list[Pixels]) -> list[Pixels8 | str]:
+        """Return the image of a row, or those of a batch: uint8 (C, H, W), or why it has none."""
         value = np.asarray(row[self._column])
         if value.dtype.kind == "S":  # encoded files, as MindDataset gives them
             batch = encoded_files(value)
@@ -53,7 +55,7 @@ class Rows:
             batch = list(value)
         else:
             batch = [value]
-        return [decode_value(self._name, v, self.image_size, self.channels) for v in batch]
+        return [decode_value(self.name, v, self.image_size, self.channels) for v in batch]
 
     def from_row(self, start: int) -> Iterator[list[Pixels]]:
         """Read on without end from row ``start`` of the endless stream of epochs."""
@@ -89,16 +91,23 @@ class DatasetStream(Images):
     ``batch`` reads on; asked for another position, it starts the pipeline anew there. So that a
     resumed run sees the same images, fix the pipeline's shuffling with
     ``mindspore.dataset.config.set_seed`` (random augmentations differ all the same).
+
+    Instead of an image file that cannot be decoded the stream shows the next one that can.
     """
 
     sequential = True
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, *, strict: bool) -> None:
+        self._strict, self._broken = strict, dict[str, str]()
         self.shape = (rows.channels, *rows.image_size)
         self._rows, self._lock = rows, Lock()
         self._length = rows.images_per_epoch()
         self._position = -1
-        self._images: Iterator[Pixels8] = iter(())
+        self._images: Iterator[Pixels8 | str] = iter(())
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        return list(self._broken.copy().items())
 
     def __len__(self) -> int:
         return self._length
@@ -116,9 +125,33 @@ class DatasetStream(Images):
         if start != self._position:
             self._seek(start)
         self._position = -1  # unknown, should reading be interrupted
-        batch = np.stack([next(self._images) for _ in indices])
-        self._position = start + len(indices)
-        return batch
+        found = [next(self._images) for _ in indices]
+        self._note_broken(found, start)
+        if isinstance(found[-1], str):
+            later = self._next_readable()
+        else:
+            later, self._position = found[-1], start + len(found)
+        images = []
+        for image in reversed(found):
+            later = later if isinstance(image, str) else image
+            images.append(later)
+        return np.stack(images[::-1])
+
+    def _note_broken(self, found: list[Pixels8 | str], start: int) -> None:
+        for position, image in enumerate(found, start):
+            if isinstance(image, str):
+                name = _nth(position % self._length)
+                if self._strict:
+                    raise unreadable(name, image)
+                self._broken[name] = image
+
+    def _next_readable(self) -> Pixels8:
+        why = ""
+        for image in islice(self._images, self._length):
+            if not isinstance(image, str):
+                return image
+            why = image
+        raise ValueError(f"{self._rows.name} cannot be decoded: {why}")
 
     def _seek(self, position: int) -> None:
         epoch, offset = divmod(position, self._length)
@@ -134,6 +167,7 @@ def open_dataset(
     image_size: tuple[int, int],
     channels: int,
     *,
+    strict: bool,
     memory_limit: int,
     progress: bool = False,
 ) -> Images:
@@ -148,11 +182,21 @@ def open_dataset(
     """
     rows = Rows(dataset, image_size, channels)
     if rows.count * rows.per_row * channels * math.prod(image_size) > memory_limit:
-        return DatasetStream(rows)
+        return DatasetStream(rows, strict=strict)
     bar = tqdm(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=not progress)
-    images = [image for row in bar for image in rows.images(row)]
+    found = [image for row in bar for image in rows.images(row)]
+    broken = [(_nth(place), why) for place, why in enumerate(found) if isinstance(why, str)]
+    images = [image for image in found if not isinstance(image, str)]
+    if broken and strict:
+        raise unreadable(*broken[0])
+    if not images:
+        raise ValueError(f"{rows.name} cannot be decoded: {broken[0][1]}")
     images.sort(key=lambda image: hashlib.blake2b(image.tobytes()).digest())
-    return ArrayImages(np.stack(images))
+    return ArrayImages(np.stack(images), broken)
+
+
+def _nth(place: int) -> str:
+    return f"image {place} of the MindSpore dataset"
 
 
 def encoded_files(value: Pixels) -> list[Pixels8]:

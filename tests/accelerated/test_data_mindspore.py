@@ -330,4 +330,32 @@ def once_only():
 )
 def test_what_is_not_an_image_is_refused(dataset, message, limit):
     with pytest.raises(ValueError, match=message):
-        open_images(dataset(), (8, 6), 3, memory_limit=limit)
+        everything(open_images(dataset(), (8, 6), 3, memory_limit=limit))
+
+
+def test_image_files_in_a_dataset_that_break_are_named_and_replaced(tmp_path, limit):
+    files = [encode(photo) for photo in PHOTOS]
+    files[3], files[9] = files[3][:90], b"no image"
+    path = write_mindrecord(tmp_path / "b.mindrecord", files)
+    dataset = ds.MindDataset(path, shuffle=False)
+    images = open_images(dataset, (8, 6), 3, memory_limit=limit)
+    if limit:
+        assert as_set(everything(images)) == as_set(nchw(PHOTOS)[[0, 1, 2, 4, 5, 6, 7, 8]])
+    else:
+        shown = nchw(PHOTOS)[[0, 1, 2, 4, 4, 5, 6, 7, 8, 0, 0, 1, 2, 4, 4]]
+        for size in (1, 3, 5, 15):  # the size of a batch makes no difference
+            batches = [read_batch(images, 0, start, size) for start in range(0, 15, size)]
+            assert np.array_equal(np.concatenate(batches), shown)
+    assert [name for name, _ in images.skipped] == [
+        "image 3 of the MindSpore dataset",
+        "image 9 of the MindSpore dataset",
+    ]
+    with pytest.raises(ValueError, match=r"'image 3 of .*' cannot be decoded: .*; remove it"):
+        everything(open_images(dataset, (8, 6), 3, memory_limit=limit, strict=True))
+
+
+def test_the_cache_serves_mindrecord_files_too(tmp_path, mindrecord, limit):
+    for _ in range(2):
+        images = open_images(mindrecord, (8, 6), 3, memory_limit=limit, cache=tmp_path)
+        assert np.array_equal(everything(images), nchw(PHOTOS))
+    assert len(list(tmp_path.iterdir())) == 1
