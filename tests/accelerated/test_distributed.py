@@ -20,6 +20,7 @@ import mindspore.dataset as ds
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet, commands
 from ddpm_mindspore.accelerated.checkpoint import load
@@ -202,10 +203,19 @@ def test_the_law_catches_sums_in_the_place_of_means(job: Job) -> None:
     assert norms[0] == pytest.approx(2.0 * norms[1], rel=1e-4)
 
 
+def test_each_draws_a_share_of_the_samples(job: Job) -> None:
+    two, one = (
+        np.asarray(Image.open(job.folder / run / "samples" / f"step-{STEPS:08d}.png"), np.int16)
+        for run in ("two", "one")
+    )
+    assert two.shape == one.shape and one.std() > 10
+    # Parameters that differ in the last bit may round a pixel the other way.
+    assert np.abs(two - one).max() <= 1
+
+
 def test_the_first_process_alone_writes(job: Job) -> None:
     names = {p.name for p in (job.folder / "one").iterdir() if not p.name.startswith(".")}
     assert {p.name for p in (job.folder / "two").iterdir() if p.name[0] != "."} == names
-    assert (job.folder / "two" / "samples" / f"step-{STEPS:08d}.png").is_file()
     assert json.loads((job.folder / "two" / "config.json").read_text())["processes"] == 2
 
 
