@@ -437,7 +437,10 @@ def test_a_loss_that_is_not_a_number_is_written_as_null(
 
 
 def test_a_full_disk_ends_no_run_that_can_still_be_saved_later(
-    quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    quick: Quick,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     real = train_state.save
 
@@ -448,7 +451,7 @@ def test_a_full_disk_ends_no_run_that_can_still_be_saved_later(
 
     monkeypatch.setattr(train_state, "save", save)
     full = {3}
-    assert quick(results_folder="passing")[0].train()
+    assert quick(results_folder=str(tmp_path / "passing"))[0].train()
     assert "no checkpoint at step 3: [Errno 28] No space left on device" in capsys.readouterr().out
     full = {6, 7}
     trainer, _ = quick()
