@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ..accelerated import layers as accelerated
+from ..accelerated.precision import cast
 from ..reference import layers as reference
 from ..reference.layers import Array as Value
 from ..reference.layers import Params
@@ -54,7 +55,7 @@ class Layer:
         """
 
         def loss(*args):  # type: ignore[no-untyped-def]
-            output = self.call(*args[:-1])
+            output = cast(self.call(*args[:-1]), ms.float32)
             return (output * args[-1]).sum(), output
 
         weights = self.cell.trainable_params()

@@ -135,11 +135,15 @@ def training_config(options: Options) -> training.TrainingConfig:
 
 
 def step_scalars(
-    config: training.TrainingConfig, step: int, ema_sigma_rels: Sequence[float] = ()
+    config: training.TrainingConfig,
+    step: int,
+    ema_sigma_rels: Sequence[float] = (),
+    skipped: int = 0,
 ) -> optimizer.StepScalars:
-    """The host's numbers for the device's update number ``step``."""
+    """The host's numbers for the device's update number ``step``, ``skipped`` being left out."""
     return optimizer.step_scalars(
         step,
+        skipped=skipped,
         lr=config.lr,
         warmup_steps=config.warmup_steps,
         adam_betas=config.adam_betas,

@@ -351,3 +351,44 @@ def accumulation_cases(draw: st.DrawFn) -> Case:
     """Steps of training with two or more micro-batches."""
     case = draw(training_cases())
     return {**case, "accumulate": draw(st.sampled_from((2, 3))), "count": draw(st.integers(1, 2))}
+
+
+@st.composite
+def scale_cases(draw: st.DrawFn) -> Case:
+    """A loss scale, and updates with it: whether they are finite, and how many in a row."""
+    runs = st.tuples(st.booleans(), st.sampled_from((1, 2, 1999, 2000, 17)))
+    return {
+        "scale": draw(st.integers(0, 20).map(lambda power: 2.0**power)),
+        "good": draw(st.sampled_from((0, 1999)) | st.integers(0, 1999)),
+        "outcomes": tuple(draw(st.lists(runs, min_size=1, max_size=4))),
+    }
+
+
+@st.composite
+def spoiled_cases(draw: st.DrawFn) -> Case:
+    """Training with a scaled loss, in which one step or none has a NaN in an image."""
+    case = draw(training_cases())
+    spoiled = draw(st.sampled_from(((1,), (), (2,))))
+    return {**case, "scale": draw(st.sampled_from((1024.0, 1.0))), "spoiled": spoiled}
+
+
+@st.composite
+def half_cases(draw: st.DrawFn) -> Case:
+    """A layer that has products, and a level of mixed precision.
+
+    At a scale of 300 the squares that a norm adds up are beyond the range of float16.
+    """
+    options: dict[str, Case] = {
+        "block": {},
+        "linear_attention": {"heads": (2, 1), "dim_head": (4, 3)},
+        "attention": {"heads": (2, 1), "dim_head": (4, 3)},
+        "resnet_block": {"dropout": (0.25, 0.0)},
+        "conv2d": {"kernel": (3, 7, 1)},
+        "linear": {},
+        "downsample": {},
+        "upsample": {},
+    }
+    kind = draw(st.sampled_from(tuple(options)))
+    scales = (1.0,) if kind in ("conv2d", "linear") else (300.0, 1.0)
+    level = draw(st.sampled_from(("O2", "O1", "O3")))
+    return {"kind": kind, "level": level, **draw(layer_cases(scales=scales, **options[kind]))}

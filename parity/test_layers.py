@@ -13,6 +13,7 @@ from typing import Any
 import autograd.numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.parity import budget, device, layers, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.tolerance import Arrays, deep
@@ -116,6 +117,8 @@ def layer(
     scale: float,
     seed: int,
     sharpness: float = 1.0,
+    level: str = "O0",
+    dtype: str = "float32",
     modes: Sequence[str] = device.MODES,
     kernels: str = "auto",
     **options: Any,
@@ -124,6 +127,7 @@ def layer(
     rng = np.random.default_rng(seed)
     with device.kernels(kernels):
         made: layers.Layer = getattr(layers, kind)(rng, dims, size, **options)
+    set_precision(made.cell, level, dtype)
     values = layers.randomize(made.cell, seed, sharpness)
     params = {f"{layers.PREFIX}.{name}": value for name, value in values.items()}
     first, *others = made.inputs.items()
@@ -139,7 +143,7 @@ def layer(
         gradients = value_and_grad(lambda a: np.sum(output(a) * cotangent), arrays)[1]
         return {"output": output(arrays), **{f"d/d {n}": g for n, g in gradients.items()}}
 
-    expected, bounds = deep(function, {**inputs, **params})
+    expected, bounds = deep(function, {**inputs, **params}, dtype)
     for mode in modes:
         constants = [*(mask.astype(np.float32) for mask in masks), cotangent]
         out, gradients = made.backward(mode, [*inputs.values()], constants)

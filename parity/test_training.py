@@ -12,6 +12,7 @@ from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.train_step import TrainStep
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.network import Batch, Options, Schedule
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
@@ -42,9 +43,14 @@ def steps(
     schedule: Schedule,
     training: Options,
     seed: int,
+    scale: float = 0.0,
+    spoiled: Sequence[int] = (),
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``count`` steps of ``accumulate`` micro-batches; ``training``: of ``TrainingConfig``."""
+    """``count`` steps of ``accumulate`` micro-batches; ``training``: of ``TrainingConfig``.
+
+    ``scale``: of the loss, if it is scaled; ``spoiled``: the steps that have a NaN in an image.
+    """
     config = network.training_config(training)
     params = network.parameters(net, seed)
     times = np.random.default_rng(seed).integers(1, schedule[1] + 1, (count, accumulate, batch))
@@ -52,10 +58,12 @@ def steps(
         [network.batch(net, size, t, seed + 100 * i + j) for j, t in enumerate(step)]
         for i, step in enumerate(times.tolist())
     ]
+    for step in spoiled:
+        batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
     expected, bounds = deep(in_reference(net, schedule, config, batches), params)
     for mode in modes:
         with device.eager() if mode == "eager" else nullcontext():
-            actual = on_device(net, schedule, config, batches, params)
+            actual = on_device(net, schedule, config, batches, params, scale)
         for name, value in actual.items():
             check(f"{name} ({mode})", value, expected[name], bounds[name])
 
@@ -73,7 +81,7 @@ def in_reference(
         for i, micro in enumerate(batches, start=1):
             inputs = [b.in_reference(dtype, unet.self_condition) for b in micro]
             state, loss, norm = training_step(state, config, unet, tables, inputs)
-            results |= {f"loss {i}": np.array(loss), f"norm {i}": np.array(norm)}
+            results |= _numbers(i, np.array(loss), np.array(norm))
         for part in ("params", "m", "v", "ema"):
             results |= {f"{part} of {n}": x for n, x in getattr(state, part).items()}
         return results
@@ -87,19 +95,21 @@ def on_device(
     config: TrainingConfig,
     batches: Sequence[Sequence[Batch]],
     params: Arrays,
+    scale: float = 0.0,
 ) -> Arrays:
     """The same, for the parameters that are trained."""
     accumulate = len(batches[0])
-    step, optimizer = _train_step(tuple(net.items()), schedule, config, accumulate)
+    step, optimizer = _train_step(tuple(net.items()), schedule, config, accumulate, scale > 0)
     weights = network.network(net).trainable_params()
     start = np.concatenate([params[p.name].ravel() for p in weights])
     zeros = np.zeros_like(start)
     optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
     results: Arrays = {}
     for i, micro in enumerate(batches, start=1):
-        scalars = network.step_scalars(config, i)
-        loss, norm = device.arrays(step([b.on_device() for b in micro], scalars))
-        results |= {f"loss {i}": loss, f"norm {i}": norm}
+        skipped = sum(int(results[f"left out {j}"]) for j in range(1, i))
+        scalars = network.step_scalars(config, i, skipped=skipped)
+        loss, norm = device.arrays(step([b.on_device() for b in micro], scalars, scale))
+        results |= _numbers(i, loss, norm)
     ends = np.cumsum([p.size for p in weights])[:-1]
     for part, vector in optimizer.vectors().items():
         for parameter, piece in zip(weights, np.split(vector, ends), strict=True):
@@ -107,9 +117,20 @@ def on_device(
     return results
 
 
+def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
+    """Whether a step was left out, and if not its loss and norm."""
+    if not np.isfinite(loss + norm):
+        return {f"left out {step}": np.array(1.0)}
+    return {f"left out {step}": np.array(0.0), f"loss {step}": loss, f"norm {step}": norm}
+
+
 @device.remembered
 def _train_step(
-    net: tuple[tuple[str, object], ...], schedule: Schedule, config: TrainingConfig, accumulate: int
+    net: tuple[tuple[str, object], ...],
+    schedule: Schedule,
+    config: TrainingConfig,
+    accumulate: int,
+    scaled: bool,
 ) -> tuple[TrainStep, Optimizer]:
     options = dict(net)
     optimizer = Optimizer(
@@ -118,4 +139,5 @@ def _train_step(
         max_grad_norm=config.max_grad_norm,
         weight_decay=config.weight_decay > 0,
     )
-    return TrainStep(network.loss(options, schedule, config), optimizer, accumulate), optimizer
+    loss = network.loss(options, schedule, config)
+    return TrainStep(loss, optimizer, accumulate, scaled=scaled), optimizer

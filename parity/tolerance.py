@@ -67,7 +67,9 @@ DEEP_FACTOR = 16.0
 Arrays: TypeAlias = dict[str, Array]
 
 
-def deep(function: Callable[[Arrays], Arrays], inputs: Arrays) -> tuple[Arrays, dict[str, float]]:
+def deep(
+    function: Callable[[Arrays], Arrays], inputs: Arrays, dtype: str = "float32"
+) -> tuple[Arrays, dict[str, float]]:
     """The truth, and how far from it a float32 computation may end up, for each result.
 
     ``function`` is made of the reference alone and computes in the dtype of its inputs. The truth
@@ -80,7 +82,8 @@ def deep(function: Callable[[Arrays], Arrays], inputs: Arrays) -> tuple[Arrays, 
         DEEP_FACTOR (yardstick + u max|truth|),
 
     in which the second part is one rounding of the result itself, for results that NumPy happens
-    to get exactly right.
+    to get exactly right. For a half precision ``dtype``, whose products NumPy does not compute
+    faithfully, all runs are float32 runs, on inputs changed within the last bit of that dtype.
 
     Args:
         function: named float arrays to named float arrays.
@@ -92,17 +95,18 @@ def deep(function: Callable[[Arrays], Arrays], inputs: Arrays) -> tuple[Arrays, 
     truth = function({name: x.astype(np.float64) for name, x in inputs.items()})
     rng = np.random.default_rng(0)
     runs = [function(inputs)]
-    runs += [function({n: _last_bit(rng, x) for n, x in inputs.items()}) for _ in range(RUNS - 1)]
+    for _ in range(RUNS - 1):
+        runs.append(function({n: _last_bit(rng, x, dtype) for n, x in inputs.items()}))
     bounds = {}
     for name, value in truth.items():
         error = max(float(np.max(np.abs(run[name] - value))) for run in runs)
-        floor = UNIT_ROUNDOFF["float32"] * float(np.max(np.abs(value)))
+        floor = UNIT_ROUNDOFF[dtype] * float(np.max(np.abs(value)))
         bounds[name] = DEEP_FACTOR * (error + floor)
     return truth, bounds
 
 
-def _last_bit(rng: np.random.Generator, x: Array) -> Array:
+def _last_bit(rng: np.random.Generator, x: Array, dtype: str) -> Array:
     """x (1 + u r) with r uniform in [-1, 1], rounded to the dtype of x again."""
-    change = UNIT_ROUNDOFF["float32"] * rng.uniform(-1.0, 1.0, x.shape)
+    change = UNIT_ROUNDOFF[dtype] * rng.uniform(-1.0, 1.0, x.shape)
     changed: Array = (x.astype(np.float64) * (1.0 + change)).astype(x.dtype)
     return changed

@@ -7,7 +7,7 @@ and images it is a float32 computation throughout.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -96,13 +96,17 @@ class TrainingConfig:
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that a step changes: flat dicts of arrays, and the number of steps done."""
+    """Everything that a step changes: flat dicts of arrays, and the number of steps done.
+
+    ``skipped`` of those steps were left out, because their loss or gradient was not finite.
+    """
 
     step: int
     params: Mapping[str, Array]
     m: Mapping[str, Array]
     v: Mapping[str, Array]
     ema: Mapping[str, Array]
+    skipped: int = 0
 
 
 class MicroBatch(NamedTuple):
@@ -141,7 +145,9 @@ def training_step(
 
     Returns ``(state, loss, grad_norm)``: the mean loss of the micro-batches before the update, and
     the norm of the mean gradient before clipping. Micro-batches of equal size do what one batch of
-    all of them does. Raises ValueError for an empty list and for arguments that do not fit.
+    all of them does. Where loss or norm is NaN or infinite, nothing but the numbers of steps
+    changes; Adam corrects its bias by the number of updates that were applied. Raises ValueError
+    for an empty list and for arguments that do not fit.
     """
     if not micro_batches:
         raise ValueError("micro_batches is empty: give at least one")
@@ -157,13 +163,15 @@ def training_step(
     )
     mean = {name: sum(g[name] for g in grads) / len(grads) for name in state.params}
     mean, grad_norm = clip_by_global_norm(mean, config.max_grad_norm)
-    step = state.step + 1
+    step, loss = state.step + 1, sum(losses) / len(losses)
+    if not np.isfinite(loss + grad_norm):
+        return replace(state, step=step, skipped=state.skipped + 1), loss, grad_norm
     params, m, v = adam_step(
         state.params,
         mean,
         state.m,
         state.v,
-        step,
+        step - state.skipped,
         config.learning_rate(step),
         config.adam_betas,
         config.adam_eps,
@@ -173,7 +181,7 @@ def training_step(
         step, config.ema_decay, config.ema_update_every, config.ema_update_after_step
     )
     ema = ema_update(state.ema, params, weight)
-    return TrainingState(step, params, m, v, ema), sum(losses) / len(losses), grad_norm
+    return TrainingState(step, params, m, v, ema, state.skipped), loss, grad_norm
 
 
 def training_loss(

@@ -123,5 +123,5 @@ def test_parameters_that_are_not_finite_are_never_saved() -> None:
     good = Checkpoint(3, {"model": {"w": np.ones(2, np.float32)}}, {})
     assert guard().check(good) is good
     bad = Checkpoint(3, {"model": {}, "ema": {"w": np.array([1, NAN], np.float32)}}, {})
-    with pytest.raises(NonfiniteError, match="step 3: 'w' of 'ema'.*Nothing was saved"):
+    with pytest.raises(NonfiniteError, match=r"step 3: .w. of .ema.*Nothing was saved"):
         guard().check(bad)

@@ -35,5 +35,5 @@ def test_it_does_not_fall_below_one() -> None:
 
 @pytest.mark.parametrize(("scale", "good"), [(0.5, 0), (float("nan"), 0), (2.0, -1), (2.0, 2000)])
 def test_states_that_cannot_be_are_refused(scale: float, good: int) -> None:
-    with pytest.raises(ValueError, match="scale|good"):
+    with pytest.raises(ValueError, match=r"scale|good"):
         LossScale(scale, good)

@@ -1,0 +1,81 @@
+"""Half precision, the scale of the loss, and steps that are left out.
+
+A layer in half precision is compared with the reference in float64; the bound follows from the unit
+round-off of that precision, see ``tolerance.deep``. Where the device cannot compute in it, the
+property is skipped and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+
+from ddpm_mindspore.accelerated import precision
+from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.test_layers import layer
+from ddpm_mindspore.parity.test_training import steps
+from ddpm_mindspore.reference.precision import LossScale, next_scale
+
+
+@given(case=strategies.scale_cases())
+@budget.examples()
+def test_loss_scale(case: strategies.Case) -> None:
+    """half of it after an overflow, at least 1; twice as much after 2000 good updates in a row"""
+    scales(**case)
+
+
+@reproducible
+def scales(scale: float, good: int, outcomes: Sequence[tuple[bool, int]]) -> None:
+    """The scale after runs of updates: whether they were finite, and how many."""
+    expected, actual = LossScale(scale, good), precision.LossScale(scale, good)
+    for finite, count in outcomes:
+        for _ in range(count):
+            expected, actual = next_scale(expected, finite), actual.next(finite)
+        check("loss scale", [actual.scale, actual.good], [expected.scale, expected.good], 0.0)
+
+
+@budget.examples(0.05)
+@given(case=strategies.spoiled_cases())
+def test_left_out(case: strategies.Case) -> None:
+    """a scaled loss trains as the loss itself; a step with a NaN changes nothing"""
+    steps(**case, modes=("eager",))
+
+
+@budget.examples(0.05)
+@given(case=strategies.spoiled_cases())
+def test_left_out_compiled(case: strategies.Case) -> None:
+    """a scaled loss trains as the loss itself; a step with a NaN changes nothing, as graphs"""
+    steps(**case, modes=("compiled",))
+
+
+@budget.examples(0.2)
+@given(case=strategies.half_cases())
+def test_float16(case: strategies.Case) -> None:
+    """layers whose products, or more, are in float16, forwards and backwards"""
+    _need("float16")
+    layer(**case, dtype="float16", modes=("eager",))
+
+
+@budget.examples(0.2)
+@given(case=strategies.half_cases())
+def test_bfloat16(case: strategies.Case) -> None:
+    """layers whose products, or more, are in bfloat16, forwards and backwards"""
+    _need("bfloat16")
+    layer(**case, dtype="bfloat16", modes=("eager",))
+
+
+@device.remembered
+def _refusal(dtype: str) -> str:
+    try:
+        precision.check_dtype(dtype)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _need(dtype: str) -> None:
+    if reason := _refusal(dtype):
+        pytest.skip(f"not on this device: {reason.partition(', which')[0]}")
