@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from .run_folder import RunFolder
 from .signals import first_interrupt_waits
 from .train_batches import Batches
 from .train_log import Launched, Patience, TrainLog
-from .train_state import Saver, check_same_run, fixed_arrays, restore, snapshot
+from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 
@@ -39,8 +38,8 @@ class Trainer:
 
     Args:
         diffusion: what is trained.
-        folder: a folder of images, ``"digits"``, an array (N, C, H, W) of uint8 or of floats in
-            [0, 1], or a MindSpore dataset, as ``data.open_images`` takes them.
+        folder: a folder of images, ``"digits"``, a MindRecord file, an array (N, C, H, W) of uint8
+            or of floats in [0, 1], or a MindSpore dataset, as ``data.open_images`` takes them.
         device: the device this runs on, as it is to be remembered in config.json.
         options: the fields of :class:`~ddpm_mindspore.accelerated.config.TrainerConfig`.
 
@@ -120,7 +119,8 @@ class Trainer:
         )
         if config.resume:
             self._restore()
-        self._check_same_start()
+        parameters = self._optimizer.params.asnumpy()
+        check_same_start(self.world, self._run_config, len(self.images), self.step, parameters)
 
     @property
     def ema_diffusion(self) -> GaussianDiffusion:
@@ -146,7 +146,7 @@ class Trainer:
         if self.images.skipped:
             self._say(skipped_text(self.images.skipped))
         with self.run.held(), first_interrupt_waits() as interrupted:
-            self._check_no_one_else_trained()
+            self.run.check_unchanged(self._checkpoints)
             self.run.rewind_metrics(self.step)
             self.run.write_config(self._run_config, self.world.size)
             if self.run.writes:
@@ -250,18 +250,6 @@ class Trainer:
         loss, norm = self._train_step(batches, scalars, self._guard.scale)
         return Launched(self.step, scalars.rate, loss, norm, begin)
 
-    def _check_no_one_else_trained(self) -> None:
-        """See that the results folder is as it was when this trainer was made.
-
-        Raises:
-            ValueError: it is not.
-        """
-        if self.run.writes and self.run.checkpoints() != self._checkpoints:
-            raise ValueError(
-                f"results_folder {str(self.run.path)!r} has got other checkpoints since this "
-                "Trainer was made: make it anew, with resume=True"
-            )
-
     def _restore(self) -> None:
         """Go on where the newest checkpoint is.
 
@@ -280,25 +268,6 @@ class Trainer:
         state = self._guard.state()
         taken = snapshot(self.step, self.diffusion.model, self._optimizer, state)
         return self._guard.check(taken)
-
-    def _check_same_start(self) -> None:
-        """See that all processes begin alike.
-
-        Raises:
-            ValueError: they do not.
-        """
-        if self.world.size == 1:
-            return
-        trainer = replace(self.config, results_folder="")
-        options = asdict(replace(self._run_config, data="", trainer=trainer))
-        self.world.check_same(
-            {
-                "the configuration": json.dumps(options).encode(),
-                "the number of images": str(len(self.images)).encode(),
-                "the step to go on from": str(self.step).encode(),
-                "the parameters": self._optimizer.params.asnumpy().tobytes(),
-            }
-        )
 
     def _say(self, text: str) -> None:
         if self.world.leads:
