@@ -199,8 +199,9 @@ class Trainer:
                 if stops or self._is_due():
                     log.write()
                     with log.spent("saving"):
+                        taken = self._snapshot()  # all stop where it may not be saved
                         if self.world.leads:
-                            self._save(self._snapshot())
+                            self._save(taken)
                     if not stops:
                         with log.spent("drawing"):
                             self._draw(real, interrupted)
