@@ -242,6 +242,13 @@ class RandomOrLearnedSinusoidalPosEmb(nn.Cell):
         return ops.concat((time, ops.sin(angles), ops.cos(angles)), 1)
 
 
+class Softmax(nn.Cell):
+    """``exp(x) / sum(exp(x))`` over the last axis."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.softmax(x, -1)
+
+
 def gelu(x: Tensor) -> Tensor:
     """``x Phi(x)`` with the exact normal distribution function (arXiv 1606.08415)."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
@@ -306,6 +313,7 @@ class LinearAttention(MixedCell):
         self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
         self.to_out = nn.SequentialCell([Conv2d(rng, hidden, dim, 1), RMSNorm(dim)])
         self.add_bias = AddBias()
+        self.softmax = kernels.Softmax() if kernels.in_use() else Softmax()
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
@@ -321,11 +329,11 @@ class LinearAttention(MixedCell):
         # q comes out as (B, pixels, heads, dim_head): its softmax then runs over the last axis.
         q = ops.BatchMatMul(True, True)(x, ops.broadcast_to(weight_q, (batch, hidden, dim)))
         q = cast(q, ms.float32).reshape(batch, pixels, heads, dim_head)
-        q = cast(ops.softmax(q, -1), low).reshape(batch, pixels, hidden)
+        q = cast(self.softmax(q), low).reshape(batch, pixels, hidden)
         kv = ops.bmm(ops.broadcast_to(weight_kv, (batch, 2 * hidden, dim)), x)
         kv = cast(kv, self.result)
         k, v = _with_memory(kv.reshape(batch, 2, heads, dim_head, pixels), self.mem_kv)
-        k = cast(ops.softmax(cast(k, ms.float32), -1), low)
+        k = cast(self.softmax(cast(k, ms.float32)), low)
         context = ops.BatchMatMul(False, True)(cast(v, low), k)  # (B, heads, e, d)
 
         # The output projection goes into the small context, not over all pixels.
@@ -349,6 +357,7 @@ class Attention(MixedCell):
         self.mem_kv = _normal(rng, (2, heads, memories, dim_head))
         self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
         self.to_out = Conv2d(rng, hidden, dim, 1)
+        self.softmax = kernels.Softmax() if kernels.in_use() else Softmax()
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
@@ -361,7 +370,7 @@ class Attention(MixedCell):
         k, v = _with_memory(kv, self.mem_kv.swapaxes(2, 3))
         low = self.compute
         scores = ops.BatchMatMul(True, False)(cast(q, low), cast(k, low))
-        weights = ops.softmax(cast(scores, ms.float32), -1)  # (B, heads, pixels, keys)
+        weights = self.softmax(cast(scores, ms.float32))  # (B, heads, pixels, keys)
         out = ops.BatchMatMul(False, True)(cast(v, low), cast(weights, low))
         return self.to_out(out.reshape(batch, heads * dim_head, shape[2], shape[3]))
 
@@ -371,7 +380,8 @@ def _with_memory(kv: Tensor, mem_kv: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, heads, dim_head, _ = kv.shape
     memories = mem_kv.shape[-1]
     memory = ops.broadcast_to(
-        cast(mem_kv, kv.dtype).reshape(1, 2, heads, dim_head, memories), (batch, 2, heads, dim_head, memories)
+        cast(mem_kv, kv.dtype).reshape(1, 2, heads, dim_head, memories),
+        (batch, 2, heads, dim_head, memories),
     )
     k, v = ops.split(ops.concat((memory, kv), -1), 1, 1)
     shape = (batch, heads, dim_head, -1)

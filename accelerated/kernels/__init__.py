@@ -1,4 +1,4 @@
-"""Compiled operators for the CPU, in float32: convolution, and the norm with its SiLU.
+"""Compiled operators for the CPU, in float32: convolution, norm with SiLU, softmax.
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
@@ -137,3 +137,17 @@ class NormalizeSilu(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         dx, dgain, dshift = self.gradient(x, gain, shift, dout)
         return dx, dgain, dshift
+
+
+class Softmax(nn.Cell):
+    """``exp(x) / sum(exp(x))`` over the last axis; only its gradient needs another operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradient = _operator("softmax_gradient", _first, 1)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.softmax(x, -1)
+
+    def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
+        return (self.gradient(out, dout),)

@@ -40,6 +40,15 @@ struct Arguments {
   std::vector<int64_t> shape(int i) const { return {shapes[i], shapes[i] + ndims[i]}; }
 };
 
+#if defined(__x86_64__)
+// Compiled three times; the loader takes what the processor has.
+#define FOR_EVERY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EVERY_CPU
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+// Defines an operator as MindSpore calls it; the body follows.
 #define DDPM_OPERATOR(name)                                                                     \
   static void name##_body(const Arguments& args);                                               \
   extern "C" __attribute__((visibility("default"))) int name(int count, void** data, int* ndims, int64_t** shapes, const char**,       \

@@ -13,14 +13,6 @@
 
 #include "library.h"
 
-#if defined(__x86_64__)
-// Compiled three times; the loader takes what the processor has.
-#define FOR_EVERY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EVERY_CPU
-#endif
-#define INLINE static inline __attribute__((always_inline))
-
 namespace {
 
 constexpr int kTile = 256, kLanes = 16;

@@ -15,8 +15,8 @@ LAYERS = [
     Bug(
         "the attention's softmax runs over the queries",
         "layers.Attention.construct",
-        "ms.float32), -1)",
-        "ms.float32), -2)",
+        "self.softmax(cast(scores, ms.float32))",
+        "ops.softmax(cast(scores, ms.float32), -2)",
         "layers: attention",
     ),
     Bug(
@@ -43,15 +43,15 @@ LAYERS = [
     Bug(
         "linear attention's queries are normalised over the pixels",
         "layers.LinearAttention.construct",
-        "ops.softmax(q, -1)",
+        "self.softmax(q)",
         "ops.softmax(q, 1)",
         "layers: linear_attention",
     ),
     Bug(
         "linear attention's keys are normalised over the channels",
         "layers.LinearAttention.construct",
-        "ms.float32), -1)",
-        "ms.float32), -2)",
+        "self.softmax(cast(k, ms.float32))",
+        "ops.softmax(cast(k, ms.float32), -2)",
         "layers: linear_attention",
     ),
     Bug(
@@ -188,6 +188,13 @@ KERNELS = [
         "self.normalize(x, gain, shift)",
         "self.normalize(x, shift, gain)",
         "layers: block",
+    ),
+    Bug(
+        "the compiled softmax's gradient takes its input for its output",
+        "kernels.Softmax.bprop",
+        "self.gradient(out, dout)",
+        "self.gradient(x, dout)",
+        "layers: attention",
     ),
 ]
 
