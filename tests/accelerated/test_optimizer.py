@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
+from typing import Any
 
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
+from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.ema import power_weight
 from ddpm_mindspore.accelerated.optimizer import (
     Optimizer,
@@ -211,3 +214,24 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
     optimizer.restore(changed)
     for name, vector in optimizer.vectors().items():
         np.testing.assert_array_equal(vector, changed[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr_schedule": "linear"}, "lr_schedule 'linear' is unknown: choose constant or cosine"),
+        ({"min_lr": 1e-6}, "min_lr 1e-06 is for lr_schedule cosine: choose that too"),
+        (
+            {"lr_schedule": "cosine", "min_lr": 1.0},
+            "min_lr 1.0 must be at most lr, which is 0.0001",
+        ),
+        ({"lr_schedule": "cosine", "min_lr": -1.0}, "min_lr -1.0 must not be negative"),
+        ({"weight_decay": -0.1}, "weight_decay -0.1 must not be negative"),
+        ({"ema_sigma_rels": (0.05, 0.3)}, "ema_sigma_rels 0.3 must be above 0 and at most 0.28"),
+        ({"ema_sigma_rels": (math.nan,)}, "ema_sigma_rels nan must be above 0"),
+        ({"ema_sigma_rels": [0.1, 0.1]}, "hold one length twice"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        TrainerConfig(**options)

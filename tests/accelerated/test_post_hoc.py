@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ddpm_mindspore.accelerated import commands
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import DIGITS
+from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name, power_weight
 from ddpm_mindspore.accelerated.post_hoc import load_average
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.run_folder import RunFolder, build
+from ddpm_mindspore.reference.config import UnetConfig
 
 WIDTHS = (0.05, 0.1)
 
@@ -91,3 +95,39 @@ def test_a_run_whose_checkpoints_are_all_damaged(tmp_path: Path) -> None:
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"no checkpoint to make an average from: .*damaged"):
         load_average(RunFolder(tmp_path), 0.1)
+
+
+def test_sample_draws_with_the_average_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = UnetConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4)
+    trainer = replace(DIGITS.trainer, ema_sigma_rels=WIDTHS)
+    config = replace(DIGITS, unet=net, trainer=trainer)
+    run = RunFolder(tmp_path)
+    run.prepare(resume=False)
+    run.write_config(config)
+    start = build(config).model.arrays()
+    for step in range(1, 11):
+        groups = {
+            power_name(width): {n: p * np.float32(step + i) for n, p in start.items()}
+            for i, width in enumerate(WIDTHS)
+        }
+        save(tmp_path, Checkpoint(step, {"ema": start, **groups}, {}))
+    drawn = []
+
+    def sample(self: GaussianDiffusion, *_: object, **__: object) -> np.ndarray:  # type: ignore[type-arg]
+        drawn.append(self.model.arrays())
+        return np.zeros((1, 1, 8, 8), np.float32)
+
+    monkeypatch.setattr(GaussianDiffusion, "sample", sample)
+    monkeypatch.setattr(commands, "select_device", lambda name: name)
+    for ema in ("default", "0.05", "0.08"):
+        assert main(["sample", str(tmp_path), "--num-samples", "1", "--ema", ema]) == 0
+    expected = [start, groups["ema_0_05"], load_average(run, 0.08).arrays]
+    for got, wanted in zip(drawn, expected, strict=True):
+        for name, array in wanted.items():
+            np.testing.assert_allclose(got[name], array, rtol=1e-6, err_msg=name)
+    said = capsys.readouterr().out
+    assert "an average over 0.08 of training, of 20 snapshots; its profile is" in said
+    assert main(["sample", str(tmp_path), "--ema", "0.01"]) == 2
+    assert "ema 0.01 cannot be made from 10 checkpoint(s)" in capsys.readouterr().err
