@@ -98,7 +98,6 @@ def details(measured: Measured) -> dict[str, Any]:
         "parameters": next(message["parameters"] for message in ready.values()),
         "seconds_to_first_steps": {s: round(m["prepared"], 2) for s, m in ready.items()},
         "peak_bytes": measured.peak,
-        "versions": {side: message["versions"] for side, message in ready.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+VERSIONS = """
+import importlib.metadata, json, platform, sys
+versions = {name: importlib.metadata.version(name) for name in sys.argv[1:]}
+print(json.dumps({"python": platform.python_version(), **versions}))
+"""
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
 BUSY = 0.5
 
@@ -47,9 +53,17 @@ def commit(folder: Path) -> str:
     return _said(command) or "unknown"
 
 
+def versions(python: str, *packages: str) -> dict[str, str]:
+    """Versions of a Python and of packages that it has; nothing if it lacks one."""
+    said = _said([python, "-c", VERSIONS, *packages])
+    found: dict[str, str] = json.loads(said) if said else {}
+    return found
+
+
 def kernels(python: str) -> str:
-    """What ``ddpm-mindspore info`` says."""
-    return _said([str(Path(python).with_name("ddpm-mindspore")), "info"])
+    """What ``ddpm-mindspore info`` says, without the folders that it is in."""
+    said = _said([str(Path(python).with_name("ddpm-mindspore")), "info"])
+    return said.replace(f"{Path(python).parents[1]}/", "").replace(str(Path.home()), "~")
 
 
 def _said(command: list[str]) -> str:

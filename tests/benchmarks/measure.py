@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import KERNELS, Bench
-from machine import BUSY, commit, describe_machine, kernels, load, two_cores
+from machine import BUSY, commit, describe_machine, kernels, load, two_cores, versions
 from rows import Row, table
 from workloads import WORKLOADS
 
@@ -57,24 +57,21 @@ def measure(bench: Bench, letters: set[str], output: Path, about: dict[str, Any]
 def write(output: Path, about: dict[str, Any], rows: list[Row]) -> None:
     """Write results.json and results.md."""
     output.mkdir(parents=True, exist_ok=True)
-    versions: dict[str, Any] = {}
-    for row in rows:
-        versions |= row.details.get("versions", {})
-    everything = {**about, "versions": versions, "rows": [row.as_json() for row in rows]}
+    everything = {**about, "rows": [row.as_json() for row in rows]}
     text = json.dumps(everything, indent=1, ensure_ascii=False)
     (output / "results.json").write_text(text + "\n", encoding="utf-8")
-    (output / "results.md").write_text(report(about, versions, rows), encoding="utf-8")
+    (output / "results.md").write_text(report(about, rows), encoding="utf-8")
 
 
-def report(about: dict[str, Any], versions: dict[str, Any], rows: list[Row]) -> str:
+def report(about: dict[str, Any], rows: list[Row]) -> str:
     """The table, and below it where and of what it is."""
     machine = about["machine"]
-    packages = {name: v for side in versions.values() for name, v in side.items()}
+    packages = about["versions"]["peer"] | about["versions"]["ours"]
     lines = [
         table(rows),
         "",
         "Medians (and quartiles) of "
-        f"{about['pairs']} pairs measured in turn, two threads each, on {machine['cpu']} "
+        f"{about['pairs']} rounds, measured in turn, two threads each, on {machine['cpu']} "
         f"({', '.join(machine['flags'])}; {machine['cores']} cores, {machine['memory_gib']} GiB), "
         f"{machine['date']}, load average {machine['load_average']}; "
         + ", ".join(f"{name} {version}" for name, version in packages.items())
@@ -139,6 +136,10 @@ def main() -> int:
         "pairs": options.pairs,
         "scale": options.scale,
         "kernels": options.kernels,
+        "versions": {
+            "ours": versions(options.ours, "ddpm-mindspore", "mindspore", "numpy"),
+            "peer": versions(options.peer, "denoising-diffusion-pytorch", "torch", "ema-pytorch"),
+        },
         "info": kernels(options.ours).splitlines(),
     }
     both = options.kernels == "both"

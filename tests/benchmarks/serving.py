@@ -1,18 +1,16 @@
 """The worker's end of the pipe: one measurement at a time, blocked in a read in between.
 
 The parent sends lines of JSON, ``{"steps": 5}``; the worker answers ``{"seconds": 4.1, ...}``. The
-first line a worker sends, when it has done everything once, says what it has made.
+first line a worker sends, when it has done everything once, says how many parameters it trains.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +35,12 @@ class Pipe:
         return int(json.loads(line)["steps"])
 
 
-def serve(pipe: Pipe, made: dict[str, Any], block: Callable[[int], float]) -> None:
-    """Answer orders with the seconds that ``block(steps)`` reports, for ever."""
+def serve(pipe: Pipe, parameters: int, block: Callable[[int], float]) -> None:
+    """Say the size of the network, then answer orders with the seconds of ``block(steps)``."""
     block(2)
-    pipe.say(**made)
+    pipe.say(parameters=parameters)
     while True:
         pipe.say(seconds=block(pipe.hear()))
-
-
-def describe(parameters: int, packages: Sequence[str]) -> dict[str, Any]:
-    """What the first message says: the size of the network, and versions."""
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"parameters": parameters, "versions": {"python": platform.python_version(), **versions}}
 
 
 def peak_memory() -> int:

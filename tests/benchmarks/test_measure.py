@@ -114,7 +114,7 @@ def block(steps):
     if {dies!r} and steps != 2:
         sys.exit("out of luck")
     return 0.5 * steps
-serve(Pipe(), {{"parameters": {parameters}, "versions": {{}}}}, block)
+serve(Pipe(), {parameters}, block)
 """
 
 
@@ -189,7 +189,7 @@ def test_a_failing_workload_loses_no_other(
 ) -> None:
     def good(bench: Any) -> Iterator[Any]:
         """Good."""
-        yield rows.Row("B", "step", [1.0], details={"versions": {"ours": {"numpy": "1.26"}}})
+        yield rows.Row("B", "step", [1.0])
 
     def half(bench: Any) -> Iterator[Any]:
         """Half."""
@@ -207,6 +207,7 @@ def test_a_failing_workload_loses_no_other(
         "load_average": 0,
     }
     about = {"machine": machine, "pairs": 1, "kernels": "auto"}
+    about["versions"] = {"ours": {"numpy": "1.26"}, "peer": {}}
     assert not measure.measure(None, {"G", "B"}, tmp_path / "new", about)
     written = json.loads((tmp_path / "new" / "results.json").read_text())
     assert [row["what"] for row in written["rows"]] == ["first", "Half", "step"]
@@ -246,6 +247,9 @@ def test_the_machine_is_described(parts: dict[str, ModuleType], tmp_path: Path) 
     assert machine["cpu"]
     assert machine["cores"] == os.cpu_count()
     assert machine["memory_gib"] > 0
+    versions = parts["machine"].versions
+    assert versions(sys.executable, "pytest")["pytest"] == pytest.__version__
+    assert versions(sys.executable, "no-such-package") == {}
     assert parts["machine"].commit(tmp_path) == "unknown"
     assert parts["machine"].kernels(str(tmp_path / "python")) == ""
 

@@ -16,11 +16,9 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-from serving import Pipe, describe, idle_since, serve
+from serving import Pipe, idle_since, serve
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-
-PACKAGES = ("ddpm-mindspore", "mindspore", "numpy")
 
 
 class Pace:
@@ -31,8 +29,8 @@ class Pace:
     of 1 step and of 1 + n: the difference is n steps of a trainer that runs.
     """
 
-    def __init__(self, pipe: Pipe, made: dict[str, Any]) -> None:
-        self._pipe, self._made = pipe, made
+    def __init__(self, pipe: Pipe, parameters: int) -> None:
+        self._pipe, self._parameters = pipe, parameters
         self._plan = self._blocks()
         self._left = next(self._plan)
         self._begin = time.perf_counter()
@@ -41,7 +39,7 @@ class Pace:
     def _blocks(self) -> Generator[int, float, None]:
         """Yield how many steps to let pass; be sent the seconds that they took."""
         yield 3
-        self._pipe.say(**self._made)
+        self._pipe.say(parameters=self._parameters)
         while True:
             steps = self._pipe.hear()
             one = yield 1
@@ -67,19 +65,18 @@ class PacedDiffusion(GaussianDiffusion):
         return super().micro_batch(*args, **kwargs)
 
 
-def make(spec: dict[str, Any]) -> tuple[PacedDiffusion, dict[str, Any]]:
-    """The diffusion, and what is to be said of it."""
+def make(spec: dict[str, Any]) -> tuple[PacedDiffusion, int]:
+    """The diffusion, and how many parameters it has."""
     diffusion = PacedDiffusion(
         Unet(**spec["unet"]), image_size=spec["image_size"], **spec["diffusion"]
     )
-    parameters = sum(p.size for p in diffusion.model.trainable_params())
-    return diffusion, describe(parameters, PACKAGES)
+    return diffusion, sum(p.size for p in diffusion.model.trainable_params())
 
 
 def train(spec: dict[str, Any], pipe: Pipe) -> None:
     """Train until the parent hangs up."""
-    diffusion, made = make(spec)
-    diffusion.pace = Pace(pipe, made)
+    diffusion, parameters = make(spec)
+    diffusion.pace = Pace(pipe, parameters)
     shape = (spec["images"], *diffusion.shape)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     trainer = Trainer(
@@ -96,7 +93,7 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
 
 def sample(spec: dict[str, Any], pipe: Pipe) -> None:
     """Draw ``num_samples`` images by DDIM in as many steps as the parent says."""
-    diffusion, made = make(spec)
+    diffusion, parameters = make(spec)
 
     def block(steps: int) -> float:
         begin = time.perf_counter()
@@ -107,7 +104,7 @@ def sample(spec: dict[str, Any], pipe: Pipe) -> None:
         assert len(drawn) == spec["num_samples"]
         return seconds
 
-    serve(pipe, made, block)
+    serve(pipe, parameters, block)
 
 
 if __name__ == "__main__":

@@ -17,28 +17,27 @@ from typing import Any
 
 import numpy as np
 from peer_digits import batches, import_peer
-from serving import Pipe, describe, serve
+from serving import Pipe, serve
 
 THREADS = 2
-PACKAGES = ("denoising-diffusion-pytorch", "torch", "ema-pytorch", "numpy")
 
 
-def make(spec: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The diffusion, and what is to be said of it."""
+def make(spec: dict[str, Any]) -> tuple[Any, int]:
+    """The diffusion, and how many parameters it has."""
     unet, gaussian_diffusion, _ = import_peer()
     known = inspect.signature(unet).parameters
     network = unet(**{name: value for name, value in spec["unet"].items() if name in known})
     # Fewer steps than T: its sampler is then DDIM, and takes as many steps as it is told to.
     options = {"sampling_timesteps": 50, **spec["diffusion"]}
     diffusion = gaussian_diffusion(network, image_size=spec["image_size"], **options)
-    return diffusion, describe(sum(p.numel() for p in network.parameters()), PACKAGES)
+    return diffusion, sum(p.numel() for p in network.parameters())
 
 
 def train(spec: dict[str, Any], pipe: Pipe) -> None:
     """Train until the parent hangs up."""
     import torch
 
-    diffusion, made = make(spec)
+    diffusion, parameters = make(spec)
     options = spec["trainer"]
     ema = import_peer()[2](
         diffusion,
@@ -69,12 +68,12 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
             step()
         return time.perf_counter() - begin
 
-    serve(pipe, made, block)
+    serve(pipe, parameters, block)
 
 
 def sample(spec: dict[str, Any], pipe: Pipe) -> None:
     """Draw ``num_samples`` images by DDIM in as many steps as the parent says."""
-    diffusion, made = make(spec)
+    diffusion, parameters = make(spec)
     diffusion.eval()
 
     def block(steps: int) -> float:
@@ -85,7 +84,7 @@ def sample(spec: dict[str, Any], pipe: Pipe) -> None:
             diffusion.sample(batch_size=min(size, count - start)).numpy()
         return time.perf_counter() - begin
 
-    serve(pipe, made, block)
+    serve(pipe, parameters, block)
 
 
 def main() -> None:
