@@ -104,6 +104,18 @@ class RunFolder:
         """The names of all checkpoints, damaged ones too."""
         return sorted(path.name for path in self.path.glob("checkpoints/step-*"))
 
+    def check_unchanged(self, checkpoints: list[str]) -> None:
+        """See that no one else has trained in this folder since it had these checkpoints.
+
+        Raises:
+            ValueError: someone has.
+        """
+        if self.writes and self.checkpoints() != checkpoints:
+            raise ValueError(
+                f"results_folder {str(self.path)!r} has got other checkpoints since this Trainer "
+                "was made: make it anew, with resume=True"
+            )
+
     def write_config(self, config: RunConfig, processes: int = 1) -> None:
         """Write config.json; ``processes``: how many train with ``batch_size`` images each."""
         if not self.writes:

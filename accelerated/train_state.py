@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import json
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from .checkpoint import Checkpoint, newest, prune, save
 from .config import RunConfig, TrainerConfig
+from .distributed import World
 from .optimizer import Optimizer
 from .run_folder import RunFolder
 from .unet import Unet
@@ -102,6 +104,28 @@ def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:
                 f"{difference} in the run in {folder!r}: resume without changing it, or choose "
                 "another --results-folder"
             )
+
+
+def check_same_start(
+    world: World, config: RunConfig, images: int, step: int, parameters: NDArray[np.float32]
+) -> None:
+    """See that all processes begin alike.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if world.size == 1:
+        return
+    trainer = replace(config.trainer, results_folder="")
+    options = asdict(replace(config, data="", trainer=trainer))
+    world.check_same(
+        {
+            "the configuration": json.dumps(options).encode(),
+            "the number of images": str(images).encode(),
+            "the step to go on from": str(step).encode(),
+            "the parameters": parameters.tobytes(),
+        }
+    )
 
 
 def _difference(name: str, old: Any, new: Any) -> str | None:
