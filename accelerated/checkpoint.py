@@ -4,6 +4,16 @@
                                   ema.safetensors ...
                                   state.json           step, state, size and SHA-256 of each file
 
+A group is parameter name -> float32 array. The document of state.json is::
+
+    {"format": "ddpm-mindspore checkpoint", "version": 1, "step": 1000,
+     "files": {"model.safetensors": {"size": ..., "sha256": ...}, ...},
+     "state": {...},                 plain values: the loss scale, updates left out, ...
+     "sha256": ...}                  of the document without this entry, indented by 2
+
+New groups and new values in "state" are no new version; another meaning of old ones is. Another
+version is refused.
+
 A folder is written under a temporary name, flushed to the disk and then renamed, so a process
 that is killed, or a machine that loses power, leaves the checkpoints that were there before and
 at most a temporary folder. Nothing is deleted before its successor is safe.
@@ -26,19 +36,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .files import flush_folder, json_bytes, make_folder, write_json, write_new
-
-__all__ = [
-    "Checkpoint",
-    "Loaded",
-    "load",
-    "load_newest",
-    "newest",
-    "prune",
-    "remove_leftovers",
-    "save",
-    "write_json",
-]
+from .files import flush_folder, json_bytes, make_folder, write_new
 
 Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 

@@ -25,8 +25,8 @@ from ddpm_mindspore.accelerated.checkpoint import (
     prune,
     remove_leftovers,
     save,
-    write_json,
 )
+from ddpm_mindspore.accelerated.files import write_json
 
 
 def make(step: int, value: float = 0.0, size: int = 100) -> Checkpoint:
