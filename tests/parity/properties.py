@@ -12,6 +12,7 @@ from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
+from ddpm_mindspore.parity import test_precision as precision
 from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity import test_samplers as samplers
 from ddpm_mindspore.parity import test_schedule as schedule
@@ -118,6 +119,8 @@ STEPS = {
     "seed": 0,
     **EAGER,
 }
+SCALE = {"scale": 4.0, "good": 1998, "outcomes": ((True, 2), (False, 5), (True, 3))}
+HALF = {"level": "O2", "dtype": "float16", "scale": 300.0}
 
 PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "schedule: gathers": (schedule.gathers, {**TIMES, **EAGER}),
@@ -160,6 +163,9 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         },
     ),
     "training: steps": (training.steps, STEPS),
+    "precision: loss_scale": (precision.scales, SCALE),
+    "precision: left_out": (training.steps, {**STEPS, "scale": 1024.0, "spoiled": (1,)}),
+    "precision: float16": (layers.layer, {**LAYER, **HALF, "kind": "block"}),
     "distributed: means": (
         distributed.means,
         {"size": 3, "count": 5, "scale": 1.0, "wishes": 2, "seed": 0, **EAGER},

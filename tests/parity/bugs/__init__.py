@@ -5,6 +5,17 @@ from __future__ import annotations
 from .distributed import DISTRIBUTED
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
 from .network import KERNELS, LAYERS, NETWORK
+from .precision import PRECISION
 from .training import TRAINING
 
-BUGS = [*PROCESS, *OBJECTIVE, *SAMPLERS, *LAYERS, *KERNELS, *NETWORK, *TRAINING, *DISTRIBUTED]
+BUGS = [
+    *PROCESS,
+    *OBJECTIVE,
+    *SAMPLERS,
+    *LAYERS,
+    *KERNELS,
+    *NETWORK,
+    *TRAINING,
+    *PRECISION,
+    *DISTRIBUTED,
+]

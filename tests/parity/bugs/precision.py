@@ -1,0 +1,73 @@
+"""Bugs in mixed precision, the loss scale and the treatment of NaN."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+PRECISION = [
+    Bug(
+        "the norm is in float16",
+        "layers.Block.construct",
+        "cast(x, ms.float32).reshape",
+        "x.reshape",
+        "precision: float16",
+    ),
+    Bug(
+        "an update with a NaN is applied",
+        "optimizer.Optimizer.update",
+        "ops.isfinite(norm + loss)",
+        "ops.isfinite(ops.zeros_like(norm))",
+        "precision: left_out",
+    ),
+    Bug(
+        "what is left out moves the moments",
+        "optimizer.Optimizer.update",
+        "ops.where(finite, self.beta_1, 1.0)",
+        "self.beta_1",
+        "precision: left_out",
+        {"spoiled": (2,)},
+    ),
+    Bug(
+        "what is left out moves the average",
+        "optimizer.Optimizer.update",
+        "ops.where(finite, ema, 0.0)",
+        "ema",
+        "precision: left_out",
+        {"spoiled": (2,)},
+    ),
+    Bug(
+        "an update that was left out counts for Adam's bias",
+        "optimizer.step_scalars",
+        "applied = step - skipped",
+        "applied = step",
+        "precision: left_out",
+    ),
+    Bug(
+        "the gradient is clipped with the scale still in it",
+        "train_step.gradient_function",
+        "flatten(grads) / scale",
+        "flatten(grads)",
+        "precision: left_out",
+    ),
+    Bug(
+        "the scale is not halved",
+        "precision.LossScale.next",
+        "self.scale / 2.0",
+        "self.scale",
+        "precision: loss_scale",
+    ),
+    Bug(
+        "the scale falls below one",
+        "precision.LossScale.next",
+        "max(1.0, self.scale / 2.0)",
+        "self.scale / 2.0",
+        "precision: loss_scale",
+    ),
+    Bug(
+        "the scale grows one update late",
+        "precision.LossScale.next",
+        "self.good + 1 == GROWTH_INTERVAL",
+        "self.good == GROWTH_INTERVAL",
+        "precision: loss_scale",
+    ),
+]
