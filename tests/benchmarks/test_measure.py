@@ -263,3 +263,39 @@ def test_the_command_explains_itself_and_refuses_what_it_does_not_know() -> None
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.returncode == 2
     assert "there is no workload X" in told.stderr
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_every_workload_makes_rows_of_what_was_measured(
+    parts: dict[str, ModuleType], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, workloads = parts["bench"], parts["workloads"]
+    asked = []
+
+    def compare(self: Any, sides: dict[str, Any], steps: int) -> Any:
+        asked.append(json.loads(json.dumps(sides)))
+        seconds = {side: [float(i + 1), float(i + 1)] for i, side in enumerate(sides)}
+        peak = dict.fromkeys(sides, 2**30)
+        ready = {side: {"parameters": 7, "prepared": 1.0} for side in sides}
+        return parts["processes"].Measured(seconds, ready, peak)
+
+    def told(*command: str) -> str:
+        if "-c" in command:
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return '{"opened": 2.0, "batch": 0.01}'
+
+    monkeypatch.setattr(bench.Bench, "compare", compare)
+    monkeypatch.setattr(workloads, "_told", told)
+    monkeypatch.setattr(workloads.shutil, "which", lambda name: name)
+    monkeypatch.setattr(workloads, "seconds_of", lambda command, rounds: [1.0] * rounds)
+    monkeypatch.setattr(workloads, "first_steps", lambda program, rounds: ([2.0], [1.0]))
+    letters, workload = workloads.WORKLOADS[number]
+    rows = list(workload(bench.Bench(sys.executable, "peer", 2, 1.0, True)))
+    assert {row.workload for row in rows} == set(letters)
+    assert all(row.ours and not row.failed for row in rows)
+    assert len(parts["rows"].table(rows).splitlines()) >= 2 + len(rows)
+    for sides in asked:
+        kept = [
+            {k: v for k, v in s.items() if k not in ("folder", "compile")} for s in sides.values()
+        ]
+        assert all(spec == kept[0] for spec in kept)
