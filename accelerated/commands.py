@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from . import pictures
 from .config import INTERRUPTED, NONFINITE, RunConfig, SampleConfig
+from .diffusion import GaussianDiffusion
 from .distributed import ALONE, World
 from .files import make_folder
 from .guard import NonfiniteError
@@ -147,7 +148,8 @@ def sample(config: SampleConfig) -> int:
         )
     for reason in refused:
         print(f"passed over a checkpoint: {reason}", file=sys.stderr)
-    count, size = config.num_samples, min(config.batch_size, config.num_samples)
+    count = config.num_samples
+    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion))
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
     print("compiling the network, about 10 s, once", flush=True)
@@ -164,6 +166,23 @@ def sample(config: SampleConfig) -> int:
     _write(to_uint8(images), output)
     print(f"done: {output}/grid.png, {output}/samples.npy {images.shape}, and each image as PNG")
     return 0
+
+
+def usual_batch_size(diffusion: GaussianDiffusion) -> int:
+    """64 images, or as many as have half a million numbers at the outermost resolution.
+
+    The work of small images is mostly in starting operators, not in their arithmetic.
+    """
+    height, width = diffusion.image_size
+    return max(64, 2**19 // (height * width * diffusion.model.config.dim))
+
+
+def even_batch_size(count: int, limit: int) -> int:
+    """Images of each batch, at most ``limit``, when the batches are as few and as even as can be.
+
+    The last batch is filled up, so that one size is compiled: evenly, little is drawn in vain.
+    """
+    return math.ceil(count / math.ceil(count / limit))
 
 
 def _write(images: np.ndarray, output: Path) -> None:  # type: ignore[type-arg]

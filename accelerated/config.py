@@ -283,7 +283,8 @@ class SampleConfig:
             the run's timesteps means DDIM, as many ancestral sampling.
         eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
         seed: image number i is a function of this and of i.
-        batch_size: images drawn at a time; more is faster and takes more memory.
+        batch_size: images drawn at a time, at most (default: 64, or more if they are small); more
+            is faster and takes more memory.
         ema: with which average of the parameters: "default", or the length of one as a share of
             training, which is made from the checkpoints of a run with ema_sigma_rels.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
@@ -295,7 +296,7 @@ class SampleConfig:
     sampling_timesteps: int | None = None
     eta: float | None = None
     seed: int = 0
-    batch_size: int = 64
+    batch_size: int | None = None
     ema: float | Literal["default"] = "default"
     device: str = "auto"
     output: Path | None = None
@@ -304,8 +305,9 @@ class SampleConfig:
         if self.ema != "default":
             check_sigma_rel("ema", self.ema)
         for name in ("num_samples", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} {value} must be at least 1")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} must not be negative")
 
