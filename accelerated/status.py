@@ -88,7 +88,8 @@ def describe(facts: dict[str, Any]) -> str:
     if facts["images_per_second"]:
         lines.append(f"  speed       {facts['images_per_second']:,.0f} images/s")
     if facts["loss"] is not None:
-        lines.append(f"  loss        {facts['loss']:.4f}, mean of the last 100 steps")
+        last = min(100, step)
+        lines.append(f"  loss        {facts['loss']:.4f}, mean of the last {last} steps")
     if facts["checkpoint"]:
         ago = duration(facts["seconds_since_checkpoint"])
         lines.append(f"  checkpoint  step {facts['checkpoint_step']:,}, {ago} ago")
