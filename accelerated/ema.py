@@ -34,8 +34,14 @@ def gamma_of(sigma_rel: float) -> float:
 
 
 def power_weight(step: int, sigma_rel: float) -> float:
-    """The share of itself that an average keeps after update number ``step`` = 1, 2, ..."""
-    return math.pow(1.0 - 1.0 / step, gamma_of(sigma_rel) + 1.0)
+    """The share of itself that an average keeps after update number ``step`` = 1, 2, ...
+
+    Late in a long training, when float32 would lose what a single step adds, it moves in strides.
+    """
+    stride = 1 << max(0, ((step - 1) // 4096).bit_length() - 1)
+    if step % stride:
+        return 1.0
+    return math.pow(1.0 - stride / step, gamma_of(sigma_rel) + 1.0)
 
 
 def post_hoc_weights(

@@ -38,8 +38,8 @@ def widths(step: int, sigma_rel: float) -> None:
     weight = reference.power_weight(step, sigma_rel)
     # What the exponent is off, through the power; its base is the same on both sides.
     bound = elementwise(4, weight, dtype="float64")
-    if step > 1:
-        bound = bound - weight * math.log1p(-1.0 / step) * allowed
+    if weight > 0.0:
+        bound = bound - weight * math.log(weight) / (exponent + 1.0) * allowed
     check("power_weight", accelerated.power_weight(step, sigma_rel), weight, bound)
 
 

@@ -55,11 +55,22 @@ def power_weight(step: int, sigma_rel: float) -> float:
         w = beta_gamma(step) = (1 - 1/step)^(gamma + 1)             (2312.02696, section 3.1)
 
     At step 1 it is 0, a copy. What the parameters after step tau weigh in the end is the integral
-    of the profile from tau - 1 to tau. Raises ValueError for a step below 1.
+    of the profile from tau - 1 to tau.
+
+    What one of a million steps adds is lost when it is rounded to float32. So after step 8192 the
+    average moves only at every n-th step, as far as n steps would take it: w is (1 - n/step)^(gamma
+    + 1) where n divides step and 1 elsewhere, with n = 2, 4, 8, ... the first with 8192 n >= step.
+
+    Raises ValueError for a step below 1.
     """
     if step < 1:
         raise ValueError(f"step {step} is less than 1: the first update has number 1")
-    return math.pow(1.0 - 1.0 / step, gamma_of(sigma_rel) + 1.0)
+    n = 1
+    while 8192 * n < step:
+        n *= 2
+    if step % n:
+        return 1.0
+    return math.pow(1.0 - n / step, gamma_of(sigma_rel) + 1.0)
 
 
 def profile_product(t_a: float, gamma_a: float, t_b: float, gamma_b: float) -> float:

@@ -82,6 +82,19 @@ def test_average_of_a_ramp(sigma_rel):
     assert averages(np.full(9, 0.3), sigma_rel)[-1] == pytest.approx(0.3, rel=1e-14)
 
 
+def test_strides_late_in_training_make_the_same_average():
+    one = gamma_of(0.1) + 1
+    kept = math.prod(power_weight(step, 0.1) for step in range(5001, 40_001))
+    assert kept == pytest.approx((5000 / 40_000) ** one, rel=1e-9)
+    assert [power_weight(s, 0.1) < 1 for s in range(8185, 8202)] == [True] * 8 + [
+        False,
+        True,
+    ] * 4 + [False]
+    # Never by less than float32 can hold: 1 + 1e-4 of a difference of a thousandth.
+    for step in range(2**20 - 64, 2**20 + 1):
+        assert power_weight(step, 0.28) == 1.0 or power_weight(step, 0.28) < 1 - 1e-4
+
+
 @pytest.mark.parametrize(
     ("t_a", "gamma_a", "t_b", "gamma_b"), [(2, 3, 5, 1.5), (5, 7, 5, 0), (9, 0.5, 4, 16)]
 )

@@ -111,6 +111,14 @@ TRAINING = [
         "ema: widths",
     ),
     Bug(
+        "late in training an average moves by one step's share at every stride",
+        "ema.power_weight",
+        "1.0 - stride / step",
+        "1.0 - 1.0 / step",
+        "ema: widths",
+        {"step": 2**20},
+    ),
+    Bug(
         "the profile's ends are exchanged in the inner product",
         "ema._products",
         "np.where(first, gamma, gamma[:, None])",
