@@ -3,7 +3,8 @@
 The graphs are those that MindSpore's front end hands to the backend of the device: after
 differentiation and optimisation, before the backend chooses kernels. One network has every layer,
 with its options on; the other objectives, losses and micro-batches need no more than a small one.
-All of it is float32: ``accelerated/`` has no mixed precision. A graph of it would go into GRAPHS.
+Mixed precision is looked at in float16, at the level with the most of it; bfloat16 takes the same
+operators, and cannot be compiled where the device lacks it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mindspore.train.anf_ir_pb2 import ModelProto
 from ..accelerated.layers import Conv2d, Linear, SinusoidalPosEmb
 from ..accelerated.objective import Objective, loss_weight, training_loss
 from ..accelerated.optimizer import Optimizer, step_scalars
+from ..accelerated.precision import set_precision
 from ..accelerated.process import Process
 from ..accelerated.samplers import sampling_step
 from ..accelerated.train_step import MicroBatch, TrainStep
@@ -95,10 +97,15 @@ def _sampling(network: Callable[[], nn.Cell], objective: str) -> Callable[[], No
 
 
 def _training(
-    network: Callable[[], nn.Cell], objective: str, loss_type: str, micro_batches: int
+    network: Callable[[], nn.Cell],
+    objective: str,
+    loss_type: str,
+    micro_batches: int,
+    level: str = "O0",
 ) -> Callable[[], None]:
     def build() -> None:
         model = network()
+        set_precision(model, level, "float16")
         self_condition = getattr(model, "has_self_condition", False)
         loss = training_loss(model, _objective(objective, loss_type), self_condition)
         optimizer = Optimizer(model.trainable_params(), adam_betas=(0.9, 0.99), max_grad_norm=1.0)
@@ -112,7 +119,8 @@ def _training(
             ema_update_every=1,
             ema_update_after_step=0,
         )
-        TrainStep(loss, optimizer, micro_batches)([_batch(model)] * micro_batches, scalars)
+        step = TrainStep(loss, optimizer, micro_batches, scaled=level != "O0")
+        step([_batch(model)] * micro_batches, scalars)
 
     return build
 
@@ -134,6 +142,7 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "sampling step, pred_noise": _sampling(_Small, "pred_noise"),
     "sampling step, pred_x0": _sampling(_Small, "pred_x0"),
     "training step": _training(_every_layer, "pred_v", "l2", 1),
+    "training step, mixed precision": _training(_every_layer, "pred_v", "l2", 1, "O3"),
     "training step, pred_noise, l1, accumulated": _training(_Small, "pred_noise", "l1", 2),
     "training step, pred_x0, huber, accumulated": _training(_Small, "pred_x0", "huber", 2),
 }
