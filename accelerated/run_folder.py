@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 _STRETCHES = 256
+_BLOCK = 2**16
 
 
 class RunFolder:
@@ -210,7 +211,10 @@ class RunFolder:
         """Drop what was measured after ``step``, where training goes on."""
         if self.writes and self.metrics.exists():
             with self.metrics.open("r+b") as file:
-                file.truncate(sum(len(line) for line, row in _lines(file) if row["step"] <= step))
+                start = _before(file, step, self.metrics.stat().st_size)
+                file.seek(start)
+                kept = sum(len(line) for line, row in _lines(file) if row["step"] <= step)
+                file.truncate(start + kept)
 
     def write_progress(self, progress: Mapping[str, Any]) -> None:
         """Replace progress.json.
@@ -239,6 +243,18 @@ class RunFolder:
         diffusion = build(config)
         diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
         return diffusion, loaded
+
+
+def _before(file: BinaryIO, step: int, size: int) -> int:
+    """Where a line begins up to which all are of ``step`` or before it, looking from the end."""
+    for position in range(size - _BLOCK, 0, -_BLOCK):
+        file.seek(position)
+        file.readline()  # the end of a line
+        start = file.tell()
+        row = next(_rows(file), None)
+        if row is not None and row["step"] <= step:
+            return start
+    return 0
 
 
 def _lines(file: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -112,6 +112,9 @@ def test_a_long_run_is_read_in_stretches(tmp_path: Path) -> None:
     assert steps == sorted(set(steps)) and steps[0] == 1 and steps[-1] == 100_000
     assert np.diff(steps).max() < 100_000 / 200
     assert len(run.read_metrics()) == 100_000
+    for step in (99_999, 50_000, 7, 0):
+        run.rewind_metrics(step)
+        assert [row["step"] for row in run.read_metrics()] == list(range(1, step + 1))
 
 
 def test_metrics_stay_whole_when_the_disk_is_full(tmp_path: Path) -> None:
