@@ -252,7 +252,7 @@ def _value_of(flag: str, args: list[str]) -> str | None:
 
 
 def _sample(args: list[str]) -> int:
-    from .config import SampleConfig
+    from .command_options import SampleConfig
 
     config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
     from .commands import sample
@@ -262,7 +262,7 @@ def _sample(args: list[str]) -> int:
 
 
 def _status(args: list[str]) -> int:
-    from .config import StatusConfig
+    from .command_options import StatusConfig
 
     config = _parse(StatusConfig, "status", STATUS, args)
     from .status import status

@@ -8,7 +8,60 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import ImageSize
+from .config import ImageSize, check_sigma_rel
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Draw images with a trained model.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        num_samples: images to draw.
+        sampling_timesteps: steps for each image (default: as the run was configured); fewer than
+            the run's timesteps means DDIM, as many ancestral sampling.
+        eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
+        seed: image number i is a function of this and of i.
+        batch_size: images drawn at a time, at most (default: 64, or more if they are small); more
+            is faster and takes more memory.
+        ema: with which average of the parameters: "default", or the length of one as a share of
+            training, which is made from the checkpoints of a run with ema_sigma_rels.
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+        output: folder to write to (default: RUN/drawn).
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    num_samples: int = 64
+    sampling_timesteps: int | None = None
+    eta: float | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    ema: float | Literal["default"] = "default"
+    device: str = "auto"
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.ema != "default":
+            check_sigma_rel("ema", self.ema)
+        for name in ("num_samples", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} {value} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} must not be negative")
+
+
+@dataclass(frozen=True)
+class StatusConfig:
+    """Show where a run is.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        json: print the facts as JSON.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    json: bool = False
 
 
 @dataclass(frozen=True)

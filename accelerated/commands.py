@@ -13,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from . import pictures
-from .config import INTERRUPTED, NONFINITE, RunConfig, SampleConfig
+from .command_options import SampleConfig
+from .config import INTERRUPTED, NONFINITE, RunConfig
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, World
 from .files import make_folder

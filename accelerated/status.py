@@ -10,7 +10,7 @@ import numpy as np
 
 from .activities import shares
 from .checkpoint import newest
-from .config import StatusConfig
+from .command_options import StatusConfig
 from .run_folder import RunFolder
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
