@@ -205,6 +205,8 @@ class Trainer:
                     if not stops:
                         with log.spent("drawing"):
                             self._draw(real, interrupted)
+                        # Interrupted while drawing: this step is saved, and resuming draws it.
+                        stops = self.world.size == 1 and interrupted.is_set()
                 if stops or self.step >= config.train_num_steps:
                     break
                 with log.spent("data"):
