@@ -148,13 +148,16 @@ def select_device(name: str = "auto") -> str:
 
     if name == "auto":
         name = "Ascend" if _has_ascend() else "CPU"
+    current = ms.get_context("device_target")
     try:
         ms.set_device(name)
     except RuntimeError as error:
-        raise ValueError(
-            f"device {name!r} is not available here: use --device CPU, or install the driver and "
-            f"the MindSpore build for it ({str(error).splitlines()[0]})"
-        ) from error
+        # To choose what has been at work already, without having been chosen, is harmless.
+        if current != name or "has been initialized" not in str(error):
+            raise ValueError(
+                f"device {name!r} is not available here: use --device CPU, or install the driver "
+                f"and the MindSpore build for it ({str(error).splitlines()[0]})"
+            ) from error
     if name == "Ascend":
         # Float32 convolutions mean float32: the default there rounds them to 11 bits (HF32).
         ms.device_context.ascend.op_precision.conv_allow_hf32(False)

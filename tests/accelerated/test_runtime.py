@@ -70,3 +70,13 @@ def test_devices_that_are_not_there_are_refused_in_one_line() -> None:
         pytest.skip("there is an Ascend card")
     with pytest.raises(ValueError, match="device 'Ascend' is not available here: use --device CPU"):
         runtime.select_device("Ascend")
+
+
+def test_to_choose_the_device_that_is_at_work_already_is_harmless() -> None:
+    program = (
+        "import mindspore as ms; from mindspore import ops; "
+        "from ddpm_mindspore.accelerated.runtime import select_device; "
+        "ops.ones((2,), ms.float32).asnumpy(); print(select_device('CPU'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "CPU\n"), done.stderr
