@@ -53,6 +53,8 @@ class RunLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._descriptor is not None:  # for those too who were forked and have it still
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self.forget()
 
     def forget(self) -> None:

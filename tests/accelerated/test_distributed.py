@@ -149,6 +149,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return Job(folder, found)
 
 
+@pytest.mark.slow
 def test_they_meet_and_see_whether_they_are_alike(job: Job) -> None:
     for found in job.found:
         assert found["size"] == 2
@@ -157,6 +158,7 @@ def test_they_meet_and_see_whether_they_are_alike(job: Job) -> None:
         assert "b of process 1 differs from that of process 0" in found["not the same"]
 
 
+@pytest.mark.slow
 def test_all_stop_after_the_same_update_when_one_is_told_to(job: Job) -> None:
     for found in job.found:
         assert found["stopped"] == [False, STOPPED]
@@ -187,6 +189,7 @@ def share_of_the_bound(run: Path, one: Path, parts: Path, step: int) -> float:
     return worst
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(job: Job) -> None:
     two, one, parts = (job.folder / name for name in ("two", "one", "parts"))
     assert share_of_the_bound(two, one, parts, STEPS) <= 1.0
@@ -196,6 +199,7 @@ def test_two_processes_are_one_with_twice_the_batch(job: Job) -> None:
         assert row["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_law_catches_sums_in_the_place_of_means(job: Job) -> None:
     bug, one, parts = (job.folder / name for name in ("bug", "one", "parts"))
     assert share_of_the_bound(bug, one, parts, STEPS) > 100.0
@@ -203,6 +207,7 @@ def test_the_law_catches_sums_in_the_place_of_means(job: Job) -> None:
     assert norms[0] == pytest.approx(2.0 * norms[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_each_draws_a_share_of_the_samples(job: Job) -> None:
     two, one = (
         np.asarray(Image.open(job.folder / run / "samples" / f"step-{STEPS:08d}.png"), np.int16)
@@ -213,6 +218,7 @@ def test_each_draws_a_share_of_the_samples(job: Job) -> None:
     assert np.abs(two - one).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_writes(job: Job) -> None:
     names = {p.name for p in (job.folder / "one").iterdir() if not p.name.startswith(".")}
     assert {p.name for p in (job.folder / "two").iterdir() if p.name[0] != "."} == names
@@ -274,6 +280,7 @@ def works(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_and_one_process_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = flags(run, batch_size=2, steps=100_000)

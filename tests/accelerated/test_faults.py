@@ -133,6 +133,7 @@ def assert_goes_on_from_here(folder: Path, undisturbed: Undisturbed) -> int:
 # ---- kill -9
 
 
+@pytest.mark.slow
 def test_what_a_kill_leaves_at_any_moment_is_a_state_of_the_undisturbed_run(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_hundred_kills_lose_nothing(undisturbed: Undisturbed, tmp_path: Path) 
 # ---- signals, two trainers, another place
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_by_signals_moved_and_ends_as_if_undisturbed(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -319,6 +321,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@pytest.mark.slow
 def test_a_disk_that_runs_full_ends_no_training_and_harms_no_checkpoint(
     undisturbed: Undisturbed, small_disk: Path
 ) -> None:

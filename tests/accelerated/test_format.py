@@ -81,6 +81,7 @@ def go_on(folder: Path) -> list[dict[str, Any]]:
     return RunFolder(folder).read_metrics()
 
 
+@pytest.mark.slow
 def test_a_run_of_version_1_is_opened_and_trained_on(tmp_path: Path) -> None:
     before = [json.loads(line) for line in (FIXTURE / "metrics.jsonl").open()]
     run = tmp_path / "run"

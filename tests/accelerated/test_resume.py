@@ -160,7 +160,10 @@ def no_loss_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "loss_curve", lambda *_: None)
 
 
-@pytest.mark.parametrize("name", EVERYDAY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * ("half precision" in n)) for n in EVERYDAY],
+)
 def test_a_resumed_run_is_the_run_bit_for_bit(tmp_path: Path, name: str) -> None:
     assert_resumes_exactly(tmp_path, *EVERYDAY[name], at=2)  # in the middle of an epoch
 

@@ -219,6 +219,7 @@ def test_a_resumed_run_is_the_run_bit_for_bit(run: Run, resumed: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_those_of_one_large_batch(run: Run, at_once: Run) -> None:
     """Equal but for the order of additions, over six updates."""
     one, other = run.tensors(STEPS), at_once.tensors(STEPS)
