@@ -113,7 +113,7 @@ def d_sizes(bench: Bench) -> Iterator[Row]:
     for size, batch_size in shapes:
         pixels = size * size * batch_size
         spec = training(NETWORK_D, size, batch_size)
-        measured = bench.compare({"ours": spec}, min(20, max(1, 40_000 // pixels)))
+        measured = bench.compare({"ours": spec}, min(80, max(2, 80_000 // pixels)))
         cost[size, batch_size] = [seconds / pixels for seconds in measured.seconds["ours"]]
         found[f"{size}x{size}, batch {batch_size}"] = show(cost[size, batch_size], "s")
     for what, kept in (
