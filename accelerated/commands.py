@@ -153,7 +153,7 @@ def sample(config: SampleConfig) -> int:
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion))
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
-    print("compiling the network, about 10 s, once", flush=True)
+    print("compiling the network: about 10 s, and less where it was compiled before", flush=True)
     total = math.ceil(count / size) * len(plan)
     with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
         images = diffusion.sample(

@@ -156,7 +156,9 @@ class Trainer:
             if self._misses_samples():
                 self._draw(real, interrupted)
             if self.step < self.config.train_num_steps:
-                self._say("compiling the training step, about 20 s, once")
+                self._say(
+                    "compiling the training step: about 20 s, and less where it was compiled before"
+                )
                 self._loop(real, interrupted)
             self._checkpoints = self.run.checkpoints()
             self._save.check()
