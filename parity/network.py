@@ -108,6 +108,21 @@ Schedule = tuple[str, int, bool]
 """Name, T, and whether alpha_bar_T is 0."""
 
 
+def steps_of_batches(
+    options: Options,
+    size: Sequence[int],
+    schedule: Schedule,
+    shape: tuple[int, int, int],
+    seed: int,
+) -> list[list[Batch]]:
+    """The micro-batches of each step, at drawn t; ``shape``: steps, micro-batches, images."""
+    times = np.random.default_rng(seed).integers(1, schedule[1] + 1, shape)
+    return [
+        [batch(options, size, t, seed + 100 * i + j) for j, t in enumerate(step)]
+        for i, step in enumerate(times.tolist())
+    ]
+
+
 def loss(
     options: Options, schedule: Schedule, config: training.TrainingConfig
 ) -> Callable[..., Tensor]:

@@ -37,11 +37,7 @@ def accumulation(
     """``count`` steps, each with ``accumulate`` micro-batches of ``batch`` images, or with all."""
     config = network.training_config(training)
     params = network.parameters(net, seed)
-    times = np.random.default_rng(seed).integers(1, schedule[1] + 1, (count, accumulate, batch))
-    micro = [
-        [network.batch(net, size, t, seed + 100 * i + j) for j, t in enumerate(step)]
-        for i, step in enumerate(times.tolist())
-    ]
+    micro = network.steps_of_batches(net, size, schedule, (count, accumulate, batch), seed)
     large = [[_joined(step)] for step in micro]
     expected, bounds = deep(in_reference(net, schedule, config, large), params)
     for mode in modes:

@@ -53,11 +53,7 @@ def steps(
     """
     config = network.training_config(training)
     params = network.parameters(net, seed)
-    times = np.random.default_rng(seed).integers(1, schedule[1] + 1, (count, accumulate, batch))
-    batches = [
-        [network.batch(net, size, t, seed + 100 * i + j) for j, t in enumerate(step)]
-        for i, step in enumerate(times.tolist())
-    ]
+    batches = network.steps_of_batches(net, size, schedule, (count, accumulate, batch), seed)
     for step in spoiled:
         batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
     expected, bounds = deep(in_reference(net, schedule, config, batches), params)
