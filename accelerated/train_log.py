@@ -1,4 +1,4 @@
-"""Waiting for a training step without spinning, and writing down what came of it."""
+"""What is known of each update, shown and written down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
-from mindspore import Tensor
 from tqdm import tqdm
 
 from .activities import Activities
@@ -14,29 +13,6 @@ from .board import Board
 from .config import TrainerConfig
 from .data import Images, skipped_text
 from .run_folder import RunFolder
-
-
-class Patience:
-    """Sleeps through most of a step before its result is asked for.
-
-    Asking for a result that is not there yet makes MindSpore wait in a busy loop, which takes one
-    core from the kernels. The sleep grows by a part of what is left to wait, and shrinks slowly
-    while nothing is.
-    """
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-
-    def wait(self, result: Tensor) -> None:
-        """Return when ``result`` is there."""
-        time.sleep(self._seconds)
-        begin = time.perf_counter()
-        result.asnumpy()
-        waited = time.perf_counter() - begin
-        if waited > 0.001:
-            self._seconds += waited / 4
-        else:
-            self._seconds *= 0.95
 
 
 class Measured(NamedTuple):
@@ -47,23 +23,6 @@ class Measured(NamedTuple):
     grad_norm: float
     lr: float
     seconds: float
-
-
-class Launched(NamedTuple):
-    """One update under way since ``begin`` (of ``time.perf_counter``)."""
-
-    step: int
-    lr: float
-    loss: Tensor
-    grad_norm: Tensor
-    begin: float
-
-    def wait(self, patience: Patience) -> Measured:
-        """Wait for it."""
-        patience.wait(self.loss)
-        loss, norm = float(self.loss.asnumpy()), float(self.grad_norm.asnumpy())
-        seconds = round(time.perf_counter() - self.begin, 4)
-        return Measured(self.step, loss, norm, self.lr, seconds)
 
 
 class TrainLog:

@@ -10,9 +10,11 @@ import numpy as np
 from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
+from . import kernels
 from .compile_cache import compiled
 from .distributed import ALONE, Exchange
 from .optimizer import Optimizer, StepScalars, flatten
+from .waiting import Waiter, waiter
 
 
 class MicroBatch(NamedTuple):
@@ -70,14 +72,18 @@ class TrainStep:
         exchange = Exchange(ALONE) if exchange is None else exchange
         self.micro_batches = micro_batches
         gradient = gradient_function(loss, optimizer.parameters, scaled)
-        total = Parameter(ops.zeros_like(optimizer.params), name="gradient", requires_grad=False)
-        mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
+        self._announce = announce = kernels.Announce() if kernels.in_use() else None
         share = 1.0 / micro_batches
+        # The sum of gradients, where there is one: it is as large as the network.
+        size = optimizer.params.size if micro_batches > 1 else 1
+        total = Parameter(ops.zeros((size,), ms.float32), name="gradient", requires_grad=False)
+        mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
 
         def whole(x_0, t, noise, conditioned, masks, scale, *scalars):  # type: ignore[no-untyped-def]
             value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
             grad, value = exchange.mean(grad, value)
-            return value, optimizer.update(grad, value, *scalars)
+            norm = optimizer.update(grad, value, *scalars)
+            return (value, norm) if announce is None else announce(value, norm)
 
         def accumulate(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
             value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
@@ -90,11 +96,15 @@ class TrainStep:
             norm = optimizer.update(grad, value, *scalars)
             ops.assign(total, ops.zeros_like(total))
             ops.assign(mean_loss, ops.zeros_like(mean_loss))
-            return value, norm
+            return (value, norm) if announce is None else announce(value, norm)
 
         self._whole = compiled(whole)
         self._accumulate = compiled(accumulate)
         self._apply = compiled(apply)
+
+    def waiter(self) -> Waiter:
+        """What to wait with for the losses of the calls after this one, one after another."""
+        return waiter(announced=self._announce is not None)
 
     def __call__(
         self, batches: Sequence[MicroBatch], scalars: StepScalars, scale: float = 1.0

@@ -27,10 +27,11 @@ from .precision import set_precision
 from .run_folder import RunFolder
 from .signals import first_interrupt_waits
 from .train_batches import Batches
-from .train_log import Launched, Patience, TrainLog
+from .train_log import Measured, TrainLog
 from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
+from .waiting import Waiter
 
 
 class Trainer:
@@ -103,12 +104,7 @@ class Trainer:
             self._exchange,
             scaled=self._guard.scaled,
         )
-        self._ema_diffusion = GaussianDiffusion(
-            Unet(**diffusion.model.config.to_dict()),
-            image_size=diffusion.image_size,
-            seed=config.seed,
-            **asdict(diffusion.config),
-        )
+        self._ema_diffusion: GaussianDiffusion | None = None
         self._run_config = RunConfig(
             data=str(folder) if isinstance(folder, (str, os.PathLike)) else type(folder).__name__,
             image_size=diffusion.image_size,
@@ -128,6 +124,14 @@ class Trainer:
 
         A network of its own: ``diffusion`` always holds the parameters that are being trained.
         """
+        if self._ema_diffusion is None:
+            diffusion = self.diffusion
+            self._ema_diffusion = GaussianDiffusion(
+                Unet(**diffusion.model.config.to_dict()),
+                image_size=diffusion.image_size,
+                seed=self.config.seed,
+                **asdict(diffusion.config),
+            )
         average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
         self._ema_diffusion.model.load_arrays(average | fixed_arrays(self.diffusion.model))
         return self._ema_diffusion
@@ -191,8 +195,8 @@ class Trainer:
             closing(self._log(bar)) as log,
         ):
             with log.spent("compiling"):
-                measured = self._launch(next(batches)).wait(Patience())
-            patience = Patience()
+                measured = self._update(next(batches), self._train_step.waiter())
+            waiter = self._train_step.waiter()
             while True:
                 log.add(measured)
                 if left_out := self._guard.note(self.step, measured.loss, measured.grad_norm):
@@ -214,16 +218,16 @@ class Trainer:
                 with log.spent("data"):
                     batch = next(batches)
                 with log.spent("steps"):
-                    measured = self._launch(batch).wait(patience)
+                    measured = self._update(batch, waiter)
 
     def redo(self, step: int) -> tuple[list[MicroBatch], Guard]:
         """Do the updates before number ``step``, and write nothing.
 
         Returns its micro-batches, and the account of updates with the loss scale for it.
         """
-        patience = Patience()
+        waiter = self._train_step.waiter()
         while self.step < step - 1:
-            done = self._launch(self._batches(self.step + 1)).wait(patience)
+            done = self._update(self._batches(self.step + 1), waiter)
             self._guard.note(done.step, done.loss, done.grad_norm)
         return self._batches(step), self._guard
 
@@ -231,8 +235,8 @@ class Trainer:
         per_step = self._batches.images_per_step
         return TrainLog(self.run, bar, self.config, self.images, per_step, self.step)
 
-    def _launch(self, batches: list[MicroBatch]) -> Launched:
-        """Start one update, without waiting for it."""
+    def _update(self, batches: list[MicroBatch], waiter: Waiter) -> Measured:
+        """Do one update."""
         config = self.config
         self.step += 1
         scalars = step_scalars(
@@ -253,7 +257,10 @@ class Trainer:
         )
         begin = time.perf_counter()
         loss, norm = self._train_step(batches, scalars, self._guard.scale)
-        return Launched(self.step, scalars.rate, loss, norm, begin)
+        waiter.wait(loss)
+        seconds = round(time.perf_counter() - begin, 4)
+        loss, norm = float(loss.asnumpy()), float(norm.asnumpy())
+        return Measured(self.step, loss, norm, scalars.rate, seconds)
 
     def _restore(self) -> None:
         """Go on where the newest checkpoint is.

@@ -2,14 +2,16 @@
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
-choose its layouts, which MindSpore's own operators do not. Where the library is missing, the device
-is not a CPU, or the user has asked for stock operators, ``layers.py`` uses those.
+choose its layouts, which MindSpore's own operators do not, and runs on MindSpore's threads. Where
+the library is missing, MindSpore is another, the device is not a CPU, or the user has asked for
+stock operators, ``layers.py`` uses those.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from .. import runtime
+
+MINDSPORE = "2.10."
+"""How versions of MindSpore begin whose threads the library knows."""
 
 
 def in_use() -> bool:
@@ -47,19 +52,26 @@ def _reason_against() -> str:
     library = runtime.kernel_library()
     if library is None:
         return "the compiled operators were not built (that needs a C++ compiler)"
-    return _open(library, Path(ms.__file__).parent / "lib" / "libdnnl.so.3")
+    if not ms.__version__.startswith(MINDSPORE):
+        return f"the compiled operators are for MindSpore {MINDSPORE}x, this is {ms.__version__}"
+    return _open(library, Path(ms.__file__).parent / "lib")
 
 
 @lru_cache
-def _open(library: Path, onednn: Path) -> str:
-    """Prepare the library for use; what is wrong, or nothing."""
+def _open(library: Path, folder: Path) -> str:
+    """Prepare the library for use with MindSpore's in a folder; what is wrong, or nothing."""
     try:
-        opened = ctypes.CDLL(str(library)).ddpm_kernels_open
+        opened = _library(library).ddpm_kernels_open
     except (OSError, AttributeError) as error:
         return f"{library} cannot be loaded ({error})"
     opened.restype = ctypes.c_char_p
-    reason = opened(os.fsencode(onednn), threads())
+    files = (os.fsencode(folder / name) for name in ("libdnnl.so.3", "libmindspore_core.so"))
+    reason = opened(*files, threads())
     return "" if reason is None else reason.decode()
+
+
+def _library(path: Path) -> ctypes.CDLL:
+    return ctypes.CDLL(str(path))
 
 
 def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
@@ -151,3 +163,42 @@ class Softmax(nn.Cell):
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
         return (self.gradient(out, dout),)
+
+
+class Announce(nn.Cell):
+    """Returns its two arguments, which are scalars, and wakes the :class:`Listener`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.announce = _operator("announce", lambda *shapes: shapes, 2)
+
+    def construct(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        # Scalars that an operator of this kind returns become numbers of Python's.
+        x, y = self.announce(x.reshape(1), y.reshape(1))
+        return x.reshape(()), y.reshape(())
+
+
+class Listener:
+    """Waits for what is announced after it was made, asleep."""
+
+    # What fails is never announced: MindSpore is asked after so many seconds, and says so.
+    _limit = 60.0
+
+    def __init__(self) -> None:
+        library = runtime.kernel_library()
+        assert library is not None
+        self._announcements = _library(library).ddpm_kernels_announcements
+        self._announcements.argtypes = (ctypes.c_int64, ctypes.c_int)
+        self._announcements.restype = ctypes.c_int64
+        self._known = self._announcements(-1, 0)
+
+    def wait(self, result: Tensor) -> None:
+        """Return when ``result`` is there, which is the next one that is announced."""
+        end = time.monotonic() + self._limit
+        # In slices of 50 ms, between which Python heeds signals.
+        while self._announcements(self._known, 50) == self._known:
+            if time.monotonic() > end:
+                self._limit *= 2.0
+                break
+        result.asnumpy()
+        self._known = self._announcements(-1, 0)

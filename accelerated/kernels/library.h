@@ -48,11 +48,13 @@ struct Arguments {
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
 // Defines an operator as MindSpore calls it; the body follows.
 #define DDPM_OPERATOR(name)                                                                     \
   static void name##_body(const Arguments& args);                                               \
-  extern "C" __attribute__((visibility("default"))) int name(int count, void** data, int* ndims, int64_t** shapes, const char**,       \
-                      void*, void*) {                                                           \
+  EXPORT int name(int count, void** data, int* ndims, int64_t** shapes, const char**, void*,    \
+                  void*) {                                                                      \
     try {                                                                                       \
       name##_body(Arguments{count, data, ndims, shapes});                                       \
       return 0;                                                                                 \

@@ -1,22 +1,19 @@
-// A few threads that wait for work.
+// MindSpore's own threads, on which its operators run too: others beside them would take the cores
+// from each other, for a thread of MindSpore's that has nothing to do looks for work in a loop.
 #pragma once
-
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 #include "onednn.h"
 
-// Runs n instances of a function on up to `count` threads, the caller's being one of them.
+// Runs n instances of a function on MindSpore's threads, the caller's being one of them.
 //
 // Instances may run in any order and one after the other: none may wait for another. A call from
-// within an instance, or while another thread's call is running, runs on its own thread alone. In
-// a forked child, where the other threads are gone, the caller does all the work itself.
+// within an instance, or where MindSpore has not started its threads, runs on its own thread alone.
 class Threads final : public onednn::threadpool {
  public:
-  explicit Threads(int count);
+  // Finds them in MindSpore's core library, to use `count` at a time.
+  Threads(int count, void* core);
+  // Whether all that is needed was found.
+  bool found() const { return launch_ != nullptr && manager_ != nullptr && kind_ != nullptr; }
   int get_num_threads() const override { return count_; }
   bool get_in_parallel() const override;
   void parallel_for(int n, const std::function<void(int, int)>& function) override;
@@ -24,13 +21,17 @@ class Threads final : public onednn::threadpool {
   void wait() override {}
 
  private:
-  void work();
-  void take_turns(std::unique_lock<std::mutex>& lock);
+  using Instance = std::function<int(void*, int, float, float)>;
+  using Launch = int (*)(void* pool, const Instance& instance, void* content, int n);
+  struct Manager {
+    const void* virtual_functions;
+    void* pool;
+  };
+
+  void* pool() const;
 
   const int count_;
-  std::mutex busy_, mutex_;
-  std::condition_variable begin_, end_;
-  const std::function<void(int, int)>* function_ = nullptr;
-  int n_ = 0, done_ = 0;
-  std::atomic<int> next_{0}, limit_{0};
+  const Launch launch_;
+  const Manager* const manager_;
+  const void* const* const kind_;
 };

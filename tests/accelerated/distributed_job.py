@@ -89,15 +89,15 @@ def _refusal(world: World, parts: dict[str, bytes]) -> str:
 
 
 def _when(trainer: Trainer, step: int, act: Any) -> None:
-    """Call ``act`` while update number ``step`` is launched."""
-    update = trainer._train_step
+    """Call ``act`` when update number ``step`` begins."""
+    update = trainer._update
 
-    def launch(*args: Any) -> Any:
-        if trainer.step == step:
+    def acting(*args: Any) -> Any:
+        if trainer.step == step - 1:
             act()
         return update(*args)
 
-    trainer._train_step = launch  # type: ignore[assignment]
+    trainer._update = acting  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import kernels, layers, runtime
 
 ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
+CORE = ONEDNN.with_name("libmindspore_core.so")
 
 needs_library = pytest.mark.skipif(
     not kernels.in_use(), reason=f"no compiled operators: {kernels.describe()}"
@@ -29,13 +32,19 @@ def device() -> None:
     runtime.select_device()
 
 
-# Opens the library with some threads, in another process, and prints a hash of what it computes.
+# Opens the library with some threads, in another process, and prints what it computes.
 THREADED = """
-import ctypes, sys, hashlib, numpy as np
-library, onednn, threads = sys.argv[1:]
+import ctypes, sys, numpy as np, mindspore as ms
+library, onednn, core, threads = sys.argv[1:]
+
+@ms.jit
+def square(x):
+    return x @ x
+
+square(ms.Tensor(np.ones((2, 2), np.float32))).asnumpy()  # starts MindSpore's threads
 library = ctypes.CDLL(library)
 library.ddpm_kernels_open.restype = ctypes.c_char_p
-assert library.ddpm_kernels_open(onednn.encode(), int(threads)) is None
+assert library.ddpm_kernels_open(onednn.encode(), core.encode(), int(threads)) is None
 
 def call(name, *arrays):
     n, shapes = len(arrays), [(ctypes.c_int64 * a.ndim)(*a.shape) for a in arrays]
@@ -146,10 +155,13 @@ def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
 
 
 @needs_library
-def test_any_number_of_threads_computes_the_same() -> None:
+def test_any_number_of_threads_computes_the_same(tmp_path: Path) -> None:
     def run(threads: int) -> list[Any]:
-        command = [sys.executable, "-c", THREADED, str(runtime.kernel_library()), str(ONEDNN)]
-        done = subprocess.run([*command, str(threads)], capture_output=True, check=True)
+        script = tmp_path / "threaded.py"  # MindSpore compiles what it can read in a file
+        script.write_text(THREADED)
+        library = runtime.kernel_library()
+        command = [sys.executable, str(script), *map(str, (library, ONEDNN, CORE, threads))]
+        done = subprocess.run(command, capture_output=True, check=True)
         with np.load(io.BytesIO(done.stdout)) as arrays:
             return [arrays[name] for name in arrays.files]
 
@@ -161,21 +173,89 @@ def test_any_number_of_threads_computes_the_same() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def seconds_of_mindspores_threads() -> float:
+    """Time that the threads which MindSpore has for its operators have been at work."""
+    total = 0
+    for task in Path("/proc/self/task").iterdir():
+        name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+        if name.startswith("KernelThread"):
+            total += int(fields.split()[11])
+    return total / 100
+
+
+@needs_library
+@pytest.mark.skipif(kernels.threads() < 2, reason="there is one processor")
+def test_mindspores_own_threads_do_the_work() -> None:
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    convolve = ms.jit(kernels.Convolution())
+    x, weight, bias = draw(8, 64, 64, 64), draw(64, 64, 3, 3), draw(64)
+    convolve(x, weight, bias).asnumpy()
+    begin, before = time.perf_counter(), seconds_of_mindspores_threads()
+    for _ in range(40):
+        convolve(x, weight, bias).asnumpy()
+    share = (seconds_of_mindspores_threads() - before) / (time.perf_counter() - begin)
+    assert share > 0.2  # about half of it, and the other thread's the other half
+    assert len(list(Path("/proc/self/task").iterdir())) <= threads + 2  # MindSpore's, if it began
+
+
+@needs_library
+def test_what_a_graph_announces_is_waited_for_asleep() -> None:
+    announce = kernels.Announce()
+
+    @ms.jit
+    def function(x, y):  # type: ignore[no-untyped-def]
+        for _ in range(20):
+            x = ops.softmax(x @ y, -1)
+        return announce(x.sum(), y.sum())
+
+    x, y = draw(700, 700), draw(700, 700)
+    expected = [result.asnumpy() for result in function(x, y)]
+    listener = kernels.Listener()
+    for _ in range(3):
+        results = function(x, y)
+        asked = time.thread_time()
+        listener.wait(results[0])
+        assert time.thread_time() - asked < 0.05
+        np.testing.assert_array_equal([result.asnumpy() for result in results], expected)
+
+
+@needs_library
+def test_what_is_never_announced_does_not_hold_up_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listener = kernels.Listener()
+    monkeypatch.setattr(listener, "_limit", 0.1)
+    listener.wait(draw(3))
+    assert listener._limit == 0.2
+
+
+@needs_library
+def test_ctrl_c_is_heeded_while_waiting() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            kernels.Listener().wait(draw(3))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
 OPEN = """
 import ctypes, sys
 opened = ctypes.CDLL(sys.argv[1]).ddpm_kernels_open
 opened.restype = ctypes.c_char_p
-print((opened(sys.argv[2].encode(), 2) or b"ready").decode())
+print((opened(sys.argv[2].encode(), sys.argv[3].encode(), 2) or b"ready").decode())
 """
 
 
-def opened_with(onednn: Path) -> str:
-    command = [sys.executable, "-c", OPEN, str(runtime.kernel_library()), str(onednn)]
+def opened_with(onednn: Path, core: Path = CORE) -> str:
+    command = [sys.executable, "-c", OPEN, *map(str, (runtime.kernel_library(), onednn, core))]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
 
 
 @needs_library
-def test_another_onednn_is_refused(tmp_path: Path) -> None:
+def test_another_onednn_or_mindspore_is_refused(tmp_path: Path) -> None:
     assert opened_with(ONEDNN) == "ready"
     assert opened_with(tmp_path / "none.so") == "oneDNN cannot be loaded"
     if shutil.which("cc") is None:
@@ -187,6 +267,13 @@ def test_another_onednn_is_refused(tmp_path: Path) -> None:
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
     assert opened_with(other) == "oneDNN is not version 3.10 with a thread pool"
+    assert opened_with(ONEDNN, other) == "MindSpore's threads cannot be found"
+
+
+@needs_library
+def test_another_mindspore_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ms, "__version__", "2.11.0")
+    assert kernels.describe().endswith("are for MindSpore 2.10.x, this is 2.11.0")
 
 
 def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, picture
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
+from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
 LOSS_CURVE = pictures.loss_curve
 SIZE = (4, 8)
@@ -255,6 +256,9 @@ class FakeStep:
         self.trainer, self.at, self.seen = trainer, dict[int, Callable[[], Any]](), []
         self.losses: dict[int, float] = {}
         trainer._train_step = self  # type: ignore[assignment]
+
+    def waiter(self) -> Waiter:
+        return Patience()
 
     def __call__(self, batches: Sequence[Any], *_: Any) -> tuple[Tensor, Tensor]:
         step = self.trainer.step
