@@ -1,7 +1,8 @@
-"""How long it takes to begin: from a command to the first training step, to help, to an import."""
+"""How long commands take: to help, to an import, to the first training step, to be fed."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,6 +41,31 @@ def first_steps(program: str, rounds: int) -> tuple[list[float], list[float]]:
             cold.append(first_step(program, Path(home), "first"))
             warm.append(first_step(program, Path(home), "second"))
     return cold, warm
+
+
+def waiting(
+    program: str, images: Path, size: int, steps: int, options: Sequence[str]
+) -> tuple[float, float]:
+    """Train a small network on a folder of images with ``ddpm-mindspore train``.
+
+    Returns:
+        The share of the steps' time in which the trainer waited for images, and the seconds of a
+        step.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as home:
+        run = Path(home, "run")
+        command = [program, "train", "--data", str(images), "--image-size", str(size)]
+        command += ["--dim", "16", "--dim-mults", "1", "2", "4", "--batch-size", "16"]
+        command += ["--steps", str(steps), "--save-every", str(steps), "--num-samples", "1"]
+        command += ["--sampling-timesteps", "1", "--results-folder", str(run), *options]
+        subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=LONGEST)
+        progress = json.loads((run / "progress.json").read_text(encoding="utf-8"))
+    seconds = progress["seconds"]
+    share = seconds["data"] / (seconds["data"] + seconds["steps"])
+    return share, seconds["steps"] / (steps - 1)  # the first is compiled, and counted apart
 
 
 def first_step(program: str, home: Path, run: str) -> float:

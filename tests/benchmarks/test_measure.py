@@ -242,6 +242,24 @@ def test_the_first_step_is_seen_in_the_metrics(
         parts["starts"].first_step(str(program), tmp_path, "second")
 
 
+def test_waiting_for_images_is_what_the_trainer_counts(
+    parts: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import json, pathlib, sys\n"
+        "folder = pathlib.Path(sys.argv[sys.argv.index('--results-folder') + 1])\n"
+        "assert sys.argv[sys.argv.index('--steps') + 1] == '5' and sys.argv[-1] == 'more'\n"
+        "folder.mkdir()\n"
+        "seconds = {'steps': 8.0, 'data': 2.0, 'compiling': 9.0, 'drawing': 1.0}\n"
+        "(folder / 'progress.json').write_text(json.dumps({'seconds': seconds}))\n"
+    )
+    program.chmod(0o755)
+    found = parts["starts"].waiting(str(program), tmp_path / "images", 32, 5, ["more"])
+    assert found == (0.2, 2.0)
+
+
 def test_the_machine_is_described(parts: dict[str, ModuleType], tmp_path: Path) -> None:
     machine = parts["machine"].describe_machine()
     assert machine["cpu"]
@@ -282,20 +300,19 @@ def test_every_workload_makes_rows_of_what_was_measured(
     def told(*command: str) -> str:
         if "-c" in command:
             return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return '{"opened": 2.0, "batch": 0.01}'
+        return '{"images": 10, "opened": 2.0, "batch": 0.01}'
 
     monkeypatch.setattr(bench.Bench, "compare", compare)
     monkeypatch.setattr(workloads, "_told", told)
     monkeypatch.setattr(workloads.shutil, "which", lambda name: name)
     monkeypatch.setattr(workloads, "seconds_of", lambda command, rounds: [1.0] * rounds)
     monkeypatch.setattr(workloads, "first_steps", lambda program, rounds: ([2.0], [1.0]))
+    monkeypatch.setattr(workloads, "waiting", lambda *_: (0.01, 0.2))
     letters, workload = workloads.WORKLOADS[number]
     rows = list(workload(bench.Bench(sys.executable, "peer", 2, 1.0, True)))
     assert {row.workload for row in rows} == set(letters)
     assert all(row.ours and not row.failed for row in rows)
     assert len(parts["rows"].table(rows).splitlines()) >= 2 + len(rows)
     for sides in asked:
-        kept = [
-            {k: v for k, v in s.items() if k not in ("folder", "compile")} for s in sides.values()
-        ]
+        kept = [{k: v for k, v in s.items() if k != "compile"} for s in sides.values()]
         assert all(spec == kept[0] for spec in kept)

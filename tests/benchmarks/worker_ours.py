@@ -81,7 +81,7 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     trainer = Trainer(
         diffusion,
-        spec.get("folder", images),
+        images,
         **spec["trainer"],
         train_num_steps=10**9,
         save_and_sample_every=10**9,

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from bench import HERE, Bench, memory, sampling, training, versus
 from rows import Row, show, slope
-from starts import first_steps, seconds_of
+from starts import first_steps, seconds_of, waiting
 
 NETWORK_A = {"dim": 64, "dim_mults": [1, 2, 4], "channels": 3}
 NETWORK_C = {"dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3}
 NETWORK_D = {"dim": 32, "dim_mults": [1, 2], "channels": 3}
-NETWORK_F = {"dim": 16, "dim_mults": [1, 2], "channels": 3}
 
 # Per pixel, as the number of pixels grows: what noise may make of a flat line.
 FLAT = 0.05
@@ -34,6 +33,7 @@ from ddpm_mindspore.accelerated.config import DIGITS
 print(json.dumps(asdict(DIGITS)))
 """
 DIGITS_SAMPLES, DIGITS_BATCH, DIGITS_STEPS = 1797, 599, 10
+FEEDING_STEPS = 100
 
 
 def a_training(bench: Bench) -> Iterator[Row]:
@@ -148,29 +148,28 @@ def e_starting(bench: Bench) -> Iterator[Row]:
 
 
 def f_feeding(bench: Bench) -> Iterator[Row]:
-    """Training from files against training from an array of as many images."""
+    """Training from image files: how long it waits for them."""
     script = str(HERE / "picture_files.py")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         _told(bench.ours, script, "make", folder)
-        for what, name, count, size in (
-            ("10,000 PNG files of 32x32", "png", 10_000, 32),
-            ("1,000 photographs, to 64x64", "jpeg", 1_000, 64),
+        for what, name, size in (
+            ("10,000 PNG files of 32x32", "png", 32),
+            ("1,000 photographs, to 64x64", "jpeg", 64),
         ):
-            files = str(Path(folder, name))
-            took = json.loads(_told(bench.ours, script, "decode", files, str(size)))
+            files = Path(folder, name)
+            took = json.loads(_told(bench.ours, script, "decode", str(files), str(size)))
             note = (
-                f"{count / took['opened']:,.0f} images a second, once. Read anew in every epoch, "
-                f"as what is larger than memory: {show([took['batch']], 's')} a batch of 16."
+                f"{took['images'] / took['opened']:,.0f} images a second, once. Read anew in every "
+                f"epoch, as what is larger than memory: {show([took['batch']], 's')} a batch of 16."
             )
             yield Row("F", f"{what}: opened", [took["opened"]], note=note)
-            spec = training(NETWORK_F, size, 16, images=count)
-            measured = bench.compare({"ours": spec | {"folder": files}, "array": spec}, 20)
-            pairs = zip(measured.seconds["ours"], measured.seconds["array"], strict=True)
-            shares = [1.0 - array / folder for folder, array in pairs]
-            note = f"A step takes {show(measured.seconds['ours'], 's')}."
-            yield Row(
-                "F", f"{what}: share of time lost to data", shares, (), "share", NO_WAIT, note
-            )
+            for how, limit in (("kept in memory", []), ("read anew", ["--data-memory-gb", "0"])):
+                program = str(Path(bench.ours).with_name("ddpm-mindspore"))
+                steps = bench.steps(FEEDING_STEPS)
+                share, seconds = waiting(program, files, size, steps, limit)
+                note = f"Of {steps} steps of {show([seconds], 's')}, as the trainer counts it."
+                what_of = f"{what}, {how}: share of time waiting for them"
+                yield Row("F", what_of, [share], (), "share", NO_WAIT, note)
 
 
 def _told(*command: str) -> str:
