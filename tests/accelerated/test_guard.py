@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load_newest
 from ddpm_mindspore.accelerated.guard import Guard, NonfiniteError, is_finite
+from ddpm_mindspore.accelerated.precision import LossScale
 
 NAN, INF = math.nan, math.inf
 
@@ -125,3 +127,45 @@ def test_parameters_that_are_not_finite_are_never_saved() -> None:
     bad = Checkpoint(3, {"model": {}, "ema": {"w": np.array([1, NAN], np.float32)}}, {})
     with pytest.raises(NonfiniteError, match=r"step 3: .w. of .ema.*Nothing was saved"):
         guard().check(bad)
+
+
+@pytest.mark.slow
+def test_a_gradient_that_overflows_on_the_device_halves_the_scale_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    network = Unet(8, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=8)
+    trainer = Trainer(
+        GaussianDiffusion(network, image_size=8, timesteps=20, sampling_timesteps=2),
+        np.random.default_rng(0).random((8, 1, 8, 8), np.float32),
+        amp_level="O2",
+        amp_dtype="float16",
+        train_batch_size=4,
+        train_num_steps=60,
+        ema_update_after_step=0,
+        ema_update_every=1,
+        num_samples=1,
+        results_folder=str(tmp_path / "run"),
+    )
+    too_large = 2.0**40  # float16 ends at 2^16
+    trainer._guard._scale = LossScale(too_large)
+    waiter = trainer._train_step.waiter()
+    before = trainer._optimizer.vectors()
+    while True:
+        done = trainer._update(trainer._batches(trainer.step + 1), waiter)
+        after = trainer._optimizer.vectors()
+        if not trainer._guard.note(done.step, done.loss, done.grad_norm):
+            break
+        assert np.isfinite(done.loss) and not np.isfinite(done.grad_norm)
+        for name, vector in after.items():
+            np.testing.assert_array_equal(vector, before[name], name)
+    left_out = done.step - 1
+    assert 10 < left_out < 40
+    assert trainer._guard.scale == too_large / 2.0**left_out
+    assert trainer._guard.skipped == left_out
+    assert not (tmp_path / "run" / "nonfinite.jsonl").exists()  # a scale explains them
+    assert all((vector != before[name]).any() for name, vector in after.items())
+
+    assert trainer.train()
+    state = load_newest(tmp_path / "run").checkpoint.state
+    assert state["skipped_steps"] >= left_out
+    assert 1.0 < state["loss_scale"] <= too_large / 2.0**left_out
