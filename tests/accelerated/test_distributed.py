@@ -103,8 +103,10 @@ def metrics(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").open()]
 
 
-def start(folder: Path, command: Sequence[str], patience: int = 120) -> subprocess.Popen[str]:
-    """``msrun``, with two processes that run ``python COMMAND``.
+def start(
+    folder: Path, command: Sequence[str], patience: int = 120, processes: int = 2
+) -> subprocess.Popen[str]:
+    """``msrun``, with processes that run ``python COMMAND``.
 
     ``patience``: after how many seconds a process that gives no sign of life is given up; on a busy
     machine a healthy one may take its time.
@@ -119,8 +121,8 @@ def start(folder: Path, command: Sequence[str], patience: int = 120) -> subproce
         "MS_NODE_TIMEOUT": str(patience),
     }
     options = [
-        "--worker_num=2",
-        "--local_worker_num=2",
+        f"--worker_num={processes}",
+        f"--local_worker_num={processes}",
         f"--master_port={port}",
         f"--log_dir={folder / 'log'}",
         "--join=True",
@@ -339,3 +341,24 @@ def test_two_stop_one_goes_on_and_two_end_it(tmp_path: Path) -> None:
     for row, expected in zip(metrics(run), metrics(one), strict=True):
         assert row["step"] == expected["step"]
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+
+
+@pytest.mark.nightly
+def test_four_processes_are_one_with_four_times_the_batch_and_two_end_it(tmp_path: Path) -> None:
+    run, one, parts = (tmp_path / name for name in ("run", "one", "parts"))
+    jobs = (
+        (4, flags(run, batch_size=1, steps=4)),
+        (2, ["--resume", "--results-folder", str(run), "--steps", "8"]),
+    )
+    for processes, options in jobs:
+        process = start(tmp_path, [*COMMAND, "--distributed", *options], processes=processes)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        config = json.loads((run / "config.json").read_text())
+        assert config["processes"] == processes
+        assert config["trainer"]["train_batch_size"] == 4 // processes
+    alone(flags(one, batch_size=4, steps=8))
+    alone(flags(parts, batch_size=1, steps=8, gradient_accumulate_every=4))
+    assert share_of_the_bound(run, one, parts, 4) <= 1.0
+    assert share_of_the_bound(run, one, parts, 8) <= 1.0
+    assert [row["step"] for row in metrics(run)] == list(range(1, 9))
