@@ -112,8 +112,8 @@ class TrainLog:
         )
 
     def _tell_skipped(self) -> None:
-        """Name images that turned out broken meanwhile."""
+        """Name images that turned out broken meanwhile; each process those that it has met."""
         skipped = self._images.skipped
-        if len(skipped) > self._told and self._run.writes:
+        if len(skipped) > self._told:
             tqdm.write(skipped_text(skipped[self._told :]))
         self._told = len(skipped)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
@@ -99,3 +100,17 @@ def test_a_run_goes_on_in_its_order_when_files_have_gone(
 def test_bad_options_are_refused_before_anything_is_opened(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainerConfig(**options)
+
+
+def test_each_process_names_the_images_that_break_for_it(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make(photos, data_memory_gb=0.0)
+    trainer.run.writes = False  # as in all processes but the first
+    log = trainer._log(tqdm(disable=True))
+    (photos / "dog" / "4.png").write_bytes(b"no picture any more")
+    seen(trainer)
+    log.close()
+    assert "skipped 1 file that cannot be decoded: " in (said := capsys.readouterr().out)
+    assert str(Path("dog", "4.png")) in said
+    assert not (trainer.run.path / "progress.json").exists()
