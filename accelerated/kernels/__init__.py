@@ -2,9 +2,8 @@
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
-choose its layouts, which MindSpore's own operators do not, and runs on MindSpore's threads. Where
-the library is missing, MindSpore is another, the device is not a CPU, or the user has asked for
-stock operators, ``layers.py`` uses those.
+choose its layouts, which MindSpore's own operators do not. Where the library is missing, the device
+is not a CPU, or the user has asked for stock operators, ``layers.py`` uses those.
 """
 
 from __future__ import annotations
@@ -20,9 +19,6 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from .. import runtime
-
-MINDSPORE = "2.10."
-"""How versions of MindSpore begin whose threads the library knows."""
 
 
 def in_use() -> bool:
@@ -52,21 +48,18 @@ def _reason_against() -> str:
     library = runtime.kernel_library()
     if library is None:
         return "the compiled operators were not built (that needs a C++ compiler)"
-    if not ms.__version__.startswith(MINDSPORE):
-        return f"the compiled operators are for MindSpore {MINDSPORE}x, this is {ms.__version__}"
-    return _open(library, Path(ms.__file__).parent / "lib")
+    return _open(library, Path(ms.__file__).parent / "lib" / "libdnnl.so.3")
 
 
 @lru_cache
-def _open(library: Path, folder: Path) -> str:
-    """Prepare the library for use with MindSpore's in a folder; what is wrong, or nothing."""
+def _open(library: Path, onednn: Path) -> str:
+    """Prepare the library for use; what is wrong, or nothing."""
     try:
         opened = _library(library).ddpm_kernels_open
     except (OSError, AttributeError) as error:
         return f"{library} cannot be loaded ({error})"
     opened.restype = ctypes.c_char_p
-    files = (os.fsencode(folder / name) for name in ("libdnnl.so.3", "libmindspore_core.so"))
-    reason = opened(*files, threads())
+    reason = opened(os.fsencode(onednn), threads())
     return "" if reason is None else reason.decode()
 
 

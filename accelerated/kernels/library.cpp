@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -51,13 +50,13 @@ Scratch::~Scratch() {
   pieces.push_back({bytes_, data_});
 }
 
-// Find oneDNN and MindSpore's threads in these files (MindSpore has them loaded already, so they are
-// the same copies). Returns nullptr, or why the operators cannot be used.
-EXPORT const char* ddpm_kernels_open(const char* onednn_path, const char* core_path, int threads) {
+// Find oneDNN at `path` (MindSpore has it loaded already, so this is the same copy) and start the
+// threads. Returns nullptr, or why the operators cannot be used.
+EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
   static std::mutex mutex;
   std::lock_guard<std::mutex> lock(mutex);
   if (the_library.threads != nullptr) return nullptr;
-  void* handle = dlopen(onednn_path, RTLD_NOW | RTLD_LOCAL);
+  void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return "oneDNN cannot be loaded";
   onednn::functions dnn;
 #define ONEDNN_LOOK_UP(type, name, args)                                         \
@@ -68,10 +67,7 @@ EXPORT const char* ddpm_kernels_open(const char* onednn_path, const char* core_p
 #undef ONEDNN_LOOK_UP
   if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
     return "oneDNN has no CPU engine";
-  void* core = dlopen(core_path, RTLD_NOW | RTLD_LOCAL);
-  auto pool = std::make_unique<Threads>(threads < 1 ? 1 : threads, core);
-  if (core == nullptr || !pool->found()) return "MindSpore's threads cannot be found";
   the_library.dnn = dnn;
-  the_library.threads = pool.release();
+  the_library.threads = new Threads(threads < 1 ? 1 : threads);
   return nullptr;
 }
