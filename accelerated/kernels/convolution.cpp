@@ -110,7 +110,8 @@ size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 // A primitive between plain arrays. It has no state: any number of threads may run it.
 class Plan {
  public:
-  Plan(Handle pd, const std::vector<Port>& ports) : main_(std::move(pd)), ports_(ports) {
+  Plan(Handle pd, const std::vector<Port>& ports, Threads& threads)
+      : main_(std::move(pd)), ports_(ports), threads_(threads) {
     for (const Port& port : ports_) {
       reorders_.push_back(reorder(port));
       if (reorders_.back()) inner_bytes_ += aligned(main_.bytes(port.arg));
@@ -122,7 +123,7 @@ class Plan {
   void operator()(const std::vector<float*>& data) const {
     const auto& dnn = library().dnn;
     Handle stream = make(dnn.stream_destroy, dnn.threadpool_interop_stream_create, dnn.engine,
-                         static_cast<void*>(static_cast<onednn::threadpool*>(library().threads)));
+                         static_cast<void*>(static_cast<onednn::threadpool*>(&threads_)));
     Scratch scratch(inner_bytes_ + pad_bytes_);
     char* const pad = static_cast<char*>(scratch.data());
     char* inner = pad + pad_bytes_;
@@ -171,6 +172,7 @@ class Plan {
 
   Primitive main_;
   std::vector<Port> ports_;
+  Threads& threads_;
   std::vector<std::unique_ptr<Primitive>> reorders_;
   size_t inner_bytes_ = 0, pad_bytes_ = 0;
 };
@@ -182,6 +184,10 @@ struct Problem {
   Kind kind;
   Shape image, weight, result;
   bool operator<(const Problem& other) const { return key() < other.key(); }
+  // Multiplications and additions: for every weight, those with a pixel of every result.
+  int64_t work() const {
+    return 2 * weight[0] * weight[1] * weight[2] * weight[3] * result[0] * result[2] * result[3];
+  }
 
  private:
   std::tuple<int, const Shape&, const Shape&, const Shape&> key() const {
@@ -199,7 +205,7 @@ Handle forward(const Problem& p, const onednn::dims strides, const onednn::dims 
               descriptor(p.result, true), strides, dilates, margin, margin, attributes());
 }
 
-std::shared_ptr<const Plan> plan(const Problem& p) {
+std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
   using namespace onednn;
   const auto& dnn = library().dnn;
   const bool same_size = p.image[2] == p.result[2] && p.image[3] == p.result[3];
@@ -211,7 +217,8 @@ std::shared_ptr<const Plan> plan(const Problem& p) {
                                   std::vector<Port>{{arg_src, p.image, false},
                                                     {arg_weights, p.weight, false},
                                                     {arg_bias, {p.weight[0]}, false},
-                                                    {arg_dst, p.result, true}});
+                                                    {arg_dst, p.result, true}},
+                                  threads);
   }
   const Handle image = descriptor(p.image, true), weight = descriptor(p.weight, true);
   const Handle result = descriptor(p.result, true);
@@ -223,7 +230,8 @@ std::shared_ptr<const Plan> plan(const Problem& p) {
     return std::make_shared<Plan>(
         std::move(backward), std::vector<Port>{{arg_diff_dst, p.result, false},
                                                {arg_weights, p.weight, false},
-                                               {arg_diff_src, p.image, true}});
+                                               {arg_diff_src, p.image, true}},
+        threads);
   }
   const Handle bias = descriptor({p.weight[0]}, true);
   Handle backward = make(dnn.primitive_desc_destroy,
@@ -234,7 +242,8 @@ std::shared_ptr<const Plan> plan(const Problem& p) {
                                 std::vector<Port>{{arg_src, p.image, false},
                                                   {arg_diff_dst, p.result, false},
                                                   {arg_diff_weights, p.weight, true},
-                                                  {arg_diff_bias, {p.weight[0]}, true}});
+                                                  {arg_diff_bias, {p.weight[0]}, true}},
+                              threads);
 }
 
 // Plans by problem, shared by all threads. A network has a few dozen; when there are more than
@@ -250,9 +259,10 @@ std::shared_ptr<const Plan> remembered(const Problem& problem) {
   if (plans.size() >= kPlans) plans.clear();
   int before = 0;
   const auto& dnn = library().dnn;
+  Threads& threads = library().threads_for(problem.work());
   check(dnn.threadpool_interop_get_max_concurrency(&before));
-  check(dnn.threadpool_interop_set_max_concurrency(library().threads->get_num_threads()));
-  auto made = plan(problem);
+  check(dnn.threadpool_interop_set_max_concurrency(threads.get_num_threads()));
+  auto made = plan(problem, threads);
   check(dnn.threadpool_interop_set_max_concurrency(before));
   return plans[problem] = made;
 }

@@ -68,6 +68,7 @@ EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
   if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
     return "oneDNN has no CPU engine";
   the_library.dnn = dnn;
+  the_library.alone = new Threads(1);
   the_library.threads = new Threads(threads < 1 ? 1 : threads);
   return nullptr;
 }

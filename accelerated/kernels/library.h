@@ -12,9 +12,18 @@
 struct Library {
   onednn::functions dnn;
   Threads* threads = nullptr;
+  Threads* alone = nullptr;  // the caller's thread only
+
+  // Who is to do an operator of so many floating-point operations: to share a small one would take
+  // longer than to do it.
+  Threads& threads_for(int64_t work) const { return work < kWorthSharing ? *alone : *threads; }
+  static constexpr int64_t kWorthSharing = 1'000'000;
 };
 
 const Library& library();
+
+// What it costs to read, compute and write one number, in operations.
+constexpr int64_t kWorkOfAnElement = 32;
 
 // Memory for the duration of one call, from a list of pieces that earlier calls have returned.
 class Scratch {

@@ -141,7 +141,7 @@ struct Images {
   template <class Work>
   void for_each_run(Work work) const {
     const int64_t all = batch * runs;
-    auto& threads = *library().threads;
+    auto& threads = library().threads_for(batch * channels * pixels * kWorkOfAnElement);
     const int parts = static_cast<int>(std::min<int64_t>(all, 4 * threads.get_num_threads()));
     threads.parallel_for(parts, [&](int part, int of) {
       for (int64_t run = all * part / of; run < all * (part + 1) / of; ++run) {

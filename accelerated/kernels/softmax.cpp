@@ -29,7 +29,7 @@ DDPM_OPERATOR(softmax_gradient) {
   const int64_t n = shape.back();
   int64_t count = 1;
   for (size_t i = 0; i + 1 < shape.size(); ++i) count *= shape[i];
-  auto& threads = *library().threads;
+  auto& threads = library().threads_for(count * n * kWorkOfAnElement);
   const int parts = static_cast<int>(std::min<int64_t>(count, 4 * threads.get_num_threads()));
   threads.parallel_for(parts, [&](int part, int of) {
     const int64_t begin = count * part / of, end = count * (part + 1) / of;

@@ -48,12 +48,12 @@ def call(name, *arrays):
 
 rng = np.random.default_rng(0)
 draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)
-x, w, b, y = draw(3, 5, 9, 7), draw(6, 5, 3, 3), draw(6), draw(3, 6, 9, 7)
+x, w, b, y = draw(5, 21, 17, 15), draw(24, 21, 3, 3), draw(24), draw(5, 24, 17, 15)
 out, dx, dw, db = (np.empty_like(a) for a in (y, x, w, b))
 call("convolution", x, w, b, out)
 call("convolution_input_gradient", x, w, y, dx)
 call("convolution_weight_gradient", x, w, y, dw, db)
-u, g, s, d = draw(3, 6, 300), draw(1, 6, 1), draw(1, 6, 1), draw(3, 6, 300)
+u, g, s, d = draw(4, 32, 600), draw(1, 32, 1), draw(1, 32, 1), draw(4, 32, 600)
 norm, du, dg, ds = (np.empty_like(a) for a in (u, u, g, s))
 call("normalize_silu", u, g, s, norm)
 call("normalize_silu_gradient", u, g, s, d, du, dg, ds)
@@ -94,6 +94,10 @@ CONVOLUTIONS = [
     (2, 24, 16, (8, 8), 3, 1),
     (1, 1, 1, (2, 2), 2, 2),
     (3, 5, 9, (6, 4), 2, 2),
+    # Large enough to be shared among threads.
+    (5, 24, 33, (15, 17), 3, 1),
+    (2, 40, 24, (32, 32), 1, 1),
+    (4, 16, 48, (16, 24), 2, 2),
 ]
 
 
@@ -120,7 +124,7 @@ def test_any_shape_convolves_as_the_stock_operator_does(
 @needs_library
 @pytest.mark.parametrize(
     ("batch", "dim", "pixels", "gains"),
-    [(1, 1, 1, 1), (2, 3, 15, 1), (3, 2, 16, 3), (2, 5, 257, 2), (1, 4, 600, 1)],
+    [(1, 1, 1, 1), (2, 3, 15, 1), (3, 2, 16, 3), (2, 5, 257, 2), (1, 4, 600, 1), (3, 40, 777, 3)],
 )
 def test_any_shape_is_normalised_as_the_stock_operators_do(
     batch: int, dim: int, pixels: int, gains: int
@@ -169,7 +173,7 @@ HURRIED = (
     + """
 import threading, time
 rng = np.random.default_rng(0)
-y, d = (rng.standard_normal((37, 20)).astype(np.float32) for _ in range(2))
+y, d = (rng.standard_normal((400, 100)).astype(np.float32) for _ in range(2))
 expected = y * (d - (y * d).sum(-1, keepdims=True))
 failed = []
 
@@ -177,7 +181,7 @@ def work(pause):
     for i in range(3000):
         out = np.zeros_like(y)
         call("softmax_gradient", y, d, out)
-        if np.abs(out - expected).max() > 1e-4:
+        if np.abs(out - expected).max() > 1e-3:
             failed.append(i)
         if i % 100 == pause:
             time.sleep(0.003)  # longer than a thread looks for work
