@@ -295,7 +295,7 @@ FOLDER = RunConfig(
     image_size=64,
     device="auto",
     unet=UnetConfig(dim=64),
-    diffusion=DiffusionConfig(sampling_timesteps=250),
+    diffusion=DiffusionConfig(sampling_timesteps=100),
     trainer=TrainerConfig(),
 )
 """Where training on a folder of images starts from."""
