@@ -16,7 +16,7 @@ from .distributed import World
 from .process import to_uint8
 from .run_folder import RunFolder
 
-_METRICS = 2**21  # bytes read for the loss curve, however long the run
+_METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 
 
 def draw_samples(
