@@ -218,9 +218,9 @@ def test_what_a_graph_announces_is_waited_for_asleep() -> None:
     listener = kernels.Listener()
     for _ in range(3):
         results = function(x, y)
-        asked = time.thread_time()
+        begin, busy = time.perf_counter(), time.thread_time()
         listener.wait(results[0])
-        assert time.thread_time() - asked < 0.05
+        assert time.thread_time() - busy < 0.5 * (time.perf_counter() - begin)
         np.testing.assert_array_equal([result.asnumpy() for result in results], expected)
 
 
@@ -236,8 +236,8 @@ def test_what_is_never_announced_does_not_hold_up_for_ever(
 
 @needs_library
 def test_ctrl_c_is_heeded_while_waiting() -> None:
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
             kernels.Listener().wait(draw(3))
