@@ -39,6 +39,11 @@ class Bench:
     scale: float
     both_kernels: bool
 
+    @property
+    def program(self) -> str:
+        """This package's command."""
+        return str(Path(self.ours).with_name("ddpm-mindspore"))
+
     def steps(self, count: int) -> int:
         """So many steps, scaled."""
         return max(1, round(count * self.scale))

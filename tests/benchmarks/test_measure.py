@@ -217,12 +217,18 @@ def test_a_failing_workload_loses_no_other(
     assert "numpy 1.26" in report
 
 
+def make_program(path: Path, code: str) -> str:
+    """A command that runs these lines of Python."""
+    path.write_text(f"#!{sys.executable}\n{code}")
+    path.chmod(0o755)
+    return str(path)
+
+
 def test_the_first_step_is_seen_in_the_metrics(
     parts: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    program = tmp_path / "program"
-    program.write_text(
-        f"#!{sys.executable}\n"
+    program = make_program(
+        tmp_path / "program",
         "import os, pathlib, sys, time\n"
         "folder = pathlib.Path(sys.argv[-1])\n"
         "assert os.environ['HOME'] == str(folder.parent)\n"
@@ -230,33 +236,30 @@ def test_the_first_step_is_seen_in_the_metrics(
         "time.sleep(0.2)\n"
         "(folder / 'metrics.jsonl').write_text('{}')\n"
         "time.sleep(0.2)\n"
-        "(folder.parent / f'{folder.name}.done').touch()\n"
+        "(folder.parent / f'{folder.name}.done').touch()\n",
     )
-    program.chmod(0o755)
     begin = time.perf_counter()
-    seconds = parts["starts"].first_step(str(program), tmp_path, "first")
+    seconds = parts["starts"].first_step(program, tmp_path, "first")
     assert 0.2 <= seconds < time.perf_counter() - begin - 0.1
     assert (tmp_path / "first.done").exists()
-    program.write_text("#!/bin/sh\nexit 3\n")
+    program = make_program(tmp_path / "program", "raise SystemExit(3)\n")
     with pytest.raises(RuntimeError, match="ended with 3 before a step"):
-        parts["starts"].first_step(str(program), tmp_path, "second")
+        parts["starts"].first_step(program, tmp_path, "second")
 
 
 def test_waiting_for_images_is_what_the_trainer_counts(
     parts: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    program = tmp_path / "program"
-    program.write_text(
-        f"#!{sys.executable}\n"
+    program = make_program(
+        tmp_path / "program",
         "import json, pathlib, sys\n"
         "folder = pathlib.Path(sys.argv[sys.argv.index('--results-folder') + 1])\n"
         "assert sys.argv[sys.argv.index('--steps') + 1] == '5' and sys.argv[-1] == 'more'\n"
         "folder.mkdir()\n"
         "seconds = {'steps': 8.0, 'data': 2.0, 'compiling': 9.0, 'drawing': 1.0}\n"
-        "(folder / 'progress.json').write_text(json.dumps({'seconds': seconds}))\n"
+        "(folder / 'progress.json').write_text(json.dumps({'seconds': seconds}))\n",
     )
-    program.chmod(0o755)
-    found = parts["starts"].waiting(str(program), tmp_path / "images", 32, 5, ["more"])
+    found = parts["starts"].waiting(program, tmp_path / "images", 32, 5, ["more"])
     assert found == (0.2, 2.0)
 
 

@@ -130,7 +130,7 @@ def d_sizes(bench: Bench) -> Iterator[Row]:
 
 def e_starting(bench: Bench) -> Iterator[Row]:
     """From a command to what it does."""
-    program = str(Path(bench.ours).with_name("ddpm-mindspore"))
+    program = bench.program
     yield Row("E", "ddpm-mindspore --help", seconds_of([program, "--help"], bench.pairs), limit=0.3)
     help_of_train = seconds_of([program, "train", "--help"], bench.pairs)
     yield Row("E", "ddpm-mindspore train --help", help_of_train)
@@ -150,6 +150,7 @@ def e_starting(bench: Bench) -> Iterator[Row]:
 def f_feeding(bench: Bench) -> Iterator[Row]:
     """Training from image files: how long it waits for them."""
     script = str(HERE / "picture_files.py")
+    steps = max(2, bench.steps(FEEDING_STEPS))  # the first is not counted
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         _told(bench.ours, script, "make", folder)
         for what, name, size in (
@@ -164,9 +165,7 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
             )
             yield Row("F", f"{what}: opened", [took["opened"]], note=note)
             for how, limit in (("kept in memory", []), ("read anew", ["--data-memory-gb", "0"])):
-                program = str(Path(bench.ours).with_name("ddpm-mindspore"))
-                steps = bench.steps(FEEDING_STEPS)
-                share, seconds = waiting(program, files, size, steps, limit)
+                share, seconds = waiting(bench.program, files, size, steps, limit)
                 note = f"Of {steps} steps of {show([seconds], 's')}, as the trainer counts it."
                 what_of = f"{what}, {how}: share of time waiting for them"
                 yield Row("F", what_of, [share], (), "share", NO_WAIT, note)
