@@ -12,7 +12,6 @@ Parameter names are those of the ``denoising-diffusion-pytorch`` U-Net (2.3.4).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -120,46 +119,63 @@ def _inverse_norm(x: Tensor) -> Tensor:
     return 1.0 / ops.sqrt(ops.maximum(_sum_channels(x * x), 1e-24))
 
 
-class Normalize(nn.Cell):
-    """``x / max(||x||_2, 1e-12) * gain`` over channels, x (B, C, N), gain (B or 1, C, 1).
-
-    With u = x / ||x||:  dL/dx = (g - u <u, g>) / ||x||  where g = dL/du, by the quotient rule.
-    """
-
-    def construct(self, x: Tensor, gain: Tensor) -> Tensor:
-        return x * _inverse_norm(x) * gain
-
-    def bprop(self, x: Tensor, gain: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        inverse = _inverse_norm(x)
-        unit = x * inverse
-        dgain = _sum_batch_like(_sum_pixels(dout * unit), gain)
-        return _normalize_bprop(unit, inverse, dout * gain), dgain
-
-
 def _normalize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
+    """dL/dx = (dL/du - u <u, dL/du>) / ||x|| for u = x / ||x||, by the quotient rule."""
     return (dunit - unit * _sum_channels(unit * dunit)) * inverse
 
 
-class NormalizeSilu(nn.Cell):
-    """``silu(z)``, ``z = x / max(||x||_2, 1e-12) * gain + shift``: the heart of a block.
+def _gain(x: Tensor, g: Tensor) -> Tensor:
+    """``sqrt(C) g`` of shape (1, C, 1)."""
+    return g.reshape(1, -1, 1) * math.sqrt(x.shape[1])
 
-    Shapes: x (B, C, N); gain and shift (B or 1, C, 1).
-    """
 
-    def construct(self, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-        return ops.silu(x * _inverse_norm(x) * gain + shift)
+class Normalize(nn.Cell):
+    """``sqrt(C) g x / max(||x||_2, 1e-12)`` over channels, x (B, C, N), g (1, C, 1, 1)."""
 
-    def bprop(
-        self, x: Tensor, gain: Tensor, shift: Tensor, out: Tensor, dout: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(self, x: Tensor, g: Tensor) -> Tensor:
+        return x * _inverse_norm(x) * _gain(x, g)
+
+    def bprop(self, x: Tensor, g: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         inverse = _inverse_norm(x)
         unit = x * inverse
-        z = unit * gain + shift
+        gain = _gain(x, g)
+        dgain = _sum_batch_like(_sum_pixels(dout * unit), gain)
+        return _normalize_bprop(unit, inverse, dout * gain), _gain(x, dgain).reshape(g.shape)
+
+
+class NormalizeSilu(nn.Cell):
+    """``silu((scale + 1) n + shift)``, n as :class:`Normalize` has it of x and g.
+
+    The heart of a block. ``modulation`` (B or 1, 2 C): scale and shift.
+    """
+
+    def construct(self, x: Tensor, g: Tensor, modulation: Tensor) -> Tensor:
+        scale, shift = _scale_and_shift(modulation)
+        return ops.silu(x * _inverse_norm(x) * (_gain(x, g) * (scale + 1.0)) + shift)
+
+    def bprop(
+        self, x: Tensor, g: Tensor, modulation: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        scale, shift = _scale_and_shift(modulation)
+        inverse = _inverse_norm(x)
+        unit = x * inverse
+        gain = _gain(x, g)
+        modulated = gain * (scale + 1.0)
+        z = unit * modulated + shift
         gate = ops.sigmoid(z)
         dz = dout * (gate + out * (1.0 - gate))  # silu' = s + z s (1 - s)
-        dgain = _sum_batch_like(_sum_pixels(dz * unit), gain)
+        dmodulated = _sum_pixels(dz * unit)
+        dg = _gain(x, _sum_batch_like(dmodulated * (scale + 1.0), gain))
+        dscale = _sum_batch_like(dmodulated * gain, scale)
         dshift = _sum_batch_like(_sum_pixels(dz), shift)
-        return _normalize_bprop(unit, inverse, dz * gain), dgain, dshift
+        dmodulation = ops.concat((dscale, dshift), 1).reshape(modulation.shape)
+        return _normalize_bprop(unit, inverse, dz * modulated), dg.reshape(g.shape), dmodulation
+
+
+def _scale_and_shift(modulation: Tensor) -> tuple[Tensor, Tensor]:
+    """The halves of (B, 2 C), each (B, C, 1)."""
+    scale, shift = ops.Split(1, 2)(modulation.reshape(modulation.shape[0], -1, 1))
+    return scale, shift
 
 
 class RMSNorm(nn.Cell):
@@ -167,17 +183,12 @@ class RMSNorm(nn.Cell):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.scale = math.sqrt(dim)
         self.g = Parameter(ops.ones((1, dim, 1, 1), ms.float32))
         self.normalize = kernels.Normalize() if kernels.in_use() else Normalize()
 
     def construct(self, x: Tensor) -> Tensor:
         """Normalise x (B, C, N), in float32."""
-        return self.normalize(cast(x, ms.float32), self.gain())
-
-    def gain(self) -> Tensor:
-        """``sqrt(C) g`` of shape (1, C, 1)."""
-        return self.g.reshape(1, -1, 1) * self.scale
+        return self.normalize(cast(x, ms.float32), self.g)
 
 
 class Upsample(nn.SequentialCell):
@@ -261,18 +272,16 @@ class Block(MixedCell):
         super().__init__()
         self.proj = Conv2d(rng, dim, dim_out, 3)
         self.norm = RMSNorm(dim_out)
-        compiled = kernels.in_use()
-        self.normalize_silu = kernels.NormalizeSilu() if compiled else NormalizeSilu()
+        self.normalize_silu = kernels.NormalizeSilu() if kernels.in_use() else NormalizeSilu()
+        self.unmodulated = Tensor(np.zeros((1, 2 * dim_out), np.float32))
 
-    def construct(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Any:
-        """Shapes: x (B, C, H, W); scale and shift (B, C_out, 1)."""
+    def construct(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """Shapes: x (B, C, H, W); modulation (B, 2 C_out), scale and shift."""
         x = self.proj(x)
         shape = x.shape
-        gain = self.norm.gain()
-        if scale is None:
-            scale, shift = ops.zeros_like(gain), ops.zeros_like(gain)
+        modulation = self.unmodulated if modulation is None else cast(modulation, ms.float32)
         x = cast(x, ms.float32).reshape(shape[0], shape[1], -1)
-        x = self.normalize_silu(x, gain * (scale + 1.0), shift)
+        x = self.normalize_silu(x, self.norm.g, modulation)
         return cast(x, self.result).reshape(shape)
 
 
@@ -291,10 +300,7 @@ class ResnetBlock(nn.Cell):
 
     def construct(self, x: Tensor, silu_time: Tensor, dropout_mask: Tensor | None = None) -> Tensor:
         """Shapes: x (B, C, H, W); silu_time (B, time_dim), the embedding after its SiLU."""
-        modulation = cast(self.mlp[1](silu_time), ms.float32)
-        modulation = modulation.reshape(modulation.shape[0], -1, 1)
-        scale, shift = ops.split(modulation, modulation.shape[1] // 2, 1)
-        h = self.block1(x, scale, shift)
+        h = self.block1(x, self.mlp[1](silu_time))
         if dropout_mask is not None:
             h = h * cast(dropout_mask, h.dtype) * self.kept_scale
         h = self.block2(h)

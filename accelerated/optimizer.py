@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, ParameterTuple, Tensor, ops
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 from numpy.typing import NDArray
 
+from . import kernels
 from .ema import power_name, power_weight
 
 Vector = NDArray[np.float32]
@@ -132,6 +134,18 @@ def flatten(tensors: tuple[Tensor, ...]) -> Tensor:
     return ops.concat(_each(_flatten, tensors))
 
 
+class Split(nn.Cell):
+    """Cuts a vector into vectors of these sizes."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.split = SplitWithSize()
+
+    def construct(self, vector: Tensor) -> Any:
+        return self.split(vector, self.sizes, 0)
+
+
 @ms.jit_class
 class Optimizer:
     """Adam's moments and the moving average as vectors, and the update that changes them.
@@ -169,7 +183,7 @@ class Optimizer:
         self.max_grad_norm = max_grad_norm
         self.adam = ops.Adam()
         self.mul_no_nan = ops.MulNoNan()
-        self.split = SplitWithSize()
+        self.split = kernels.Split(self.sizes) if kernels.in_use() else Split(self.sizes)
 
     def update(
         self,
@@ -201,7 +215,7 @@ class Optimizer:
         # The powers of beta are in lr and eps already, in float64.
         done = self.adam(self.params, self.m, self.v, 0.0, 0.0, lr, beta_1, beta_2, eps, grad)
         params = ops.depend(self.params, done)
-        done = _each(_put, self.parameters, self.split(params, self.sizes, 0))
+        done = _each(_put, self.parameters, self.split(params))
         # lerp takes five times as long.
         averaged = ops.assign_add(self.ema, (params - self.ema) * ema)
         for i in range(len(self.powers)):

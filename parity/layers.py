@@ -156,7 +156,7 @@ def fourier_embedding(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
 
 def block(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     def call(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        return cell(x, scale.reshape(x.shape[0], -1, 1), shift.reshape(x.shape[0], -1, 1))
+        return cell(x, ops.concat((scale, shift), 1).reshape(x.shape[0], -1))
 
     def expected(p: Params, x: Value, scale: Value, shift: Value) -> Value:
         return reference.block(p, PREFIX, x, (scale, shift))

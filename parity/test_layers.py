@@ -132,7 +132,9 @@ def layer(
     params = {f"{layers.PREFIX}.{name}": value for name, value in values.items()}
     first, *others = made.inputs.items()
     inputs = {first[0]: device.draw(seed, (batch, *first[1]), scale)}
-    inputs |= {name: device.draw(seed + 1, (batch, *shape)) for name, shape in others}
+    inputs |= {
+        name: device.draw(seed + 3 + i, (batch, *shape)) for i, (name, shape) in enumerate(others)
+    }
     masks = [] if made.mask is None else [device.draw(seed, (batch, *made.mask)) > -0.5]
     cotangent = device.draw(seed + 2, (batch, *made.output))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -111,37 +112,40 @@ class Convolution(nn.Cell):
 
 
 class Normalize(nn.Cell):
-    """``x / max(||x||_2, 1e-12) * gain`` over channels, x (B, C, N), gain (B or 1, C, 1)."""
+    """``sqrt(C) g x / max(||x||_2, 1e-12)`` over channels, x (B, C, N), g (1, C, 1, 1)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.normalize = _operator("normalize", _first, 1)
         self.gradient = _operator("normalize_gradient", _all_but_last, 2)
 
-    def construct(self, x: Tensor, gain: Tensor) -> Tensor:
-        return self.normalize(x, gain)
+    def construct(self, x: Tensor, g: Tensor) -> Tensor:
+        return self.normalize(x, g)
 
-    def bprop(self, x: Tensor, gain: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        dx, dgain = self.gradient(x, gain, dout)
-        return dx, dgain
+    def bprop(self, x: Tensor, g: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        dx, dg = self.gradient(x, g, dout)
+        return dx, dg
 
 
 class NormalizeSilu(nn.Cell):
-    """``silu(x / max(||x||_2, 1e-12) * gain + shift)``, with shapes as in :class:`Normalize`."""
+    """``silu((scale + 1) n + shift)``, n as :class:`Normalize` has it of x and g.
+
+    ``modulation`` (B or 1, 2 C): scale and shift.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.normalize = _operator("normalize_silu", _first, 1)
         self.gradient = _operator("normalize_silu_gradient", _all_but_last, 3)
 
-    def construct(self, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-        return self.normalize(x, gain, shift)
+    def construct(self, x: Tensor, g: Tensor, modulation: Tensor) -> Tensor:
+        return self.normalize(x, g, modulation)
 
     def bprop(
-        self, x: Tensor, gain: Tensor, shift: Tensor, out: Tensor, dout: Tensor
+        self, x: Tensor, g: Tensor, modulation: Tensor, out: Tensor, dout: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        dx, dgain, dshift = self.gradient(x, gain, shift, dout)
-        return dx, dgain, dshift
+        dx, dg, dmodulation = self.gradient(x, g, modulation, dout)
+        return dx, dg, dmodulation
 
 
 class Softmax(nn.Cell):
@@ -156,6 +160,18 @@ class Softmax(nn.Cell):
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
         return (self.gradient(out, dout),)
+
+
+class Split(nn.Cell):
+    """Cuts a vector into vectors of these sizes, by one operator instead of one for each."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        pieces = tuple((size,) for size in sizes)
+        self.split = _operator("split", lambda vector: pieces, len(pieces))
+
+    def construct(self, vector: Tensor) -> Any:
+        return self.split(vector)
 
 
 class Announce(nn.Cell):

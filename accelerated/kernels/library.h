@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <numeric>
 #include <vector>
 
 #include "onednn.h"
@@ -47,6 +49,9 @@ struct Arguments {
   int64_t** shapes;
   float* floats(int i) const { return static_cast<float*>(data[i]); }
   std::vector<int64_t> shape(int i) const { return {shapes[i], shapes[i] + ndims[i]}; }
+  int64_t size(int i) const {
+    return std::accumulate(shapes[i], shapes[i] + ndims[i], int64_t{1}, std::multiplies<>());
+  }
 };
 
 #if defined(__x86_64__)

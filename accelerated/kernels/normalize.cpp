@@ -1,11 +1,12 @@
-// The norm over channels with its gain, alone or with a shift and SiLU, and the gradients of both.
+// The root-mean-square norm over channels, alone or modulated and with SiLU, and the gradients of
+// both.
 //
 //   u = x / max(||x||, 1e-12)      x (B, C, N), the norm over C
-//   normalize:       out = u gain
-//   normalize_silu:  out = silu(u gain + shift)
+//   normalize:       out = sqrt(C) g u
+//   normalize_silu:  out = silu(gain u + shift), gain = sqrt(C) g (scale + 1)
 //
-// gain and shift are (B or 1, C, 1). An image is worked on in runs of kTile pixels, which stay in
-// the cache from one pass over the channels to the next.
+// g is (1, C, 1, 1); the modulation is (B or 1, 2 C), scale before shift. An image is worked on in
+// runs of kTile pixels, which stay in the cache from one pass over the channels to the next.
 
 #include <algorithm>
 #include <cmath>
@@ -123,18 +124,20 @@ FOR_EVERY_CPU void project_row(const float* __restrict x, const float* __restric
     dx[i] = (dx[i] - x[i] * inverse[i] * product[i]) * inverse[i];
 }
 
-// x (B, C, N), gain and shift, and how the work is cut into runs of pixels.
+// x (B, C, N), g and the modulation, and how the work is cut into runs of pixels.
 struct Images {
   int64_t batch, channels, pixels, runs;
-  const float *x, *gain, *shift;  // shift is null without SiLU
-  bool gain_per_image;
+  const float *x, *g, *modulation;  // the modulation is null without SiLU
+  bool modulated_one_by_one;
+  float root;
 
   Images(const Arguments& args, bool silu)
-      : x(args.floats(0)), gain(args.floats(1)), shift(silu ? args.floats(2) : nullptr) {
+      : x(args.floats(0)), g(args.floats(1)), modulation(silu ? args.floats(2) : nullptr) {
     const auto shape = args.shape(0);
     batch = shape[0], channels = shape[1], pixels = shape[2];
     runs = (pixels + kTile - 1) / kTile;
-    gain_per_image = args.shape(1)[0] > 1;
+    modulated_one_by_one = silu && args.shape(2)[0] > 1;
+    root = std::sqrt(static_cast<float>(channels));
   }
 
   // Call work(image, first pixel, number of pixels, number of the run) for every run.
@@ -152,7 +155,20 @@ struct Images {
   }
 
   int64_t at(int64_t image, int64_t channel) const { return (image * channels + channel) * pixels; }
-  int64_t gain_at(int64_t image) const { return gain_per_image ? image * channels : 0; }
+
+  // Where the scale of a channel is in the modulation; its shift is so many channels further.
+  int64_t scale_at(int64_t image, int64_t channel) const {
+    return (modulated_one_by_one ? 2 * image * channels : 0) + channel;
+  }
+  float scale(int64_t image, int64_t channel) const {
+    return modulation == nullptr ? 0.0f : modulation[scale_at(image, channel)];
+  }
+  float shift(int64_t image, int64_t channel) const {
+    return modulation[scale_at(image, channel) + channels];
+  }
+  float gain(int64_t image, int64_t channel) const {
+    return g[channel] * root * (scale(image, channel) + 1.0f);
+  }
 };
 
 void forward(const Images& in, float* out) {
@@ -160,16 +176,17 @@ void forward(const Images& in, float* out) {
     float inverse[kTile];
     inverse_norms(in.x + in.at(image, 0) + begin, in.channels, in.pixels, n, inverse);
     for (int64_t c = 0; c < in.channels; ++c) {
-      const int64_t place = in.at(image, c) + begin, g = in.gain_at(image) + c;
-      if (in.shift != nullptr)
-        silu_row(in.x + place, inverse, in.gain[g], in.shift[g], n, out + place);
+      const int64_t place = in.at(image, c) + begin;
+      const float gain = in.gain(image, c);
+      if (in.modulation != nullptr)
+        silu_row(in.x + place, inverse, gain, in.shift(image, c), n, out + place);
       else
-        scale_row(in.x + place, inverse, in.gain[g], n, out + place);
+        scale_row(in.x + place, inverse, gain, n, out + place);
     }
   });
 }
 
-void backward(const Images& in, const float* dout, float* dx, float* dgain, float* dshift) {
+void backward(const Images& in, const float* dout, float* dx, float* dg, float* dmodulation) {
   // The sums of each run, added up in their order: the result does not depend on the threads.
   Scratch scratch(in.batch * in.runs * in.channels * sizeof(Sums));
   Sums* const sums = static_cast<Sums*>(scratch.data());
@@ -177,43 +194,47 @@ void backward(const Images& in, const float* dout, float* dx, float* dgain, floa
     float inverse[kTile], product[kTile] = {};
     inverse_norms(in.x + in.at(image, 0) + begin, in.channels, in.pixels, n, inverse);
     for (int64_t c = 0; c < in.channels; ++c) {
-      const int64_t place = in.at(image, c) + begin, g = in.gain_at(image) + c;
-      const float *x = in.x + place, *d = dout + place;
+      const int64_t place = in.at(image, c) + begin;
+      const float *x = in.x + place, *d = dout + place, gain = in.gain(image, c);
       sums[run * in.channels + c] =
-          in.shift != nullptr
-              ? silu_row_gradient(x, inverse, d, in.gain[g], in.shift[g], n, dx + place, product)
-              : scale_row_gradient(x, inverse, d, in.gain[g], n, dx + place, product);
+          in.modulation != nullptr
+              ? silu_row_gradient(x, inverse, d, gain, in.shift(image, c), n, dx + place, product)
+              : scale_row_gradient(x, inverse, d, gain, n, dx + place, product);
     }
     for (int64_t c = 0; c < in.channels; ++c) {
       const int64_t place = in.at(image, c) + begin;
       project_row(in.x + place, inverse, product, n, dx + place);
     }
   });
-  const int64_t gains = in.gain_per_image ? in.batch * in.channels : in.channels;
-  std::fill(dgain, dgain + gains, 0.0f);
-  if (dshift != nullptr) std::fill(dshift, dshift + gains, 0.0f);
+  std::fill(dg, dg + in.channels, 0.0f);
+  if (dmodulation != nullptr)
+    std::fill_n(dmodulation, (in.modulated_one_by_one ? in.batch : 1) * 2 * in.channels, 0.0f);
   for (int64_t run = 0; run < in.batch * in.runs; ++run)
     for (int64_t c = 0; c < in.channels; ++c) {
-      const int64_t g = in.gain_at(run / in.runs) + c;
-      dgain[g] += sums[run * in.channels + c].gain;
-      if (dshift != nullptr) dshift[g] += sums[run * in.channels + c].shift;
+      const int64_t image = run / in.runs;
+      const Sums sum = sums[run * in.channels + c];
+      dg[c] += in.root * (in.scale(image, c) + 1.0f) * sum.gain;
+      if (dmodulation == nullptr) continue;
+      float* const dscale = dmodulation + in.scale_at(image, c);
+      dscale[0] += in.root * in.g[c] * sum.gain;
+      dscale[in.channels] += sum.shift;
     }
 }
 
 }  // namespace
 
-// x, gain -> out
+// x, g -> out
 DDPM_OPERATOR(normalize) { forward(Images(args, false), args.floats(2)); }
 
-// x, gain, dL/dout -> dL/dx, dL/dgain
+// x, g, dL/dout -> dL/dx, dL/dg
 DDPM_OPERATOR(normalize_gradient) {
   backward(Images(args, false), args.floats(2), args.floats(3), args.floats(4), nullptr);
 }
 
-// x, gain, shift -> out
+// x, g, modulation -> out
 DDPM_OPERATOR(normalize_silu) { forward(Images(args, true), args.floats(3)); }
 
-// x, gain, shift, dL/dout -> dL/dx, dL/dgain, dL/dshift
+// x, g, modulation, dL/dout -> dL/dx, dL/dg, dL/dmodulation
 DDPM_OPERATOR(normalize_silu_gradient) {
   backward(Images(args, true), args.floats(3), args.floats(4), args.floats(5), args.floats(6));
 }

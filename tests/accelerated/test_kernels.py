@@ -18,6 +18,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import kernels, layers, runtime
+from ddpm_mindspore.accelerated.optimizer import Split
 
 ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
 
@@ -53,11 +54,11 @@ out, dx, dw, db = (np.empty_like(a) for a in (y, x, w, b))
 call("convolution", x, w, b, out)
 call("convolution_input_gradient", x, w, y, dx)
 call("convolution_weight_gradient", x, w, y, dw, db)
-u, g, s, d = draw(4, 32, 600), draw(1, 32, 1), draw(1, 32, 1), draw(4, 32, 600)
-norm, du, dg, ds = (np.empty_like(a) for a in (u, u, g, s))
-call("normalize_silu", u, g, s, norm)
-call("normalize_silu_gradient", u, g, s, d, du, dg, ds)
-np.savez(sys.stdout.buffer, out, dx, dw, db, norm, du, dg, ds)
+u, g, m, d = draw(4, 32, 600), draw(1, 32, 1, 1), draw(1, 64), draw(4, 32, 600)
+norm, du, dg, dm = (np.empty_like(a) for a in (u, u, g, m))
+call("normalize_silu", u, g, m, norm)
+call("normalize_silu_gradient", u, g, m, d, du, dg, dm)
+np.savez(sys.stdout.buffer, out, dx, dw, db, norm, du, dg, dm)
 """
 
 
@@ -123,32 +124,41 @@ def test_any_shape_convolves_as_the_stock_operator_does(
 
 @needs_library
 @pytest.mark.parametrize(
-    ("batch", "dim", "pixels", "gains"),
+    ("batch", "dim", "pixels", "modulations"),
     [(1, 1, 1, 1), (2, 3, 15, 1), (3, 2, 16, 3), (2, 5, 257, 2), (1, 4, 600, 1), (3, 40, 777, 3)],
 )
 def test_any_shape_is_normalised_as_the_stock_operators_do(
-    batch: int, dim: int, pixels: int, gains: int
+    batch: int, dim: int, pixels: int, modulations: int
 ) -> None:
-    x, gain, shift = draw(batch, dim, pixels), draw(gains, dim, 1), draw(gains, dim, 1)
-    if gains == batch == 1:
+    x, g, modulation = draw(batch, dim, pixels), draw(1, dim, 1, 1), draw(modulations, 2 * dim)
+    if modulations == batch == 1:
         x = x + 3.0
-    close(gradients(kernels.Normalize(), x, gain), gradients(layers.Normalize(), x, gain))
+    close(gradients(kernels.Normalize(), x, g), gradients(layers.Normalize(), x, g))
     both = kernels.NormalizeSilu(), layers.NormalizeSilu()
-    close(*(gradients(cell, x, gain, shift) for cell in both))
+    close(*(gradients(cell, x, g, modulation) for cell in both))
 
 
 @needs_library
 def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
     x = np.zeros((1, 2, 40), np.float32)
     x[0, :, 1] = 1e15
-    gain, shift = np.full((1, 2, 1), 1.5, np.float32), np.array([[[500.0], [-500.0]]], np.float32)
-    out = kernels.NormalizeSilu()(*map(Tensor, (x, gain, shift))).asnumpy()
+    g = np.full((1, 2, 1, 1), 1.5, np.float32)
+    modulation = np.array([[0.0, 0.0, 500.0, -500.0]], np.float32)
+    out = kernels.NormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
     np.testing.assert_allclose(out[0, 0], 500.0, rtol=0.01)
     np.testing.assert_allclose(out[0, 1], 0.0, atol=1e-30)
     x[0, 0, 3] = np.nan
-    out = kernels.NormalizeSilu()(*map(Tensor, (x, gain, shift))).asnumpy()
+    out = kernels.NormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
     assert np.isnan(out[0, :, 3]).all()
     assert np.isfinite(np.delete(out, 3, 2)).all()
+
+
+@needs_library
+def test_a_vector_is_cut_as_the_stock_operator_does() -> None:
+    sizes = (3, 1, 40_000, 7)
+    vector = draw(sum(sizes))
+    for piece, other in zip(kernels.Split(sizes)(vector), Split(sizes)(vector), strict=True):
+        np.testing.assert_array_equal(piece.asnumpy(), other.asnumpy())
 
 
 @needs_library

@@ -57,9 +57,9 @@ LAYERS = [
     Bug(
         "the norm runs over the pixels",
         "layers.RMSNorm.construct",
-        "self.normalize(cast(x, ms.float32), self.gain())",
-        "self.normalize(x.swapaxes(1, 2), ops.ones((1, x.shape[2], 1), x.dtype)).swapaxes(1, 2)"
-        " * self.gain()",
+        "self.normalize(cast(x, ms.float32), self.g)",
+        "self.normalize(x.swapaxes(1, 2), ops.ones((1, x.shape[2], 1, 1), x.dtype)).swapaxes(1, 2)"
+        " * self.g.reshape(1, -1, 1)",
         "layers: rms_norm",
     ),
     Bug(
@@ -72,10 +72,11 @@ LAYERS = [
     ),
     Bug(
         "the norm's gain lacks the root of the channels",
-        "layers.RMSNorm.gain",
-        "* self.scale",
+        "layers._gain",
+        "* math.sqrt(x.shape[1])",
         "",
         "layers: rms_norm",
+        {"kernels": "stock"},
     ),
     Bug(
         "the norm's derivative lacks its projection",
@@ -95,16 +96,33 @@ LAYERS = [
     ),
     Bug(
         "the scale has no one added",
-        "layers.Block.construct",
+        "layers.NormalizeSilu.construct",
         "(scale + 1.0)",
         "scale",
         "layers: block",
+        {"kernels": "stock"},
     ),
     Bug(
         "scale and shift are swapped",
+        "layers._scale_and_shift",
+        "scale, shift = ops.Split",
+        "shift, scale = ops.Split",
+        "layers: block",
+        {"kernels": "stock"},
+    ),
+    Bug(
+        "the gain's gradient lacks the scale",
+        "layers.NormalizeSilu.bprop",
+        "dmodulated * (scale + 1.0), gain",
+        "dmodulated, gain",
+        "layers: block",
+        {"kernels": "stock"},
+    ),
+    Bug(
+        "the second block is modulated too",
         "layers.ResnetBlock.construct",
-        "scale, shift = ops.split",
-        "shift, scale = ops.split",
+        "self.block2(h)",
+        "self.block2(h, self.mlp[1](silu_time))",
         "layers: resnet_block",
     ),
     Bug(
@@ -178,15 +196,22 @@ KERNELS = [
     Bug(
         "the compiled norm's gradient takes its output for its input",
         "kernels.Normalize.bprop",
-        "self.gradient(x, gain, dout)",
-        "self.gradient(out, gain, dout)",
+        "self.gradient(x, g, dout)",
+        "self.gradient(out, g, dout)",
         "layers: rms_norm",
     ),
     Bug(
-        "the compiled SiLU's gains and shifts change places",
+        "the compiled SiLU's scale and shift change places",
         "kernels.NormalizeSilu.construct",
-        "self.normalize(x, gain, shift)",
-        "self.normalize(x, shift, gain)",
+        "self.normalize(x, g, modulation)",
+        "self.normalize(x, g, ops.concat(ops.split(modulation, g.size, 1)[::-1], 1))",
+        "layers: block",
+    ),
+    Bug(
+        "the compiled SiLU's modulation gets the gradient of a sum over the batch",
+        "kernels.NormalizeSilu.bprop",
+        "return dx, dg, dmodulation",
+        "return dx, dg, ops.zeros_like(dmodulation) + dmodulation.sum(0, keepdims=True)",
         "layers: block",
     ),
     Bug(
@@ -195,6 +220,13 @@ KERNELS = [
         "self.gradient(out, dout)",
         "self.gradient(x, dout)",
         "layers: attention",
+    ),
+    Bug(
+        "the vector of parameters is cut up from its other end",
+        "kernels.Split.construct",
+        "self.split(vector)",
+        "self.split(vector[::-1])",
+        "training: steps",
     ),
 ]
 
