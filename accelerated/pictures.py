@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import math
@@ -135,6 +136,9 @@ def loss_curve(steps: ArrayLike, losses: ArrayLike, path: Path) -> None:
         title += f", {np.count_nonzero(~finite):,} not finite"
     with _quiet("matplotlib"):
         replace_file(path, _plot(x, y, mean, title), flush=False)
+    # A figure's parts refer to each other. Left until Python looks for such parts by itself, those
+    # of one plot after another would be spread over ever more memory.
+    gc.collect()
 
 
 def _plot(

@@ -167,11 +167,14 @@ class Split(nn.Cell):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
+        self.alone = len(sizes) == 1
         pieces = tuple((size,) for size in sizes)
-        self.split = _operator("split", lambda vector: pieces, len(pieces))
+        shapes = pieces[0] if self.alone else pieces
+        self.split = _operator("split", lambda vector: shapes, len(pieces))
 
     def construct(self, vector: Tensor) -> Any:
-        return self.split(vector)
+        pieces = self.split(vector)
+        return (pieces,) if self.alone else pieces
 
 
 class Announce(nn.Cell):

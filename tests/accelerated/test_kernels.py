@@ -154,8 +154,8 @@ def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
 
 
 @needs_library
-def test_a_vector_is_cut_as_the_stock_operator_does() -> None:
-    sizes = (3, 1, 40_000, 7)
+@pytest.mark.parametrize("sizes", [(3, 1, 40_000, 7), (5,)])
+def test_a_vector_is_cut_as_the_stock_operator_does(sizes: tuple[int, ...]) -> None:
     vector = draw(sum(sizes))
     for piece, other in zip(kernels.Split(sizes)(vector), Split(sizes)(vector), strict=True):
         np.testing.assert_array_equal(piece.asnumpy(), other.asnumpy())

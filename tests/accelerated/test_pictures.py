@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -169,6 +171,15 @@ def blue(path: Path) -> NDArray[np.bool_]:
     with Image.open(path) as read:
         pixels = np.asarray(read.convert("RGB")).astype(int)
     return pixels[..., 2] - pixels[..., 0] > 30
+
+
+def test_a_loss_curve_leaves_no_figure_behind(tmp_path: Path) -> None:
+    gc.disable()  # what looks for such things now and then, and would hide it
+    try:
+        loss_curve([1, 2, 3], [3.0, 2.0, 1.0], tmp_path / "loss.png")
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, Figure)]
+    finally:
+        gc.enable()
 
 
 def test_a_loss_curve_is_a_picture_of_the_promised_size_that_falls(tmp_path: Path) -> None:
