@@ -156,7 +156,7 @@ class Softmax(nn.Cell):
         self.gradient = _operator("softmax_gradient", _first, 1)
 
     def construct(self, x: Tensor) -> Tensor:
-        return ops.softmax(x, -1)
+        return ops.Softmax(-1)(x)
 
     def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor]:
         return (self.gradient(out, dout),)

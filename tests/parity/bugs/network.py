@@ -29,8 +29,8 @@ LAYERS = [
     Bug(
         "memory keys and values are swapped",
         "layers._with_memory",
-        "k, v = ops.split",
-        "v, k = ops.split",
+        "k, v = ops.Split",
+        "v, k = ops.Split",
         "layers: linear_attention",
     ),
     Bug(

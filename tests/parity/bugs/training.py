@@ -136,7 +136,7 @@ TRAINING = [
         "each tensor is clipped by itself",
         "optimizer.Optimizer.update",
         "grad = self.mul_no_nan(grad, ops.where(finite, shorten, 0.0))",
-        "parts = self.split(grad, self.sizes, 0)\n"
+        "parts = self.split(grad)\n"
         "    shares = [self.max_grad_norm / (ops.sqrt((g * g).sum()) + 1e-6) for g in parts]\n"
         "    pairs = zip(parts, shares, strict=True)\n"
         "    grad = ops.concat([g * ops.minimum(share, 1.0) for g, share in pairs])",
