@@ -9,16 +9,18 @@ other side run, the diffusion holds the trainer back where it asks for the noise
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Generator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from serving import Pipe, idle_since, serve
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, runtime
 
 
 class Pace:
@@ -88,7 +90,10 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
         ema_update_after_step=0,
         results_folder="run",
     )
-    trainer.train()
+    if folder := spec.get("compile_cache"):
+        os.environ[runtime.CACHE] = folder
+    with runtime.compile_cache_allowed() if folder else nullcontext():
+        trainer.train()
 
 
 def sample(spec: dict[str, Any], pipe: Pipe) -> None:
