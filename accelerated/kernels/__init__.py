@@ -69,6 +69,8 @@ def _library(path: Path) -> ctypes.CDLL:
 
 
 def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
+    if reason := _reason_against():  # opens the library, without which it would crash
+        raise RuntimeError(f"compiled operators are not in use here: {reason}")
     dtypes = ms.float32 if results == 1 else (ms.float32,) * results
     return ops.Custom(f"{runtime.kernel_library()}:{name}", shapes, lambda *_: dtypes, "aot")
 

@@ -292,6 +292,12 @@ def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.Monkey
     assert isinstance(layers.RMSNorm(2).normalize, layers.Normalize)
 
 
+def test_an_operator_that_is_not_in_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(runtime.KERNELS, "stock")
+    with pytest.raises(RuntimeError, match="not in use here: DDPM_MINDSPORE_KERNELS=stock"):
+        kernels.Softmax()
+
+
 def test_a_library_that_cannot_be_loaded_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
