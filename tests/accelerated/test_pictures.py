@@ -177,7 +177,7 @@ def test_a_loss_curve_leaves_no_figure_behind(tmp_path: Path) -> None:
     gc.disable()  # what looks for such things now and then, and would hide it
     try:
         loss_curve([1, 2, 3], [3.0, 2.0, 1.0], tmp_path / "loss.png")
-        assert not [thing for thing in gc.get_objects() if isinstance(thing, Figure)]
+        assert not [thing for thing in gc.get_objects() if type(thing) is Figure]
     finally:
         gc.enable()
 
