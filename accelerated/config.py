@@ -278,13 +278,12 @@ DIGITS = RunConfig(
     unet=UnetConfig(dim=16, dim_mults=(1, 2), channels=1, attn_heads=2, attn_dim_head=16),
     diffusion=DiffusionConfig(timesteps=1000, sampling_timesteps=50),
     trainer=TrainerConfig(
-        train_num_steps=1000,
+        train_num_steps=2000,
         train_batch_size=64,
         train_lr=2e-3,
         warmup_steps=100,
-        ema_decay=0.99,
         ema_update_every=1,
-        save_and_sample_every=500,
+        save_and_sample_every=1000,
         num_samples=64,
     ),
 )
