@@ -99,14 +99,12 @@ def show(values: Sequence[float], unit: str) -> str:
 
 def table(rows: Iterable[Row]) -> str:
     """All rows as a Markdown table; what is to be known of them is below it."""
-    lines, notes = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)], []
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    notes: dict[str, int] = {}  # each is said once, however many rows it is about
     for row in rows:
-        mark = ""
-        if row.note:
-            notes.append(row.note)
-            mark = f" [{len(notes)}]"
+        mark = f" [{notes.setdefault(row.note, len(notes) + 1)}]" if row.note else ""
         lines.append("| " + " | ".join((f"{row.workload}. {row.what}{mark}", *_cells(row))) + " |")
-    return "\n".join([*lines, "", *(f"[{i}] {note}  " for i, note in enumerate(notes, 1))]).strip()
+    return "\n".join([*lines, "", *(f"[{i}] {note}  " for note, i in notes.items())]).strip()
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -99,6 +99,15 @@ def test_the_table_says_what_passed_what_missed_and_what_is_not_known(rows: Modu
     assert lines[7] == "[1] quiet"
 
 
+def test_a_note_about_several_rows_is_said_once(rows: ModuleType) -> None:
+    notes = ("two sizes", "", "once", "two sizes")
+    text = rows.table([rows.Row("D", "slope", [1.0], note=note) for note in notes])
+    lines = text.splitlines()
+    marks = [line.partition("slope")[2].partition(" |")[0] for line in lines[2:6]]
+    assert marks == [" [1]", "", " [2]", " [1]"]
+    assert [line.rstrip() for line in lines[7:]] == ["[1] two sizes", "[2] once"]
+
+
 # A worker that notes when it begins and ends; what it prints meanwhile must not be taken for an
 # answer.
 FAKE = """

@@ -123,6 +123,7 @@ def d_sizes(bench: Bench) -> Iterator[Row]:
         measured = bench.compare({"ours": spec}, min(80, max(2, 80_000 // pixels)))
         cost[size, batch_size] = [seconds / pixels for seconds in measured.seconds["ours"]]
         found[f"{size}x{size}, batch {batch_size}"] = show(cost[size, batch_size], "s")
+    note = "Seconds per pixel: " + "; ".join(f"{k} {v}" for k, v in found.items()) + "."
     for what, kept in (
         ("16, 32, 64 pixels, batch 8", shapes[:3]),
         ("32 pixels, batch 1, 8, 32", [shapes[3], shapes[1], shapes[4]]),
@@ -130,7 +131,6 @@ def d_sizes(bench: Bench) -> Iterator[Row]:
         pixels_of = [size * size * batch_size for size, batch_size in kept]
         rounds = zip(*(cost[shape] for shape in kept), strict=True)
         slopes = [slope(pixels_of, costs) for costs in rounds]
-        note = "Seconds per pixel: " + "; ".join(f"{k} {v}" for k, v in found.items()) + "."
         what = f"cost per pixel of a training step, {what}: exponent"
         yield Row("D", what, slopes, unit="", limit=FLAT, note=note)
 
