@@ -6,6 +6,8 @@ import errno
 import io
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,11 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .arrays import check_unit_range
+from .color import to_srgb
 from .crops import CENTER, Crop
 
 Pixels8 = NDArray[np.uint8]
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+RULE = 2
+"""Number of the rule that pixels follow; 2 converts colours to sRGB. Decoded files kept under an
+older one are not used."""
+
+# Images of more pixels are decoded one at a time. Pillow refuses those of more than 179 million, so
+# that all threads together take at most 3 GB.
+_LARGE = 2**24
+_one_at_a_time = Lock()
+_ROWS = 64  # converted at a time, in float64
 # The process is short of something, which says nothing about the file.
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -39,7 +51,8 @@ def decode(
         # twice the wanted size, so that the filter still has enough to work on.
         least = int(2 * max(image_size) / crop.least_share)
         image.draft(None, (least, least))
-        return to_pixels(ImageOps.exif_transpose(image), image_size, channels, crop, draw)
+        with _one_at_a_time if image.width * image.height > _LARGE else nullcontext():
+            return to_pixels(ImageOps.exif_transpose(image), image_size, channels, crop, draw)
 
 
 def try_decode(
@@ -66,6 +79,9 @@ def reason(error: Exception) -> str:
         raise error
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        return f"more than {most:.4g} megapixels, the most that is read"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).splitlines()
@@ -82,14 +98,15 @@ def to_pixels(
     """Return the image as uint8 (channels, H, W): cropped to its proportions, and resized.
 
     Channels are 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Where they leave no room for
-    alpha, the image is laid over white. Resizing is bicubic and antialiased; an image that has
-    the size already keeps its pixels.
+    alpha, the image is laid over white. Colours of an embedded profile become sRGB. Resizing is
+    bicubic and antialiased; an image that has the size already keeps its pixels.
 
     Raises:
         ValueError: pixel values that no 8-bit level stands for.
     """
     height, width = image_size
-    image = _to_mode(_to_8_bit(image), MODES[channels])
+    profile: bytes | None = image.info.get("icc_profile")
+    image = _to_mode(to_srgb(_to_8_bit(image), profile), MODES[channels])
     box = crop.box(image.size, image_size, draw)
     fitted = image.resize((width, height), Image.Resampling.BICUBIC, box)
     return np.ascontiguousarray(
@@ -161,11 +178,15 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image, white: int) -> Image.Image:
-    values: NDArray[Any] = np.asarray(image).astype(np.float64)
+    values: NDArray[Any] = np.asarray(image)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= white):
-        raise ValueError(f"values from {low:g} to {high:g} where 0 to {white} is expected")
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+        raise ValueError(f"values from {low} to {high} where 0 to {white} is expected")
+    levels = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        levels[rows] = np.rint(values[rows].astype(np.float64) * (255 / white))
+    return Image.fromarray(levels)
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -79,7 +79,7 @@ def test_16_bit_colour(tmp_path):
 def test_float_tiff(save):
     path = save(RAMP.astype(np.float32) / 255, "a.tif")
     assert np.array_equal(decode(path, (16, 16), 1)[0], RAMP)
-    with pytest.raises(ValueError, match="values from 0 to 255 where 0 to 1"):
+    with pytest.raises(ValueError, match=r"values from 0\.0 to 255\.0 where 0 to 1"):
         decode(save(RAMP.astype(np.float32), "b.tif"), (16, 16), 1)
 
 
