@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     SAMPLE_START = 7
     SAMPLE_NOISE = 8
     CROP = 9
+    REPLACE = 10
 
 
 def stream(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:

@@ -47,7 +47,7 @@ class Batches:
         start = (step - 1) * count
         indices = list(range(start, start + count))
         if not self.images.sequential:
-            indices = batch_indices(seed, len(self.images), start, count).tolist()
+            indices = batch_indices(seed, self.images.places, start, count).tolist()
         return {"seed": seed, "indices": indices}
 
     def __call__(self, step: int) -> list[MicroBatch]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from .activities import Activities
 from .board import Board
 from .config import TrainerConfig
-from .data import Images, skipped_text
+from .data import Images, note_broken, skipped_text
 from .run_folder import RunFolder
 
 
@@ -114,6 +114,8 @@ class TrainLog:
     def _tell_skipped(self) -> None:
         """Name images that turned out broken meanwhile; each process those that it has met."""
         skipped = self._images.skipped
-        if len(skipped) > self._told:
-            tqdm.write(skipped_text(skipped[self._told :]))
+        if new := skipped[self._told :]:
+            tqdm.write(skipped_text(new))
+            if self._run.writes:
+                note_broken(self._run.path, new)
         self._told = len(skipped)

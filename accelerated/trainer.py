@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .board import check_tensorboard
 from .checkpoint import Checkpoint, load_newest
 from .config import RunConfig, TrainerConfig
-from .data import Crop, open_images, read_names, skipped_text, write_names
+from .data import Crop, open_images, read_names, read_spread, report, write_names
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
@@ -147,16 +147,16 @@ class Trainer:
             OSError: the last checkpoint could not be saved.
             NonfiniteError: too many losses or gradients in a row were NaN or infinite.
         """
-        if self.images.skipped:
-            self._say(skipped_text(self.images.skipped))
         with self.run.held(), first_interrupt_waits() as interrupted:
             self.run.check_unchanged(self._checkpoints)
             self.run.rewind_metrics(self.step)
             self.run.write_config(self._run_config, self.world.size)
             if self.run.writes:
                 write_names(self.run.path / "images.json", self.images.names)
-            count = min(self.config.num_samples, len(self.images))
-            real = self.images.batch(np.arange(count))  # before another thread reads images
+            if left_out := report(self.images, self.run.path if self.run.writes else None):
+                self._say(left_out)
+            # Before another thread reads images.
+            real = read_spread(self.images, self.config.num_samples)
             if self._misses_samples():
                 self._draw(real, interrupted)
             if self.step < self.config.train_num_steps:

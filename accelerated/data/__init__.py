@@ -3,7 +3,8 @@
 from .arrays import Images
 from .crops import Crop
 from .digits import digit_labels, load_digits
-from .images import open_images, read_batch, skipped_text
+from .images import open_images, read_batch, read_spread, skipped_text
+from .left_out import note_broken, report
 from .names import read_names, write_names
 from .prefetch import Prefetch
 
@@ -13,9 +14,12 @@ __all__ = [
     "Prefetch",
     "digit_labels",
     "load_digits",
+    "note_broken",
     "open_images",
     "read_batch",
     "read_names",
+    "read_spread",
+    "report",
     "skipped_text",
     "write_names",
 ]

@@ -7,17 +7,26 @@ import math
 import os
 import weakref
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from ..files import make_folder
-from .decode import Pixels8
+from .decode import RULE, Pixels8
 from .records import CHUNK, Records
 
 _CHECKSUM = 4  # bytes
+
+
+class FileRecords(Records, Protocol):
+    """Records that come from files."""
+
+    def files(self) -> Iterable[tuple[str, str]]:
+        """The (name, path) of each file."""
+        ...
 
 
 class CachedRecords:
@@ -39,8 +48,15 @@ class CachedRecords:
     def name(self, place: int) -> str:
         return self._records.name(place)
 
-    def files(self) -> Iterable[tuple[str, str]]:
-        return self._records.files()
+    def faults(self) -> Iterator[tuple[int, str]]:
+        """Yield what could not be decoded when the file was written, and still cannot be."""
+        broken = _broken_row(self.shape)[-_CHECKSUM:]
+        ends = (self._row * (place + 1) for place in range(len(self)))
+        for place, end in enumerate(ends):
+            if os.pread(self._file, _CHECKSUM, end - _CHECKSUM) == broken:
+                [found] = self.read([place], [()])
+                if isinstance(found, str):
+                    yield place, found
 
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
@@ -59,17 +75,18 @@ class CachedRecords:
         return np.frombuffer(pixels, np.uint8).reshape(self.shape)
 
 
-def cached(records: Records, folder: Path, kind: str, *, progress: bool) -> CachedRecords:
+def cached(records: FileRecords, folder: Path, kind: str, *, progress: bool) -> CachedRecords:
     """Return the records, read from a file in ``folder``, which is written if it is not there.
 
-    Its name tells the shape, the kind of crop, and the names, sizes and times of the files that
-    the images come from: after a change there is a new one. What is not needed may be deleted.
+    Its name tells the shape, the kind of crop, the rule that pixels follow, and the names, sizes
+    and times of the files that the images come from: after a change there is a new one. What is not
+    needed may be deleted.
 
     Raises:
         ValueError: the file cannot be written.
     """
     shape = "x".join(map(str, records.shape))
-    file = folder / f"{shape}-{kind}-{_fingerprint(records)}.pixels"
+    file = folder / f"{shape}-{kind}-rule{RULE}-{_fingerprint(records)}.pixels"
     try:
         if not file.exists() or file.stat().st_size != len(records) * _row_size(records):
             make_folder(folder)
@@ -100,11 +117,16 @@ def _write(records: Records, file: Path, *, progress: bool) -> None:
 
 
 def _row(found: Pixels8 | str, shape: Sequence[int]) -> bytes:
-    if isinstance(found, str):  # no pixels, with a checksum that is wrong
-        pixels = bytes(math.prod(shape))
-        return pixels + bytes(byte ^ 255 for byte in _checksum(pixels))
+    if isinstance(found, str):
+        return _broken_row(shape)
     pixels = found.tobytes()
     return pixels + _checksum(pixels)
+
+
+def _broken_row(shape: Sequence[int]) -> bytes:
+    """No pixels, with a checksum that is wrong."""
+    pixels = bytes(math.prod(shape))
+    return pixels + bytes(byte ^ 255 for byte in _checksum(pixels))
 
 
 def _row_size(records: Records) -> int:
@@ -115,7 +137,7 @@ def _checksum(pixels: bytes) -> bytes:
     return zlib.crc32(pixels).to_bytes(_CHECKSUM, "little")
 
 
-def _fingerprint(records: Records) -> str:
+def _fingerprint(records: FileRecords) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, path in records.files():
         try:

@@ -5,27 +5,35 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from .arrays import Images
-from .cache import cached
+from .cache import CachedRecords, cached
 from .classes import select
+from .contents import seems_whole
 from .crops import Crop
 from .decode import Pixels8, reason, try_decode
-from .records import CHUNK, RecordImages, in_chunks, load, parallel, unreadable
-
-# Pillow recognises these and cannot decode them.
-_NO_IMAGES = {"MPEG", "HDF5", "BUFR", "GRIB"}
+from .left_out import LeftOut, left_out_text, unreadable
+from .listing import find
+from .records import (
+    CHUNK,
+    Decoded,
+    RecordImages,
+    Records,
+    Selected,
+    none_readable,
+    parallel,
+    read_all,
+)
 
 
 class FolderRecords:
-    """Image files, by the order of their names."""
+    """Image files, in the order of their names."""
 
     def __init__(
         self, folder: Path, names: Sequence[str], shape: tuple[int, int, int], crop: Crop
@@ -45,21 +53,32 @@ class FolderRecords:
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
+        return parallel(self._decode, zip(places, draws, strict=True))
+
+    def _decode(self, item: tuple[int, Sequence[float]]) -> Pixels8 | str:
+        place, draw = item
         channels, height, width = self.shape
+        found = try_decode(self.name(place), (height, width), channels, self._crop, draw)
+        return "an empty file" if isinstance(found, str) and self._is_empty(place) else found
 
-        def decode(item: tuple[int, Sequence[float]]) -> Pixels8 | str:
-            place, draw = item
-            return try_decode(self.name(place), (height, width), channels, self._crop, draw)
+    def fault(self, place: int, *, closely: bool) -> str | None:
+        """Say what is wrong with a file: None if nothing.
 
-        return parallel(decode, zip(places, draws, strict=True))
-
-    def header_fault(self, place: int) -> str | None:
-        """Say what is wrong with a file as far as its first bytes tell: None if nothing."""
+        Without ``closely`` it is decoded only where its beginning and its end are suspicious.
+        """
         try:
-            with Image.open(self.name(place)):
+            if not closely and not self._is_empty(place) and seems_whole(self.name(place)):
                 return None
         except Exception as error:  # decoders raise anything on broken bytes
             return reason(error)
+        found = self._decode((place, ()))
+        return found if isinstance(found, str) else None
+
+    def _is_empty(self, place: int) -> bool:
+        try:
+            return os.path.getsize(self.name(place)) == 0  # noqa: PTH202
+        except OSError:
+            return False
 
 
 def open_folder(
@@ -77,97 +96,96 @@ def open_folder(
     """Open a folder of images: see :func:`.images.open_images`."""
     # Notes about odd metadata and large photographs, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    skipped: dict[str, str] = {}
-    names = _with_known(_find(folder, skipped, strict=strict), known)
-    classes, labels = _classes(names)
+    found, left_out = find(folder, strict=strict)
+    kept = _still_known(found, known)
+    names = sorted(kept.union(found))
     if not names:
-        raise ValueError(_nothing_in(folder, skipped))
+        told = left_out_text(left_out)
+        raise ValueError(
+            f"data folder '{folder}' holds no image{f' ({told})' * bool(told)}: give a folder of "
+            'images, or "digits"'
+        )
     if only_class:
-        places, classes, labels = select(classes, labels, only_class)
-        names = [names[place] for place in places]
+        names = [names[place] for place in select(*_classes(names), only_class)[0]]
     files = FolderRecords(folder, names, shape, crop)
-    records = cached(files, cache, crop.kind, progress=progress) if cache else files
-    streamed = RecordImages(records, strict=strict, skipped=skipped)
-    images: Images = streamed
-    if not crop.draws and len(names) * math.prod(shape) <= memory_limit:
-        images = load(streamed, progress=progress)
-    elif strict or not cache:
-        _check(streamed, files, strict=strict, progress=progress)
+    records: Records = cached(files, cache, crop.kind, progress=progress) if cache else files
+    in_memory = not crop.draws and len(names) * math.prod(shape) <= memory_limit
+    if in_memory:
+        records = decoded = Decoded(records)
+        faults = decoded.fill(progress=progress)
+    elif strict:
+        faults = _faults(records, progress=progress)
+    elif isinstance(records, CachedRecords):
+        faults = records.faults()
     else:
-        streamed.batch(np.arange(1))  # refuses a folder without any image that can be decoded
-    images.names, images.classes, images.labels = names, classes, labels
+        faults = _faults_at_a_glance(files, kept, progress=progress)
+    broken = _gather(files, faults, strict=strict)
+    # What is broken keeps its place in a run that has it, so that the order of the others stays.
+    places = [place for place, name in enumerate(names) if place not in broken or name in kept]
+    left_out += [LeftOut(files.name(p), why) for p, why in broken.items() if names[p] not in kept]
+    images = RecordImages(Selected(records, places), strict=strict, left_out=left_out)
+    for number, place in enumerate(places):
+        if place in broken:
+            images.skip(number, broken[place])
+    images.checked = in_memory or strict or cache is not None
+    images.names = [names[place] for place in places]
+    images.gone = sorted(set(images.names).difference(found))
+    images.classes, images.labels = _classes(images.names)
+    images.batch(np.arange(1))  # refuses a folder without any image that can be decoded
     return images
 
 
-def _check(images: RecordImages, records: FolderRecords, *, strict: bool, progress: bool) -> None:
-    """Find the broken files: all of them if strict, else those whose first bytes tell."""
-    if strict:
-        for _ in in_chunks(images, "checking images", progress=progress):
-            pass
-        return
-    with tqdm(None, "checking images", len(records), delay=2, disable=not progress) as bar:
-        for start in range(0, len(records), CHUNK):
-            places = range(start, min(start + CHUNK, len(records)))
-            for place, fault in zip(places, parallel(records.header_fault, places), strict=True):
-                if fault is not None:
-                    images.skip(place, fault)
-            bar.update(len(places))
-    images.batch(np.arange(1))
+def _gather(
+    files: FolderRecords, faults: Iterable[tuple[int, str]], *, strict: bool
+) -> dict[int, str]:
+    """Collect what is broken.
 
-
-def _find(folder: Path, skipped: dict[str, str], *, strict: bool) -> list[str]:
-    """Return the image files below a folder, as paths relative to it.
-
-    Hidden files and folders are left out. Links are followed; each real folder is read once, so
-    that a link to a parent ends.
+    Raises:
+        ValueError: everything is, or with ``strict`` something.
     """
-    if not folder.exists():
-        raise ValueError(
-            f"data folder '{folder}' does not exist: give a folder of images, or \"digits\""
-        )
-    if not folder.is_dir():
-        raise ValueError(f"data folder '{folder}' is a file: give the folder that holds the images")
-    endings = _endings()
-    found, seen = [], set()
-
-    def skip(path: str, why: str) -> None:
+    broken: dict[int, str] = {}
+    for place, why in faults:
         if strict:
-            raise unreadable(path, why)
-        skipped[path] = why
-
-    for root, folders, names in os.walk(
-        folder, onerror=lambda error: skip(error.filename, reason(error)), followlinks=True
-    ):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(_visible(folders))
-        for path in (Path(root, name) for name in _visible(names)):
-            if path.suffix.lower() not in endings:
-                continue
-            if path.is_file():
-                found.append(path.relative_to(folder).as_posix())
-            else:  # opening a pipe would wait for ever
-                skip(str(path), "not a file, or a broken link")
-    return found
+            raise unreadable(files.name(place), why)
+        broken[place] = why
+    if len(broken) == len(files):
+        place, why = next(iter(broken.items()))
+        raise none_readable(len(files), files.name(place), why)
+    return broken
 
 
-def _with_known(found: list[str], known: Sequence[str]) -> list[str]:
-    """Sort the names, with those that have gone; not if most have, as from another folder."""
+def _still_known(found: Sequence[str], known: Sequence[str]) -> set[str]:
+    """Return the names that are known; none if most have gone, as from another folder."""
     gone = set(known).difference(found)
-    return sorted(found if 2 * len(gone) > len(known) else [*found, *gone])
+    return set() if 2 * len(gone) > len(known) else set(known)
 
 
-def _visible(names: list[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".")]
+def _faults(records: Records, *, progress: bool) -> Iterator[tuple[int, str]]:
+    """Decode all, and yield where one cannot be, and why."""
+    for place, found in read_all(records, "checking images", progress=progress):
+        if isinstance(found, str):
+            yield place, found
 
 
-def _endings() -> set[str]:
-    Image.init()
-    readable = set(Image.OPEN) - _NO_IMAGES
-    return {ending for ending, name in Image.registered_extensions().items() if name in readable}
+def _faults_at_a_glance(
+    files: FolderRecords, known: set[str], *, progress: bool
+) -> Iterator[tuple[int, str]]:
+    """Yield what is broken as far as each file's beginning and end tell.
+
+    What joins the files of a run is decoded: should it turn out broken later, it would have moved
+    the order of the others for nothing.
+    """
+
+    def fault(place: int) -> str | None:
+        return files.fault(place, closely=bool(known) and files.names[place] not in known)
+
+    with tqdm(None, "checking images", len(files), delay=2, disable=not progress) as bar:
+        for start in range(0, len(files), CHUNK):
+            places = range(start, min(start + CHUNK, len(files)))
+            for place, why in zip(places, parallel(fault, places), strict=True):
+                if why is not None:
+                    yield place, why
+            bar.update(len(places))
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
@@ -180,8 +198,3 @@ def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] |
         return (), None
     classes, labels = np.unique([first for first, _, _ in parts], return_inverse=True)
     return tuple(classes.tolist()), labels.astype(np.int64)
-
-
-def _nothing_in(folder: Path, skipped: dict[str, str]) -> str:
-    tried = "".join(f"; '{path}': {why}" for path, why in list(skipped.items())[:1])
-    return f"data folder '{folder}' holds no image{tried}: give a folder of images, or \"digits\""

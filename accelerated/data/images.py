@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..randomness import Purpose, batch_indices, uniform
+from ..randomness import Purpose, batch_indices, stream, uniform
 from .arrays import ArrayImages, Images, Pixels, from_array
 from .classes import select
 from .crops import CENTER, Crop
@@ -73,8 +73,8 @@ def open_images(
         raise ValueError(f"image_size {image_size} and channels {channels} must be at least 1")
     if isinstance(source, (str, os.PathLike)) and source != "digits":
         _check_channels(channels)
-        path, shape = Path(source).expanduser(), (channels, height, width)
-        folder = None if cache is None else Path(cache).expanduser()
+        path, shape = _path("data", source), (channels, height, width)
+        folder = None if cache is None else _path("data_cache", cache)
         if folder and crop.draws:
             raise ValueError(
                 f"data_cache holds images of one crop, and crop {crop.kind!r} cuts them anew each "
@@ -142,14 +142,29 @@ def read_batch(images: Images, seed: int, start: int, count: int) -> Pixels:
     """Return positions start .. start + count - 1 of the endless training stream: (count, C, H, W).
 
     Images that have no order of their own are shuffled anew in each epoch (see
-    :func:`..randomness.batch_indices`), and cropped at random by numbers that belong to the
-    position: so the same (seed, start, count) gives the same batch.
+    :func:`..randomness.batch_indices`). They are cropped at random, and replaced where they cannot
+    be decoded, by numbers that belong to the position: so the same (seed, start, count) gives the
+    same batch.
     """
     positions = np.arange(start, start + count)
-    indices = positions if images.sequential else batch_indices(seed, len(images), start, count)
-    if not images.draws:
-        return images.batch(indices)
-    return images.batch(indices, uniform(seed, Purpose.CROP, 0, positions, images.draws))
+    indices = positions if images.sequential else batch_indices(seed, images.places, start, count)
+    draws = uniform(seed, Purpose.CROP, 0, positions, images.draws) if images.draws else None
+
+    def chance(j: int) -> np.random.Generator:
+        return stream(seed, Purpose.REPLACE, index=int(positions[j]))
+
+    return images.batch(indices, draws, chance)
+
+
+def read_spread(images: Images, count: int) -> Pixels:
+    """Return at most ``count`` images to look at, spread evenly over all: the same at every call.
+
+    Those of a stream, which is read in its own order, are its first.
+    """
+    count = min(count, len(images))
+    if images.sequential:
+        return images.batch(np.arange(count))
+    return images.batch((2 * np.arange(count) + 1) * images.places // (2 * count))
 
 
 def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:
@@ -158,6 +173,14 @@ def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:
     named += [f"and {len(skipped) - most} more"] * (len(skipped) > most)
     files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
     return f"skipped {files} that cannot be decoded: " + ", ".join(named)
+
+
+def _path(argument: str, value: str | os.PathLike[str]) -> Path:
+    """A path as a user gives it: ~ is the home folder."""
+    text = os.fspath(value)
+    if not text:
+        raise ValueError(f'{argument} is an empty path: name a folder ("." is the one you are in)')
+    return Path(os.path.expanduser(text))  # noqa: PTH111  (Path.expanduser fails on ~unknown)
 
 
 def _check_channels(channels: int) -> None:

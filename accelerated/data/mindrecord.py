@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from mindspore import dataset as ds
 
 from .arrays import Images, Pixels
-from .cache import cached
+from .cache import CachedRecords, cached
 from .crops import Crop
 from .decode import Pixels8, decode_value, reason
 from .mindspore_datasets import encoded_files, image_column
-from .records import RecordImages, load, parallel
+from .records import Decoded, RecordImages, Records, parallel
 
 
 class MindRecords:
@@ -93,9 +93,18 @@ def open_mindrecord(
     """Open a MindRecord file of images: see :func:`.images.open_images`."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
     rows = MindRecords(file, shape, crop)
-    records = cached(rows, cache, crop.kind, progress=progress) if cache else rows
+    records: Records = cached(rows, cache, crop.kind, progress=progress) if cache else rows
+    faults: Iterable[tuple[int, str]] = ()
+    in_memory = not crop.draws and len(records) * math.prod(shape) <= memory_limit
+    if in_memory:
+        records = decoded = Decoded(records)
+        faults = decoded.fill(progress=progress)
+    elif isinstance(records, CachedRecords):
+        faults = records.faults()
+    # Rows have no names, so all keep their places: the order is the same whatever breaks.
     images = RecordImages(records, strict=strict)
-    if not crop.draws and len(records) * math.prod(shape) <= memory_limit:
-        return load(images, progress=progress)
+    for place, why in faults:
+        images.skip(place, why)
+    images.checked = in_memory or cache is not None
     images.batch(np.arange(1))  # refuses a file without any image that can be decoded
     return images

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .arrays import ArrayImages, Images, Pixels
+from .arrays import ArrayImages, Chance, Images, Pixels
 from .decode import Pixels8, decode_value, is_encoded
-from .records import unreadable
+from .left_out import unreadable
+from .records import chance_of
 
 # Endless would be -1, from which MindSpore cannot resume; much more overflows with .repeat().
 _EPOCHS = 2**16
+# Of a stream's images that are kept, so that others can take the place of broken ones.
+_BLOCK_BYTES = 2**26
 
 
 class Rows:
@@ -92,18 +95,24 @@ class DatasetStream(Images):
     resumed run sees the same images, fix the pipeline's shuffling with
     ``mindspore.dataset.config.set_seed`` (random augmentations differ all the same).
 
-    Instead of an image file that cannot be decoded the stream shows the next one that can.
+    The stream is cut into blocks of up to 256 positions. Instead of an image file that cannot be
+    decoded another image of its block is shown, drawn from those that can: a block is what can be
+    read without reading all. Where it has none, the next one that has is taken.
     """
 
     sequential = True
+    checked = False
 
     def __init__(self, rows: Rows, *, strict: bool) -> None:
         self._strict, self._broken = strict, dict[str, str]()
         self.shape = (rows.channels, *rows.image_size)
         self._rows, self._lock = rows, Lock()
         self._length = rows.images_per_epoch()
-        self._position = -1
+        self._block = int(np.clip(_BLOCK_BYTES // math.prod(self.shape), 1, 256))
         self._images: Iterator[Pixels8 | str] = iter(())
+        # What has been read of the stream and may be needed again, from this position on.
+        self._begin, self._read = 0, list[Pixels8 | str]()
+        self._is_reading = True  # nothing is known of the pipeline's position
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -113,45 +122,55 @@ class DatasetStream(Images):
         return self._length
 
     def batch(
-        self, indices: NDArray[np.int64], draws: NDArray[np.float64] | None = None
+        self,
+        indices: NDArray[np.int64],
+        draws: NDArray[np.float64] | None = None,
+        chance: Chance | None = None,
     ) -> Pixels8:
-        with self._lock:  # there is one position for all threads
-            return self._batch(indices)
-
-    def _batch(self, indices: NDArray[np.int64]) -> Pixels8:
         start = int(indices[0])
         if not np.array_equal(indices, np.arange(start, start + len(indices))):
             raise ValueError(f"a streamed dataset is read in order, not at {indices.tolist()}")
-        if start != self._position:
-            self._seek(start)
-        self._position = -1  # unknown, should reading be interrupted
-        found = [next(self._images) for _ in indices]
-        self._note_broken(found, start)
-        if isinstance(found[-1], str):
-            later = self._next_readable()
-        else:
-            later, self._position = found[-1], start + len(found)
-        images = []
-        for image in reversed(found):
-            later = later if isinstance(image, str) else image
-            images.append(later)
-        return np.stack(images[::-1])
+        with self._lock:  # there is one position for all threads
+            if self._is_reading or not 0 <= start - self._begin <= len(self._read):
+                self._seek(start - start % self._block)
+            self._is_reading = True  # should it be interrupted
+            images = [self._image(start + j, j, chance) for j in range(len(indices))]
+            last = start + len(indices) - 1
+            self._forget(last - last % self._block)
+            self._is_reading = False
+        return np.stack(images)
 
-    def _note_broken(self, found: list[Pixels8 | str], start: int) -> None:
-        for position, image in enumerate(found, start):
-            if isinstance(image, str):
-                name = _nth(position % self._length)
-                if self._strict:
-                    raise unreadable(name, image)
-                self._broken[name] = image
+    def _image(self, position: int, j: int, chance: Chance | None) -> Pixels8:
+        self._read_until(position + 1)
+        found = self._read[position - self._begin]
+        if not isinstance(found, str):
+            return found
+        name = _nth(position % self._length)
+        if self._strict:
+            raise unreadable(name, found)
+        self._broken[name] = found
+        readable = self._readable(position - position % self._block)
+        stand_in = chance(j) if chance else chance_of(position)
+        return readable[stand_in.integers(len(readable))]
 
-    def _next_readable(self) -> Pixels8:
+    def _readable(self, start: int) -> list[Pixels8]:
+        """The images of the block that begins at ``start``, or of the first after it with any."""
         why = ""
-        for image in islice(self._images, self._length):
-            if not isinstance(image, str):
-                return image
-            why = image
+        for first in range(start, start + self._length + self._block, self._block):
+            self._read_until(first + self._block)
+            block = self._read[first - self._begin :][: self._block]
+            if readable := [image for image in block if not isinstance(image, str)]:
+                return readable
+            why = str(block[0])
         raise ValueError(f"{self._rows.name} cannot be decoded: {why}")
+
+    def _read_until(self, stop: int) -> None:
+        missing = stop - self._begin - len(self._read)
+        self._read.extend(islice(self._images, max(0, missing)))
+
+    def _forget(self, stop: int) -> None:
+        del self._read[: max(0, stop - self._begin)]
+        self._begin = max(self._begin, stop)
 
     def _seek(self, position: int) -> None:
         epoch, offset = divmod(position, self._length)
@@ -160,6 +179,7 @@ class DatasetStream(Images):
         self._images = (image for row in rows for image in self._rows.images(row))
         for _ in range(inside):
             next(self._images)
+        self._begin, self._read = position, []
 
 
 def open_dataset(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .arrays import ArrayImages, Images
+from ..randomness import Purpose, stream
+from .arrays import Chance, Images
 from .decode import Pixels8
+from .left_out import Kind, LeftOut, unreadable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,10 +42,6 @@ class Records(Protocol):
         """What to call a record when something is wrong with it."""
         ...
 
-    def files(self) -> Iterable[tuple[str, str]]:
-        """The (name, path) of each file that the records come from."""
-        ...
-
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
     ) -> Sequence[Pixels8 | str]:
@@ -50,46 +49,110 @@ class Records(Protocol):
         ...
 
 
-class RecordImages(Images):
-    """Records as training images.
+class Decoded:
+    """Records in memory, once :meth:`fill` has run through."""
 
-    Every record keeps its place, whether it can be read or not. Where it cannot, the next one that
-    can is shown instead (the first comes after the last). A batch is therefore a function of the
-    records there are and of which of them can be read, however they are read and whenever one
-    breaks. A record that could not be read is not tried again.
-
-    Args:
-        records: the images.
-        strict: raise ValueError where a record cannot be read, instead of skipping it.
-        skipped: what was skipped while the records were looked for, as path: reason.
-    """
-
-    def __init__(
-        self, records: Records, *, strict: bool = False, skipped: dict[str, str] | None = None
-    ) -> None:
-        self.shape, self.draws = records.shape, records.draws
-        self._records, self._strict = records, strict
-        self._skipped = skipped or {}
+    def __init__(self, records: Records) -> None:
+        self.shape, self.draws = records.shape, 0
+        self._records = records
+        self._pixels = np.empty((len(records), *records.shape), np.uint8)
         self._broken: dict[int, str] = {}
 
-    @property
-    def skipped(self) -> list[tuple[str, str]]:
-        broken = self._broken.copy().items()  # another thread may be reading
-        return [*self._skipped.items(), *((self._records.name(i), why) for i, why in broken)]
+    def fill(self, *, progress: bool) -> Iterator[tuple[int, str]]:
+        """Decode all, and yield where one cannot be, and why."""
+        for place, found in read_all(self._records, "decoding images", progress=progress):
+            if isinstance(found, str):
+                self._broken[place] = found
+                yield place, found
+            else:
+                self._pixels[place] = found
 
     def __len__(self) -> int:
         return len(self._records)
 
+    def name(self, place: int) -> str:
+        return self._records.name(place)
+
+    def read(
+        self, places: Sequence[int], draws: Sequence[Sequence[float]]
+    ) -> Sequence[Pixels8 | str]:
+        return [self._broken.get(place, self._pixels[place]) for place in places]
+
+
+class Selected:
+    """Some of the records: those at ``places``."""
+
+    def __init__(self, records: Records, places: Sequence[int]) -> None:
+        self.shape, self.draws = records.shape, records.draws
+        self._records, self._places = records, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def name(self, place: int) -> str:
+        return self._records.name(self._places[place])
+
+    def read(
+        self, places: Sequence[int], draws: Sequence[Sequence[float]]
+    ) -> Sequence[Pixels8 | str]:
+        return self._records.read([self._places[place] for place in places], draws)
+
+
+class RecordImages(Images):
+    """Records as training images.
+
+    Every record keeps its place, whether it can be read or not. Where it cannot, another one is
+    drawn from all that can, so that none is shown much more often than the others. A batch is
+    therefore a function of the records there are, of which of them can be read and of the draws,
+    however they are read and whenever one breaks. A record that could not be read is not tried
+    again.
+
+    Args:
+        records: the images.
+        strict: raise ValueError where a record cannot be read, instead of skipping it.
+        left_out: what was left out while the records were looked for.
+    """
+
+    def __init__(
+        self, records: Records, *, strict: bool = False, left_out: Sequence[LeftOut] = ()
+    ) -> None:
+        self.shape, self.draws = records.shape, records.draws
+        self._records, self._strict = records, strict
+        self._left_out = left_out
+        self._broken: dict[int, str] = {}
+
+    @property
+    def places(self) -> int:
+        return len(self._records)
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        return [(path, why) for path, why, kind in self.left_out if kind is Kind.BROKEN]
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        broken = self._broken.copy().items()  # another thread may be reading
+        return [*self._left_out, *(LeftOut(self._records.name(i), why) for i, why in broken)]
+
+    def __len__(self) -> int:
+        return len(self._records) - len(self._broken)
+
     def batch(
-        self, indices: NDArray[np.int64], draws: NDArray[np.float64] | None = None
+        self,
+        indices: NDArray[np.int64],
+        draws: NDArray[np.float64] | None = None,
+        chance: Chance | None = None,
     ) -> Pixels8:
         places: list[int] = indices.tolist()
         drawn = [[]] * len(places) if draws is None else draws.tolist()
+        chances = lru_cache(None)(chance or (lambda j: chance_of(int(indices[j]))))
         images: list[Pixels8 | None] = [None] * len(places)
         missing = list(range(len(places)))
         while missing:
             for j in missing:
-                places[j] = self._next_readable(places[j])
+                while places[j] in self._broken:
+                    self._check_any()
+                    places[j] = int(chances(j).integers(self.places))
             read = self._records.read([places[j] for j in missing], [drawn[j] for j in missing])
             for j, found in zip(missing, read, strict=True):
                 if isinstance(found, str):
@@ -109,38 +172,32 @@ class RecordImages(Images):
             raise unreadable(self._records.name(place), why)
         self._broken[place] = why
 
-    def _next_readable(self, place: int) -> int:
-        for offset in range(len(self)):
-            candidate = (place + offset) % len(self)
-            if candidate not in self._broken:
-                return candidate
-        name, why = self.skipped[-len(self)]
-        raise ValueError(
-            f"none of the {len(self)} images of data can be decoded ('{name}': {why}): "
-            "give images that can be"
-        )
+    def _check_any(self) -> None:
+        if not len(self):
+            place, why = next(iter(self._broken.items()))
+            raise none_readable(self.places, self._records.name(place), why)
 
 
-def unreadable(name: str, why: str) -> ValueError:
-    """The error that ``strict`` asks for."""
-    return ValueError(f"'{name}' cannot be decoded: {why}; remove it, or leave out strict")
+def none_readable(count: int, path: str, why: str) -> ValueError:
+    """The error of data without any image; ``path``: of the first."""
+    return ValueError(
+        f"none of the {count} images of data can be decoded ('{path}': {why}): "
+        "give images that can be"
+    )
 
 
-def load(images: RecordImages, *, progress: bool) -> ArrayImages:
-    """Decode all images into memory."""
-    pixels = np.empty((len(images), *images.shape), np.uint8)
-    for start, chunk in in_chunks(images, "decoding images", progress=progress):
-        pixels[start : start + len(chunk)] = chunk
-    return ArrayImages(pixels, images.skipped)
+def read_all(records: Records, task: str, *, progress: bool) -> Iterator[tuple[int, Pixels8 | str]]:
+    """Yield all records in order, as (place, pixels or why there are none)."""
+    with tqdm(None, task, len(records), delay=2, disable=not progress) as bar:
+        for start in range(0, len(records), CHUNK):
+            places = range(start, min(start + CHUNK, len(records)))
+            yield from zip(places, records.read(places, [()] * len(places)), strict=True)
+            bar.update(len(places))
 
 
-def in_chunks(images: RecordImages, task: str, *, progress: bool) -> Iterator[tuple[int, Pixels8]]:
-    """Yield all images in order, as (place of the first, a few images)."""
-    with tqdm(None, task, len(images), delay=2, disable=not progress) as bar:
-        for start in range(0, len(images), CHUNK):
-            stop = min(start + CHUNK, len(images))
-            yield start, images.batch(np.arange(start, stop))
-            bar.update(stop - start)
+def chance_of(index: int) -> np.random.Generator:
+    """What another image is drawn with where it does not matter when this one is shown."""
+    return stream(0, Purpose.REPLACE, index=index)
 
 
 def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
