@@ -130,6 +130,5 @@ def check_unit_range(name: str, values: Pixels) -> None:
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 1):
         raise ValueError(
-            f"{name} has values from {low} to {high}: give floats in [0, 1] (np.clip cuts off what "
-            "is just outside), or uint8"
+            f"{name} has values from {low!s} to {high!s}: give floats in [0, 1], or uint8"
         )

@@ -28,7 +28,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     transform = _transform(profile) if profile else None
     if transform is None or _PLAIN.get(image.mode) != transform.input_mode:
         return image
-    converted = transform.apply(image.convert(transform.input_mode))
+    plain = image.convert(transform.input_mode)
+    # Of greys every level is converted by itself: LittleCMS would interpolate between a few.
+    converted = plain.point(_levels(transform)) if plain.mode == "L" else transform.apply(plain)
     if image.has_transparency_data:
         converted.putalpha(image.convert("RGBA").getchannel("A"))
     return converted
@@ -40,16 +42,22 @@ def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = _MODES[source.profile.xcolor_space]
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        transform = ImageCms.ImageCmsTransform(source, srgb, mode, "RGB")
+        exact = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        transform = ImageCms.ImageCmsTransform(source, srgb, mode, "RGB", flags=exact)
     except (OSError, KeyError, ValueError, ImageCms.PyCMSError):  # a broken profile
         return None
-    return None if mode != "CMYK" and _changes_nothing(transform) else transform
+    return None if mode == "RGB" and _changes_nothing(transform) else transform
+
+
+def _levels(transform: ImageCms.ImageCmsTransform) -> list[int]:
+    """What each of the 256 greys becomes."""
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    return list(transform.apply(ramp).getchannel("R").tobytes())
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     """Whether it leaves every colour of a grid as it is, to within a level."""
     axis = np.linspace(0, 255, 18).astype(np.uint8)
     grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(18, -1, 3)
-    image = Image.fromarray(grid).convert(transform.input_mode)
-    before = np.asarray(image.convert("RGB")).astype(int)
-    return int(abs(np.asarray(transform.apply(image)) - before).max()) <= 1
+    converted = np.asarray(transform.apply(Image.fromarray(grid))).astype(int)
+    return int(abs(converted - grid).max()) <= 1

@@ -181,7 +181,7 @@ def _scaled(image: Image.Image, white: int) -> Image.Image:
     values: NDArray[Any] = np.asarray(image)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= white):
-        raise ValueError(f"values from {low} to {high} where 0 to {white} is expected")
+        raise ValueError(f"values from {low!s} to {high!s} where 0 to {white} is expected")
     levels = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), _ROWS):
         rows = slice(start, start + _ROWS)

@@ -80,7 +80,7 @@ def open_images(
                 f"data_cache holds images of one crop, and crop {crop.kind!r} cuts them anew each "
                 "time: leave one of the two out"
             )
-        if path.is_file() and ".mindrecord" in path.name:
+        if ".mindrecord" in path.name and path.is_file():
             from .mindrecord import open_mindrecord
 
             _check_no_classes(only_class)

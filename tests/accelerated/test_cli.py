@@ -378,11 +378,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(story: Story) -> None:
 def test_it_says_what_it_does(story: Story) -> None:
     device, *rest = story.stopped.out.splitlines()
     assert re.fullmatch(
-        r"device: \w+; 13 images of 1x8x8; a network of [\d,]+ parameters; steps 0 to 1,000,000",
+        r"device: \w+; 12 images of 1x8x8; a network of [\d,]+ parameters; steps 0 to 1,000,000",
         device,
     )
     skipped, compiling = rest
-    assert skipped.startswith("skipped 1 file that cannot be decoded: photos/torn.jpg (")
+    assert skipped.startswith("left out: 1 that cannot be decoded (photos/torn.jpg: ")
+    assert skipped.endswith("; all are named in my run/skipped.jsonl")
     assert (
         compiling
         == "compiling the training step: about 20 s, and less where it was compiled before"

@@ -94,7 +94,7 @@ def test_arrays_with_unusual_channels():
         (np.zeros((4, 4), np.uint8), r"shape \(4, 4\)"),
         (np.zeros((0, 1, 4, 4), np.uint8), "at least 1 image"),
         (np.zeros((2, 1, 4, 4), np.int64), "type int64: give uint8, or floats"),
-        (np.full((2, 1, 4, 4), 255.0), r"values from 255 to 255: give floats in \[0, 1\]"),
+        (np.full((2, 1, 4, 4), 255.0), r"values from 255.0 to 255.0: give floats in \[0, 1\]"),
         (np.full((2, 1, 4, 4), -0.5), "values from -0.5 to -0.5"),
         (np.full((2, 1, 4, 4), np.nan), "values from nan to nan"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
-from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch
+from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch, report
 from ddpm_mindspore.accelerated.process import to_uint8
 
 NET: dict[str, Any] = {"dim": 8, "dim_mults": (1,), "channels": 3}
@@ -114,3 +115,53 @@ def test_each_process_names_the_images_that_break_for_it(
     assert "skipped 1 file that cannot be decoded: " in (said := capsys.readouterr().out)
     assert str(Path("dog", "4.png")) in said
     assert not (trainer.run.path / "progress.json").exists()
+    assert not (trainer.run.path / "skipped.jsonl").exists()
+
+
+def test_what_breaks_while_training_is_named_in_the_file_too(photos: Path) -> None:
+    (photos / "notes.heic").write_bytes(bytes(range(256)))
+    trainer = make(photos, data_memory_gb=0.0)
+    report(trainer.images, trainer.run.path)
+    log = trainer._log(tqdm(disable=True))
+    (photos / "dog" / "4.png").write_bytes(b"no picture any more")
+    seen(trainer)
+    log.close()
+    lines = (trainer.run.path / "skipped.jsonl").read_text().splitlines()
+    assert [Path(json.loads(line)["path"]).name for line in lines] == ["notes.heic", "4.png"]
+    assert json.loads((trainer.run.path / "progress.json").read_text())["skipped"] == 1
+
+
+def test_a_run_inside_its_data_does_not_train_on_itself(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = photos / "results"
+    first = make(photos, results_folder=str(run))
+    train_nothing(first, monkeypatch)
+    (run / "samples").mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64)).save(run / "samples" / "step-00000001.png")
+    again = make(photos, results_folder=str(run), resume=True)
+    assert list(again.images.names) == list(first.images.names) and len(again.images) == 12
+    assert np.array_equal(seen(again), seen(first))
+    other = make(photos, results_folder=str(photos.parent / "other"))
+    assert len(other.images) == 12
+    assert [item.why for item in other.images.left_out] == ["a run of this program"]
+
+
+@pytest.mark.parametrize("gb", [2.0, 0.0])
+def test_the_real_images_beside_the_drawn_ones_are_of_all_classes(
+    photos: Path, gb: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    for resume in (False, True):
+        trainer = make(photos, num_samples=3, data_memory_gb=gb, resume=resume)
+
+        def note(real: np.ndarray, _: Any, trainer: Trainer = trainer) -> None:
+            shown.append(real)
+            trainer._save(trainer._snapshot())
+
+        monkeypatch.setattr(trainer, "_loop", note)
+        trainer.train()
+    truth = open_images(photos, (8, 8), 3)
+    assert list(truth.labels[[2, 6, 10]]) == [0, 1, 2]
+    assert np.array_equal(shown[0], truth.batch(np.array([2, 6, 10])))
+    assert np.array_equal(shown[0], shown[1])

@@ -644,9 +644,13 @@ def test_a_folder_of_files_is_trained_on_and_bad_ones_are_named(
     quick: Quick, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer, step = quick(folder)
-    assert len(trainer.images) == 10 and trainer.images.shape == (1, *SIZE)  # one is shown twice
+    assert len(trainer.images) == 9 and trainer.images.shape == (1, *SIZE)
     assert trainer.train()
-    assert f"skipped 1 file that cannot be decoded: {folder}/broken.png" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"left out: 1 that cannot be decoded ({folder}/broken.png: " in said
+    assert f"all are named in {trainer.run.path}/skipped.jsonl" in said
+    [line] = (trainer.run.path / "skipped.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == f"{folder}/broken.png"
     shown = np.concatenate([b.x_0 for _, (b,) in step.seen])
     assert shown.shape == (28, 1, *SIZE) and shown.dtype == np.float32
     assert shown.min() >= -1 and shown.max() <= 1 and shown.std() > 0.05
