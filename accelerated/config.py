@@ -149,7 +149,8 @@ class TrainerConfig:
         resume: go on from the newest checkpoint in results_folder.
         distributed: this is one of the processes that msrun has started, each with a device and a
             batch of batch_size images of its own.
-        strict: refuse a folder that holds an image that cannot be decoded, instead of skipping it.
+        strict: refuse a folder that holds a file that cannot be decoded, or that is neither an
+            image nor text, instead of leaving it out.
         seed: initial parameters, order of the data and all noise are functions of it.
 
     Raises:

@@ -153,10 +153,10 @@ class Trainer:
             self.run.write_config(self._run_config, self.world.size)
             if self.run.writes:
                 write_names(self.run.path / "images.json", self.images.names)
+            # Before another thread reads images, and before it is said what cannot be read.
+            real = read_spread(self.images, self.config.num_samples)
             if left_out := report(self.images, self.run.path if self.run.writes else None):
                 self._say(left_out)
-            # Before another thread reads images.
-            real = read_spread(self.images, self.config.num_samples)
             if self._misses_samples():
                 self._draw(real, interrupted)
             if self.step < self.config.train_num_steps:
@@ -183,7 +183,6 @@ class Trainer:
     def _loop(self, real: NDArray[Any], interrupted: threading.Event) -> None:
         config = self.config
         with (
-            Prefetch(self._batches, self.step + 1) as batches,
             tqdm(
                 total=config.train_num_steps,
                 initial=self.step,
@@ -192,7 +191,8 @@ class Trainer:
                 dynamic_ncols=True,
                 disable=not self.world.leads,
             ) as bar,
-            closing(self._log(bar)) as log,
+            closing(self._log(bar)) as log,  # before images are read: it tells which break
+            Prefetch(self._batches, self.step + 1) as batches,
         ):
             with log.spent("compiling"):
                 measured = self._update(next(batches), self._train_step.waiter())

@@ -38,6 +38,8 @@ def _is_marked(file: BinaryIO) -> bool:
     try:
         with Image.open(file, formats=_MARKED):
             return True
+    except Image.DecompressionBombError:
+        return True  # which is said when it is to be decoded
     except OSError as error:
         if error.errno is not None:  # the disk's, and not Pillow's "cannot identify"
             raise

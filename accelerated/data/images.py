@@ -41,8 +41,8 @@ def open_images(
             * ``"digits"``: the handwritten digits of the package (a folder of that name is
               ``"./digits"``);
             * a folder: every image in it, at any depth, in any format that Pillow reads, in the
-              order of their paths; hidden files are left out. Sub-folders are classes where
-              every image lies in one;
+              order of their paths (for what is left out see :mod:`.listing`). Sub-folders are
+              classes where every image lies in one;
             * a MindRecord file (any of them, where there are several);
             * a NumPy array (N, channels, *image_size): uint8, or floats in [0, 1];
             * a MindSpore dataset (see :mod:`.mindspore_datasets`).
@@ -52,18 +52,20 @@ def open_images(
         crop: which part of an image is shown; what is random needs a folder or a MindRecord file,
             which are then read again in every epoch.
         only_class: open the images of these classes only (sub-folders, or digits).
-        known: ``names`` of the images when the folder was opened before. Files that have gone keep
-            their place, and count as files that cannot be decoded (not if most have gone: that
-            is another folder).
+        known: ``names`` of the images when the folder was opened before. Those that have gone, or
+            cannot be decoded any more, keep their place (not if most have gone: that is another
+            folder); another image is shown there. Without it they are left out.
         cache: a folder for the decoded images of a folder or a MindRecord file, which are then
             decoded once, and not at every start or in every epoch (see :mod:`.cache`).
-        strict: refuse a folder with a file that cannot be decoded, instead of skipping the file.
+        strict: refuse data with something that cannot be decoded, or a folder with a file that is
+            neither an image nor text, instead of leaving it out.
         memory_limit: bytes of pixels up to which a folder, a file or a dataset is decoded once
-            into memory; a larger one is read again in every epoch.
+            into memory; a larger one is read again in every epoch. Of a folder's files only the
+            beginning and the end are then looked at when it is opened.
         progress: show a bar when opening takes more than two seconds.
 
     Returns:
-        The images; what was skipped is in ``.skipped``.
+        The images; what was left out is in ``.left_out``.
 
     Raises:
         ValueError: data that does not exist, holds no image, or does not fit the other arguments.

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch
+from ddpm_mindspore.accelerated.data import cache as caches
 from ddpm_mindspore.accelerated.data import folder as folders
 
 
@@ -96,6 +97,16 @@ def test_changed_files_and_other_options_have_caches_of_their_own(photos, limit)
     squeezed = open_cached(photos, limit, crop=Crop("none")).batch(np.arange(6))
     assert not np.array_equal(squeezed[0], before[0])
     assert len(cache_files(photos)) == 3
+
+
+def test_pixels_of_an_older_rule_are_not_used(photos, limit, decoded, monkeypatch):
+    monkeypatch.setattr(caches, "RULE", 1)
+    open_cached(photos, limit)
+    monkeypatch.undo()
+    [old] = cache_files(photos)
+    old.write_bytes(bytes(old.stat().st_size))
+    assert open_cached(photos, limit).batch(np.arange(6)).any()
+    assert len(cache_files(photos)) == 2
 
 
 def test_a_write_that_fails_leaves_nothing_behind(photos, limit, monkeypatch):

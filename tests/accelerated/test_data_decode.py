@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from ddpm_mindspore.accelerated.data import decode as decoding
 from ddpm_mindspore.accelerated.data.decode import decode, decode_value
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -204,6 +208,27 @@ def test_photographs(save, name):
         small = decode(save(cut, name, **({"quality": 95} if name == "a.jpg" else {})), (42, 42), 3)
         assert abs(small - blocks).mean() < 4
         assert np.corrcoef(small.ravel(), blocks.ravel())[0, 1] > 0.99
+
+
+def test_large_images_are_decoded_one_at_a_time(save, monkeypatch):
+    """However many threads there are: their copies would not fit into memory together."""
+    small, large = save(RAMP, "small.png"), save(np.tile(RAMP, (2, 2)), "large.png")
+    monkeypatch.setattr(decoding, "_LARGE", RAMP.size)
+    within, most = Counter(), Counter()
+    to_pixels = decoding.to_pixels
+
+    def slowly(image, *rest):
+        size = image.size
+        within[size] += 1
+        most[size] = max(most[size], within[size])
+        time.sleep(0.02)
+        within[size] -= 1
+        return to_pixels(image, *rest)
+
+    monkeypatch.setattr(decoding, "to_pixels", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: decode(path, (8, 8), 1), [small, large] * 8))
+    assert most[32, 32] == 1 and most[16, 16] > 1
 
 
 def test_arrays_of_both_layouts_resize_alike():
