@@ -119,6 +119,7 @@ class RecordImages(Images):
         self.shape, self.draws = records.shape, records.draws
         self._records, self._strict = records, strict
         self._left_out = left_out
+        self._skipped = [(path, why) for path, why, kind in left_out if kind is Kind.BROKEN]
         self._broken: dict[int, str] = {}
 
     @property
@@ -127,12 +128,13 @@ class RecordImages(Images):
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        return [(path, why) for path, why, kind in self.left_out if kind is Kind.BROKEN]
+        broken = self._broken.copy().items()  # another thread may be reading
+        return [*self._skipped, *((self._records.name(i), why) for i, why in broken)]
 
     @property
     def left_out(self) -> list[LeftOut]:
-        broken = self._broken.copy().items()  # another thread may be reading
-        return [*self._left_out, *(LeftOut(self._records.name(i), why) for i, why in broken)]
+        broken = self.skipped[len(self._skipped) :]
+        return [*self._left_out, *(LeftOut(path, why) for path, why in broken)]
 
     def __len__(self) -> int:
         return len(self._records) - len(self._broken)
