@@ -229,7 +229,7 @@ class GaussianDiffusion:
             )
         if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
             raise ValueError(
-                f"{name} range from {x.min():g} to {x.max():g}: scale them to [0, 1], or give uint8"
+                f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
 

@@ -137,6 +137,7 @@ def test_the_loss_can_be_differentiated(
         (np.zeros((0, 2, *SIZE)), r"images of shape \(0, 2, 4, 8\) must be"),
         (np.full((1, 2, *SIZE), 255), "range from 255 to 255: scale them to .*, or give uint8"),
         (np.full((1, 2, *SIZE), -0.1), "range from -0.1 to -0.1"),
+        (np.full((1, 2, *SIZE), np.float32(1.0000001)), r"range from 1\.0000001 to 1\.0000001: "),
         (np.full((1, 2, *SIZE), np.nan), "range from nan to nan"),
     ],
 )
