@@ -112,6 +112,7 @@ class DatasetStream(Images):
         self._images: Iterator[Pixels8 | str] = iter(())
         # What has been read of the stream and may be needed again, from this position on.
         self._begin, self._read = 0, list[Pixels8 | str]()
+        self._readable = -1, list[Pixels8]()  # of the block that begins there
         self._is_reading = True  # nothing is known of the pipeline's position
 
     @property
@@ -149,11 +150,14 @@ class DatasetStream(Images):
         if self._strict:
             raise unreadable(name, found)
         self._broken[name] = found
-        readable = self._readable(position - position % self._block)
+        start = position - position % self._block
+        if self._readable[0] != start:
+            self._readable = start, self._find_readable(start)
+        readable = self._readable[1]
         stand_in = chance(j) if chance else chance_of(position)
         return readable[stand_in.integers(len(readable))]
 
-    def _readable(self, start: int) -> list[Pixels8]:
+    def _find_readable(self, start: int) -> list[Pixels8]:
         """The images of the block that begins at ``start``, or of the first after it with any."""
         why = ""
         for first in range(start, start + self._length + self._block, self._block):

@@ -9,7 +9,7 @@ import pytest
 from mindspore import dataset as ds
 from PIL import Image
 
-from ddpm_mindspore.accelerated.data import open_images, read_batch
+from ddpm_mindspore.accelerated.data import mindspore_datasets, open_images, read_batch
 from ddpm_mindspore.accelerated.data.crops import Crop
 from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
@@ -361,6 +361,26 @@ def test_image_files_in_a_dataset_that_break_are_named_and_replaced(tmp_path, li
     ]
     with pytest.raises(ValueError, match=r"'image 3 of .*' cannot be decoded: .*; remove it"):
         everything(open_images(dataset, (8, 6), 3, memory_limit=limit, strict=True))
+
+
+def test_a_stream_of_broken_files_goes_on_with_the_next_block_that_has_any(monkeypatch):
+    monkeypatch.setattr(mindspore_datasets, "_BLOCK_BYTES", 4 * 8 * 6 * 3)  # four images
+    files = [encode(photo) for photo in PHOTOS]
+    files[3:9] = [b"no image"] * 6
+    source = [np.frombuffer(file, np.uint8) for file in files]
+    dataset = ds.GeneratorDataset([(file,) for file in source], ["image"], shuffle=False)
+    images = open_images(dataset, (8, 6), 3, memory_limit=0)
+    shown = read_batch(images, 0, 0, 200)
+    blocks = [as_set(shown[start : start + 4]) for start in range(0, 200, 4)]
+    assert blocks[0] == as_set(nchw(PHOTOS)[:3])  # 3 is one of 0, 1 and 2
+    assert blocks[1] <= as_set(nchw(PHOTOS)[[9, 0, 1]])  # 4 to 7: of the block from 8 on
+    assert as_set(shown[14:19]) <= as_set(nchw(PHOTOS)[[2, 9, 0, 1]])
+    for start in (0, 5, 10, 118):
+        again = open_images(dataset, (8, 6), 3, memory_limit=0)
+        assert np.array_equal(read_batch(again, 0, start, 50), shown[start : start + 50])
+    nothing = ds.GeneratorDataset([(source[4],)] * 9, ["image"], shuffle=False)
+    with pytest.raises(ValueError, match="column 'image' cannot be decoded: not an image"):
+        read_batch(open_images(nothing, (8, 6), 3, memory_limit=0), 0, 0, 2)
 
 
 def test_the_cache_serves_mindrecord_files_too(tmp_path, mindrecord, limit):
