@@ -36,7 +36,7 @@ def content(path: str) -> Content:
 
 def _is_marked(file: BinaryIO) -> bool:
     try:
-        with Image.open(file, formats=_MARKED):
+        with Image.open(file, formats=[form for form in _MARKED if form in Image.OPEN]):
             return True
     except Image.DecompressionBombError:
         return True  # which is said when it is to be decoded
