@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -20,14 +21,16 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from . import runtime
+
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.dtype, np.generic)
-PACKAGES = ("ddpm-mindspore", "mindspore", "numpy")
+PACKAGES = ("mindspore", "numpy")
 
 
 def fingerprint(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """Hexadecimal digest of a function, of its arguments' shapes, and of what compiles it."""
     digest = hashlib.sha256(_program())
-    for part in (*_Walk().parts(function), *shapes(arguments)):
+    for part in (*runtime.mindspore_settings(), *_Walk().parts(function), *shapes(arguments)):
         digest.update(f"{len(part)} {part}\n".encode())
     return digest.hexdigest()
 
@@ -49,17 +52,46 @@ def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
 
 @lru_cache
 def _program() -> bytes:
-    """Digest of this package's source and of the versions of what it runs on."""
-    digest = hashlib.sha256(platform.python_version().encode())
+    """Digest of this package's source and compiled operators, and of what they run on.
+
+    Places are no part of it: the same program in two folders makes the same graphs.
+    """
+    digest = hashlib.sha256(f"{platform.python_version()} {platform.machine()}\n".encode())
     for name in PACKAGES:
-        digest.update(f"{name} {version(name)}\n".encode())
+        for line in _installed(name):
+            digest.update(f"{name} {line}\n".encode())
     top = Path(__file__).parents[1]
-    for part in ("accelerated", "reference"):
-        for path in sorted((top / part).rglob("*")):
-            if path.suffix in (".py", ".so"):
-                digest.update(f"{path.relative_to(top)}\n".encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    paths = [path for part in ("accelerated", "reference") for path in (top / part).rglob("*.py")]
+    if library := runtime.kernel_library():
+        paths.append(library)
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(top)}\n".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()
+
+
+def _installed(name: str) -> Iterator[str]:
+    """What tells one build of a package from another.
+
+    Its version, its files' digests as the installer has recorded them, and what was changed since:
+    a MindSpore that was built anew has the same version.
+    """
+    try:
+        package = distribution(name)
+    except PackageNotFoundError:  # built in its own source tree
+        return
+    yield package.version
+    record = package.read_text("RECORD") or ""
+    lines = sorted(line for line in record.splitlines() if line.startswith(f"{name}/"))
+    yield from (line for line in lines if ".pyc" not in line)
+    with suppress(OSError):
+        info = f"{name}-{package.version}.dist-info/RECORD"
+        installed = Path(str(package.locate_file(info))).stat().st_mtime_ns
+        for line in lines:
+            if ".so" in line:
+                path = Path(str(package.locate_file(line.split(",")[0])))
+                if (now := path.stat()).st_mtime_ns > installed:
+                    yield f"{path.name} {now.st_size} {now.st_mtime_ns}"
 
 
 def shapes(arguments: tuple[Any, ...]) -> Iterator[str]:
@@ -120,6 +152,10 @@ class _Walk:
             yield from self._all(cell.cell_contents for cell in cells)
         elif isinstance(thing, (MethodType, partial)):
             yield from self._all(_called(thing))
+        elif isinstance(thing, ops.Custom):
+            # Without the path of its library, whose content is part of the program.
+            name = thing.func.rpartition(":")[2] if isinstance(thing.func, str) else thing.func
+            yield from self._all((name, thing.out_shape, thing.out_dtype))
         elif isinstance(thing, ops.Primitive):
             yield f"{thing.name} {sorted(thing.init_attrs.items())!r}"
         else:

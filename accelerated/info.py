@@ -6,7 +6,6 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from . import runtime
@@ -38,7 +37,6 @@ def gather(device: str = "auto") -> dict[str, Any]:
     chosen = runtime.select_device(device)
     from . import kernels
 
-    reason, folder = runtime.compile_cache_reason(), runtime.compile_cache_folder()
     return {
         "device": chosen,
         "devices": runtime.devices_here(),
@@ -47,12 +45,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         "memory": _memory(),
         "versions": {name: _version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
-        "compile_cache": {
-            "in_use": not reason,
-            "reason": reason,
-            "folder": str(folder),
-            **_contents(folder),
-        },
+        "compile_cache": _compile_cache(),
     }
 
 
@@ -61,6 +54,8 @@ def describe(facts: dict[str, Any]) -> str:
     cpu, memory, cache = facts["cpu"], facts["memory"], facts["compile_cache"]
     isa = f", oneDNN held to {cpu['onednn_isa']}" if cpu["onednn_isa"] else ""
     kept = f"{cache['graphs']} graphs, {cache['bytes'] / 1e6:.1f} MB in {cache['folder']}"
+    if cache["problem"]:
+        kept = f"nothing can be read in {cache['folder']}: {cache['problem']}"
     lines = {
         "device": f"{facts['device']} (found: {', '.join(facts['devices'])})",
         "operators": facts["operators"],
@@ -104,9 +99,22 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _contents(folder: Path) -> dict[str, int]:
+def _compile_cache() -> dict[str, Any]:
+    from .compile_cache import CompileCache
+
+    reason, folder = runtime.compile_cache_reason(), runtime.compile_cache_folder()
+    sizes, problem = [], ""
     try:
-        sizes = [path.stat().st_size for path in folder.iterdir()]
-    except OSError:
-        sizes = []
-    return {"graphs": len(sizes), "bytes": sum(sizes)}
+        sizes = [path.stat().st_size for path in CompileCache(folder).kept()] if folder else []
+    except FileNotFoundError:
+        pass  # nothing was kept yet
+    except OSError as error:
+        problem = str(error.strerror)
+    return {
+        "in_use": not reason,
+        "reason": reason,
+        "folder": str(folder or ""),
+        "problem": problem,
+        "graphs": len(sizes),
+        "bytes": sum(sizes),
+    }

@@ -40,7 +40,8 @@ def kernels_wanted() -> bool:
 
 def kernel_library() -> Path | None:
     """The library of compiled operators, if it was built with the package."""
-    return next((Path(__file__).parent / "kernels").glob("_cpu*.so"), None)
+    path = Path(__file__).parent / "kernels" / "_cpu.abi3.so"
+    return path if path.exists() else None
 
 
 def cpu_flags() -> str:
@@ -88,12 +89,15 @@ def compile_cache() -> Path | None:
     return compile_cache_folder() if _cache_allowed and not compile_cache_reason() else None
 
 
-def compile_cache_folder() -> Path:
-    """The user's folder for compiled graphs."""
+def compile_cache_folder() -> Path | None:
+    """The user's folder for compiled graphs; None for a user without a home folder."""
     named = os.environ.get(CACHE)
     if named and named != "off":
         return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
     return Path(home) / "ddpm-mindspore" / "graphs"
 
 
@@ -103,6 +107,8 @@ def compile_cache_reason() -> str:
 
     if os.environ.get(CACHE) == "off":
         return f"{CACHE}=off"
+    if compile_cache_folder() is None:
+        return f"the user has no home folder (name another one: {CACHE})"
     if os.environ.get("MS_COMPILER_CACHE_ENABLE"):
         return "MindSpore's own cache is turned on (MS_COMPILER_CACHE_ENABLE)"
     if process_count() > 1:
@@ -110,6 +116,17 @@ def compile_cache_reason() -> str:
     if ms.get_context("device_target") != "CPU":
         return f"the device is {ms.get_context('device_target')}"
     return ""
+
+
+def mindspore_settings() -> Iterator[str]:
+    """All that MindSpore was told about compiling and running, by calls and by the environment."""
+    from mindspore import context
+    from mindspore._c_expression import ms_ctx_param
+
+    settings = context._context()
+    for name, number in ms_ctx_param.__members__.items():
+        yield f"{name}={settings.get_param(number)!r}"
+    yield from (f"{name}={os.environ[name]}" for name in sorted(os.environ) if name[:3] == "MS_")
 
 
 @contextmanager

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -20,7 +21,8 @@ namespace {
 using Shape = std::vector<int64_t>;
 
 void check(int status) {
-  if (status != onednn::success) throw std::runtime_error("oneDNN");
+  if (status != onednn::success)
+    throw std::runtime_error("oneDNN returned status " + std::to_string(status));
 }
 
 // An object of oneDNN, destroyed with its owner.

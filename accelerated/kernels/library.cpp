@@ -2,9 +2,14 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 namespace {
@@ -25,9 +30,34 @@ bool is_right_version(const onednn::version_info& version) {
          version.cpu_runtime == onednn::kThreadpool;
 }
 
+// Once in a process: MindSpore ends the graph, and its own error names the function alone.
+void complain(const char* name, const char* reason) {
+  static std::atomic_flag said = ATOMIC_FLAG_INIT;
+  if (said.test_and_set()) return;
+  Dl_info self{};
+  dladdr(&the_library, &self);
+  std::fprintf(stderr, "ddpm-mindspore: operator %s of %s failed: %s\n", name,
+               self.dli_fname == nullptr ? "?" : self.dli_fname, reason);
+}
+
 }  // namespace
 
 const Library& library() { return the_library; }
+
+int run_operator(const char* name, void (*body)(const Arguments&), const Arguments& args) {
+  try {
+    if (the_library.threads == nullptr)
+      throw std::logic_error("this process has not opened the library; was it replaced, or does the "
+                             "graph belong to another installation? Start the program again");
+    body(args);
+    return 0;
+  } catch (const std::exception& error) {
+    complain(name, error.what());
+  } catch (...) {
+    complain(name, "not a standard exception");
+  }
+  return 1;
+}
 
 Scratch::Scratch(size_t bytes) {
   {
@@ -51,14 +81,15 @@ Scratch::~Scratch() {
 }
 
 // Find oneDNN at `path` (MindSpore has it loaded already, so this is the same copy) and start the
-// threads. Returns nullptr, or why the operators cannot be used.
+// threads. Returns nullptr, or why the operators cannot be used: nothing is kept then.
 EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
   static std::mutex mutex;
   std::lock_guard<std::mutex> lock(mutex);
   if (the_library.threads != nullptr) return nullptr;
   void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return "oneDNN cannot be loaded";
-  onednn::functions dnn;
+  Library opened;
+  auto& dnn = opened.dnn;
 #define ONEDNN_LOOK_UP(type, name, args)                                         \
   dnn.name = reinterpret_cast<decltype(dnn.name)>(dlsym(handle, "dnnl_" #name)); \
   if (dnn.name == nullptr) return "oneDNN lacks dnnl_" #name;                    \
@@ -67,8 +98,13 @@ EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
 #undef ONEDNN_LOOK_UP
   if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
     return "oneDNN has no CPU engine";
-  the_library.dnn = dnn;
-  the_library.alone = new Threads(1);
-  the_library.threads = new Threads(threads < 1 ? 1 : threads);
+  try {
+    auto alone = std::make_unique<Threads>(1);
+    opened.threads = new Threads(threads < 1 ? 1 : threads);
+    opened.alone = alone.release();
+  } catch (const std::bad_alloc&) {
+    return "there is no memory for its threads";
+  }
+  the_library = opened;
   return nullptr;
 }

@@ -64,16 +64,15 @@ struct Arguments {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
+// What MindSpore gets from an operator: 0, or 1 after saying on stderr what went wrong. A library that
+// was not opened in this process refuses: it would call functions of oneDNN that it does not have.
+int run_operator(const char* name, void (*body)(const Arguments&), const Arguments& args);
+
 // Defines an operator as MindSpore calls it; the body follows.
 #define DDPM_OPERATOR(name)                                                                     \
   static void name##_body(const Arguments& args);                                               \
   EXPORT int name(int count, void** data, int* ndims, int64_t** shapes, const char**, void*,    \
                   void*) {                                                                      \
-    try {                                                                                       \
-      name##_body(Arguments{count, data, ndims, shapes});                                       \
-      return 0;                                                                                 \
-    } catch (...) {                                                                             \
-      return 1;                                                                                 \
-    }                                                                                           \
+    return run_operator(#name, name##_body, {count, data, ndims, shapes});                      \
   }                                                                                             \
   static void name##_body(const Arguments& args)

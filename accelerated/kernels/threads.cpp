@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include <chrono>
+#include <system_error>
 
 namespace {
 
@@ -47,7 +48,11 @@ class Elsewhere {
 }  // namespace
 
 Threads::Threads(int count) : count_(count) {
-  for (int i = 1; i < count; ++i) std::thread(&Threads::work, this).detach();
+  try {
+    for (int i = 1; i < count; ++i) std::thread(&Threads::work, this).detach();
+  } catch (const std::system_error&) {
+    // The system allows no more of them. Fewer do the same work, into the same number of parts.
+  }
 }
 
 bool Threads::get_in_parallel() const { return in_parallel; }

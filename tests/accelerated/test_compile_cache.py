@@ -51,9 +51,9 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     keys: list[str] = []
     keep = CompileCache._keep
 
-    def noted(cache: CompileCache, key: str, path: Path) -> None:
+    def noted(cache: CompileCache, key: str, graph: bytes) -> None:
         keys.append(key)
-        keep(cache, key, path)
+        keep(cache, key, graph)
 
     monkeypatch.setattr(CompileCache, "_keep", noted)
     return keys

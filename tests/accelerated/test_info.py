@@ -18,7 +18,8 @@ from ddpm_mindspore.accelerated.cli import main
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runtime.CACHE, str(tmp_path / "graphs"))
     (tmp_path / "graphs").mkdir()
-    (tmp_path / "graphs" / "a").write_bytes(bytes(1_500_000))
+    (tmp_path / "graphs" / ("a" * 64)).write_bytes(bytes(1_500_000))
+    (tmp_path / "graphs" / "not a graph").write_bytes(bytes(10))
 
 
 def test_facts_as_json_are_those_of_this_process(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,3 +72,26 @@ def test_the_flags_that_matter_are_picked_out(monkeypatch: pytest.MonkeyPatch) -
 def test_a_device_that_is_unknown_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--device", "TPU"]) == 2
     assert "device 'TPU' is unknown" in capsys.readouterr().err
+
+
+def test_a_folder_of_graphs_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(runtime.CACHE, str(tmp_path / "file"))
+    assert main(["info"]) == 0
+    wrong = f"nothing can be read in {tmp_path / 'file'}: Not a directory"
+    assert capsys.readouterr().out.splitlines()[-1].endswith(wrong)
+
+
+def test_a_user_without_a_home_folder_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(runtime.CACHE)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    assert main(["info"]) == 0
+    assert "the user has no home folder" in capsys.readouterr().out.splitlines()[-1]
