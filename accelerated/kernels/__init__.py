@@ -71,8 +71,15 @@ def _library(path: Path) -> ctypes.CDLL:
 def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
     if reason := _reason_against():  # opens the library, without which it would crash
         raise RuntimeError(f"compiled operators are not in use here: {reason}")
+    library = runtime.kernel_library()
+    assert library is not None
+    if not hasattr(_library(library), name):
+        raise RuntimeError(
+            f"{library} has no operator {name!r}: it was built from other sources; "
+            "install the package again"
+        )
     dtypes = ms.float32 if results == 1 else (ms.float32,) * results
-    return ops.Custom(f"{runtime.kernel_library()}:{name}", shapes, lambda *_: dtypes, "aot")
+    return ops.Custom(f"{library}:{name}", shapes, lambda *_: dtypes, "aot")
 
 
 def _first(*shapes: Any) -> Any:

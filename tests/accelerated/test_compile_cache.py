@@ -14,7 +14,6 @@ from mindspore import Parameter, Tensor, ops
 
 from ddpm_mindspore.accelerated import compile_cache, runtime
 from ddpm_mindspore.accelerated.compile_cache import CompileCache, compiled
-from ddpm_mindspore.accelerated.fingerprint import fingerprint, parameters
 
 
 @pytest.fixture
@@ -210,50 +209,3 @@ def test_processes_at_once_without_a_main_file_and_after_a_change(tmp_path: Path
         assert [process.communicate()[0].strip() for process in started] == [answer] * len(started)
         assert len(list((tmp_path / "graphs").iterdir())) == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"function.py", "graphs", "__pycache__"}
-
-
-# ---- fingerprints
-
-
-def test_a_fingerprint_is_of_code_constants_tables_and_shapes() -> None:
-    table = np.arange(3.0)
-
-    def made(factor: float, values: object, name: str = "w") -> Callable[[Tensor], Tensor]:
-        w = Parameter(vector(1.0), name=name)
-
-        def f(x: Tensor) -> Tensor:
-            return x * factor * w + values  # type: ignore[operator]
-
-        return f
-
-    def otherwise(x: Tensor) -> Tensor:
-        return x * 2.0
-
-    one = (vector(1.0),)
-    same = fingerprint(made(2.0, table), one)
-    assert fingerprint(made(2.0, table.copy()), (vector(7.0),)) == same
-    others = {
-        same,
-        fingerprint(made(3.0, table), one),
-        fingerprint(made(2.0, table + 1), one),
-        fingerprint(made(2.0, Tensor(table)), one),
-        fingerprint(made(2.0, table, "v"), one),
-        fingerprint(made(2.0, table), (vector(1.0, 2.0),)),
-        fingerprint(made(2.0, table), (vector(1.0), None)),
-        fingerprint(otherwise, one),
-        fingerprint(_doubled, one),
-    }
-    assert len(others) == 9
-
-
-def test_parameters_are_found_wherever_they_are() -> None:
-    counter = Counter(0.0)
-    held = {"here": [counter], "method": counter.add}
-
-    def f(x: Tensor) -> Tensor:
-        return held, x  # type: ignore[return-value]
-
-    assert parameters(f) == {"total": counter.total}
-    held["there"] = Counter(1.0)  # type: ignore[assignment]
-    with pytest.raises(RuntimeError, match="same name"):
-        parameters(f)

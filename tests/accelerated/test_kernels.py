@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import signal
 import subprocess
@@ -161,17 +162,19 @@ def test_a_vector_is_cut_as_the_stock_operator_does(sizes: tuple[int, ...]) -> N
         np.testing.assert_array_equal(piece.asnumpy(), other.asnumpy())
 
 
+def computed_with(threads: int, program: str = THREADED) -> list[Any]:
+    """What another process computes with so many threads."""
+    command = [sys.executable, "-c", program, str(runtime.kernel_library()), str(ONEDNN)]
+    done = subprocess.run([*command, str(threads)], capture_output=True, check=True)
+    with np.load(io.BytesIO(done.stdout)) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
 @needs_library
 def test_any_number_of_threads_computes_the_same() -> None:
-    def run(threads: int) -> list[Any]:
-        command = [sys.executable, "-c", THREADED, str(runtime.kernel_library()), str(ONEDNN)]
-        done = subprocess.run([*command, str(threads)], capture_output=True, check=True)
-        with np.load(io.BytesIO(done.stdout)) as arrays:
-            return [arrays[name] for name in arrays.files]
-
-    alone = run(1)
+    alone = computed_with(1)
     for threads in (2, 3, 7):
-        several = run(threads)
+        several = computed_with(threads)
         close(several, alone)
         for a, b in zip(several[4:], alone[4:], strict=True):
             np.testing.assert_array_equal(a, b)
@@ -260,28 +263,87 @@ OPEN = """
 import ctypes, sys
 opened = ctypes.CDLL(sys.argv[1]).ddpm_kernels_open
 opened.restype = ctypes.c_char_p
-print((opened(sys.argv[2].encode(), 2) or b"ready").decode())
+for onednn in sys.argv[2:]:
+    print((opened(onednn.encode(), 2) or b"ready").decode())
 """
 
 
-def opened_with(onednn: Path) -> str:
-    command = [sys.executable, "-c", OPEN, str(runtime.kernel_library()), str(onednn)]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+def opened_with(*onednn: Path) -> list[str]:
+    """What the library says to each of these, one after another in one process."""
+    command = [sys.executable, "-c", OPEN, str(runtime.kernel_library()), *map(str, onednn)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return done.stdout.splitlines()
 
 
 @needs_library
-def test_another_onednn_is_refused(tmp_path: Path) -> None:
-    assert opened_with(ONEDNN) == "ready"
-    assert opened_with(tmp_path / "none.so") == "oneDNN cannot be loaded"
+def test_another_onednn_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert opened_with(tmp_path / "none.so", ONEDNN) == ["oneDNN cannot be loaded", "ready"]
     if shutil.which("cc") is None:
         pytest.skip("no compiler to make another library with")
-    source, other = tmp_path / "other.c", tmp_path / "other.so"
-    source.write_text(
-        "struct { int major, minor, patch; const char* hash; unsigned cpu, gpu; } v = "
-        '{3, 9, 0, "", 8, 0};\nconst void* dnnl_version(void) { return &v; }\n'
+    for minor in (9, 10):
+        source = tmp_path / f"{minor}.c"
+        source.write_text(
+            "struct { int major, minor, patch; const char* hash; unsigned cpu, gpu; } v = "
+            f'{{3, {minor}, 0, "", 8, 0}};\nconst void* dnnl_version(void) {{ return &v; }}\n'
+        )
+        made = ["cc", "-shared", "-fPIC", "-o", source.with_suffix(".so"), source]
+        subprocess.run(made, check=True)
+    assert opened_with(tmp_path / "9.so", tmp_path / "10.so", ONEDNN) == [
+        "oneDNN is not version 3.10 with a thread pool",
+        "oneDNN lacks dnnl_engine_create",
+        "ready",
+    ]
+
+
+# Calls every operator in a library that was opened in vain.
+UNOPENED = """
+import ctypes, sys
+library = ctypes.CDLL(sys.argv[1])
+library.ddpm_kernels_open(b"none.so", 2)
+shape = (ctypes.c_int64 * 4)(1, 1, 1, 1)
+shapes = (ctypes.c_void_p * 8)(*[ctypes.addressof(shape)] * 8)
+numbers = (ctypes.c_float * 8)()
+data = (ctypes.c_void_p * 8)(*[ctypes.addressof(numbers)] * 8)
+for name in sys.argv[2:]:
+    assert getattr(library, name)(8, data, (ctypes.c_int * 8)(*[4] * 8), shapes, None, None, None)
+"""
+
+
+@needs_library
+def test_an_operator_of_a_library_that_was_not_opened_says_so_once() -> None:
+    sources = Path(kernels.__file__).parent.glob("*.py")
+    names = [
+        name for path in sources for name in re.findall(r'_operator\("(\w+)"', path.read_text())
+    ]
+    assert len(names) >= 9
+    library = str(runtime.kernel_library())
+    command = [sys.executable, "-c", UNOPENED, library, *names]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        f"ddpm-mindspore: operator {names[0]} of {library} failed: this process "
     )
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
-    assert opened_with(other) == "oneDNN is not version 3.10 with a thread pool"
+
+
+# Lets no thread be started, whose stack would have 8 MiB, while the library is opened.
+OPENS = "assert library.ddpm_kernels_open(onednn.encode(), int(threads)) is None"
+CROWDED = f"""
+import os, resource
+ctypes.CDLL(onednn)
+before = len(os.listdir("/proc/self/task"))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 7 * 2**20, -1))
+{OPENS}
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+assert len(os.listdir("/proc/self/task")) == before
+"""
+
+
+@needs_library
+def test_threads_that_cannot_be_started_are_done_without() -> None:
+    both = computed_with(7), computed_with(7, THREADED.replace(OPENS, CROWDED))
+    for several, alone in zip(*both, strict=True):
+        np.testing.assert_array_equal(several, alone)
 
 
 def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +358,12 @@ def test_an_operator_that_is_not_in_use_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(runtime.KERNELS, "stock")
     with pytest.raises(RuntimeError, match="not in use here: DDPM_MINDSPORE_KERNELS=stock"):
         kernels.Softmax()
+
+
+@needs_library
+def test_an_operator_that_the_library_lacks_is_named() -> None:
+    with pytest.raises(RuntimeError, match=r"_cpu.abi3.so has no operator 'none': .* install"):
+        kernels._operator("none", lambda x: x, 1)
 
 
 def test_a_library_that_cannot_be_loaded_is_left_alone(
