@@ -14,6 +14,11 @@ import pytest
 from ddpm_mindspore.accelerated import kernels, runtime
 
 PACKAGE = Path(kernels.__file__).parents[2]
+CLI = "ddpm_mindspore.accelerated.cli"
+SMALL = (
+    "--dim 8 --dim-mults 1 --attn-heads 1 --attn-dim-head 8 --timesteps 9 --sampling-timesteps 2 "
+    "--batch-size 4 --num-samples 1 --steps 2"
+)
 
 pytestmark = pytest.mark.skipif(not kernels.in_use(), reason="no compiled operators")
 
@@ -38,23 +43,10 @@ def run(site: Path, cache: Path, *arguments: str) -> subprocess.CompletedProcess
 
 def trained(site: Path, cache: Path) -> tuple[bytes, bytes]:
     """The parameters after two steps of an installation's training, and its first picture."""
-    network = [
-        "--dim",
-        "8",
-        "--dim-mults",
-        "1",
-        "--attn-heads",
-        "1",
-        "--attn-dim-head",
-        "8",
-        "--timesteps",
-        "9",
-    ]
-    sizes = ["--sampling-timesteps", "2", "--batch-size", "4", "--num-samples", "1", "--steps", "2"]
     results = site / "results"
     shutil.rmtree(results, ignore_errors=True)
-    command = ("-m", "ddpm_mindspore.accelerated.cli", "train", "--results-folder", str(results))
-    done = run(site, cache, *command, *network, *sizes)
+    command = ("-m", CLI, "train", "--results-folder", str(results), *SMALL.split())
+    done = run(site, cache, *command)
     assert done.returncode == 0, done.stderr
     assert "[ERROR]" not in done.stderr
     (model,) = results.glob("checkpoints/*/model.safetensors")
@@ -76,16 +68,10 @@ def test_another_installation_takes_the_graphs_of_the_first_and_computes_the_sam
     where = json.loads(run(second, cache, "-m", CLI, "info", "--json").stdout)["operators"]
     assert str(second) in where
 
-    # The first is gone, and the second was built anew.
     shutil.rmtree(first)
-    (library,) = second.rglob("_cpu.abi3.so")
-    with library.open("ab") as file:
-        file.write(b"built anew")
     assert trained(second, cache) == expected
-    assert len(set(cache.iterdir())) == 4
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == kept
 
-
-CLI = "ddpm_mindspore.accelerated.cli"
 
 # A graph that calls another installation's operator, and one's own before and after.
 CALLS_ANOTHER = """
@@ -98,9 +84,14 @@ runtime.select_device("CPU")
 x, y = Tensor(np.eye(3, dtype=np.float32)), Tensor(np.ones((3, 3), np.float32))
 own = kernels.Softmax().gradient
 other = ops.Custom(sys.argv[1] + ":softmax_gradient", lambda x, y: x, lambda x, y: x, "aot")
+
+@ms.jit
+def calls_another(x, y):
+    return other(x, y) + 1.0
+
 print(own(x, y).asnumpy().sum())
 try:
-    ms.jit(lambda x, y: other(x, y) + 1.0)(x, y).asnumpy()
+    calls_another(x, y).asnumpy()
 except RuntimeError as error:
     print(str(error).splitlines()[0])
 print(own(x, y).asnumpy().sum())
