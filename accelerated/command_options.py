@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .config import ImageSize, check_sigma_rel
+from ..reference.config import SCHEDULES, check_choice
+from ..reference.plain import PathText, make_plain
+from .config import OBJECTIVES, ImageSize, check_sigma_rel
+from .runtime import DEVICES
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,13 @@ class SampleConfig:
     output: Path | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.ema != "default":
             check_sigma_rel("ema", self.ema)
-        for name in ("num_samples", "batch_size"):
+        check_choice("device", self.device, DEVICES)
+        if self.eta is not None and not 0.0 <= self.eta <= 1.0:
+            raise ValueError(f"eta {self.eta} must be from 0 to 1")
+        for name in ("num_samples", "batch_size", "sampling_timesteps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
@@ -62,6 +69,9 @@ class StatusConfig:
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     json: bool = False
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -83,11 +93,26 @@ class ImportConfig:
 
     weights: Annotated[Path, tyro.conf.Positional]
     image_size: ImageSize
-    results_folder: str = "imported"
+    results_folder: PathText = "imported"
     timesteps: int | None = None
     objective: str | None = None
     beta_schedule: str | None = None
     sinusoidal_pos_emb_theta: float = 10000.0
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        size = self.image_size
+        if min((size,) if isinstance(size, int) else size) < 1:
+            raise ValueError(f"image_size {size} must be at least 1")
+        if self.timesteps is not None and self.timesteps < 1:
+            raise ValueError(f"timesteps {self.timesteps} must be at least 1")
+        if self.objective is not None:
+            check_choice("objective", self.objective, OBJECTIVES)
+        if self.beta_schedule is not None:
+            check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
+        theta = self.sinusoidal_pos_emb_theta
+        if not theta > 0:
+            raise ValueError(f"sinusoidal_pos_emb_theta {theta} must be positive")
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,9 @@ class ExportConfig:
     output: Path | None = None
     which: Literal["ema", "model"] = "ema"
 
+    def __post_init__(self) -> None:
+        make_plain(self)
+
 
 @dataclass(frozen=True)
 class ReplayConfig:
@@ -118,10 +146,12 @@ class ReplayConfig:
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     step: int
-    data: str | None = None
+    data: PathText | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        check_choice("device", self.device, DEVICES)
         if self.step < 1:
             raise ValueError(f"step {self.step} must be at least 1")
 
@@ -137,3 +167,7 @@ class InfoConfig:
 
     device: str = "auto"
     json: bool = False
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        check_choice("device", self.device, DEVICES)

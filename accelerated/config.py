@@ -8,6 +8,8 @@ from typing import Annotated, TypeAlias
 import tyro
 
 from ..reference.config import SCHEDULES, UnetConfig, check_choice
+from ..reference.plain import PathText, Unbounded, make_plain
+from .runtime import DEVICES
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
@@ -69,6 +71,7 @@ class DiffusionConfig:
     clip_denoised: bool = True
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
         check_choice("loss_type", self.loss_type, LOSSES)
@@ -80,7 +83,14 @@ class DiffusionConfig:
                 f"sampling_timesteps {n} must be from 1 to timesteps, which is {self.timesteps}"
             )
         if not 0.0 <= self.ddim_sampling_eta <= 1.0:
-            raise ValueError(f"eta {self.ddim_sampling_eta} must be from 0 to 1")
+            raise ValueError(f"ddim_sampling_eta {self.ddim_sampling_eta} must be from 0 to 1")
+        if self.p2_loss_weight_gamma < 0:
+            raise ValueError(
+                f"p2_loss_weight_gamma {self.p2_loss_weight_gamma} must not be negative"
+            )
+        for name in ("p2_loss_weight_k", "min_snr_gamma"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} must be positive")
         if self.zero_terminal_snr and self.objective == "pred_noise":
             raise ValueError(
                 "zero_terminal_snr leaves nothing of x_0 at step T, where objective 'pred_noise' "
@@ -115,7 +125,7 @@ class TrainerConfig:
         adam_eps: added to the root of Adam's second moment.
         weight_decay: AdamW's: each step takes off this share, times the learning rate, of the
             weights of convolutions and linear layers, not of biases and gains. 0 is Adam.
-        max_grad_norm: longer gradients are shortened to this norm.
+        max_grad_norm: longer gradients are shortened to this norm; inf shortens none.
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
         ema_update_every: optimiser steps between two updates of the average.
         ema_update_after_step: until this step the average is a copy.
@@ -134,8 +144,8 @@ class TrainerConfig:
         crop_min_share: side of random_resized's smallest part, as a share of the largest.
         augment_horizontal_flip: show each image mirrored half of the time.
         only_class: train on these classes alone: sub-folders of the data, or digits.
-        data_memory_gb: decoded images are kept in memory up to this size; data that is larger is
-            read from the disk again in every epoch.
+        data_memory_gb: decoded images are kept in memory up to this size (inf: all); data that is
+            larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at
             every start and in every epoch (for crops that are not random). Takes width x height x
             channels bytes an image; may be deleted.
@@ -167,7 +177,7 @@ class TrainerConfig:
     adam_betas: tuple[float, float] = (0.9, 0.99)
     adam_eps: float = 1e-8
     weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    max_grad_norm: Unbounded = 1.0
     ema_decay: float = 0.995
     ema_update_every: int = 10
     ema_update_after_step: int = 100
@@ -179,40 +189,34 @@ class TrainerConfig:
     crop_min_share: float = 0.8
     augment_horizontal_flip: bool = False
     only_class: tuple[str, ...] = ()
-    data_memory_gb: float = 2.0
-    data_cache: str | None = None
+    data_memory_gb: Unbounded = 2.0
+    data_cache: PathText | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
     keep_last: int | None = 3
     keep_every: int | None = None
     tensorboard: bool = False
-    results_folder: str = "results"
+    results_folder: PathText = "results"
     resume: bool = False
     distributed: bool = False
     strict: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("adam_betas", "ema_sigma_rels", "only_class"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # a list in JSON
-        at_least_one = {
-            "steps": self.train_num_steps,
-            "batch_size": self.train_batch_size,
-            "gradient_accumulate_every": self.gradient_accumulate_every,
-            "ema_update_every": self.ema_update_every,
-            "save_every": self.save_and_sample_every,
-            "num_samples": self.num_samples,
-            "max_nonfinite_steps": self.max_nonfinite_steps,
-            "keep_last": self.keep_last,
-            "keep_every": self.keep_every,
-        }
-        for name, value in at_least_one.items():
+        make_plain(self)
+        at_least_one = (
+            *("train_num_steps", "train_batch_size", "gradient_accumulate_every"),
+            *("ema_update_every", "save_and_sample_every", "num_samples"),
+            *("max_nonfinite_steps", "keep_last", "keep_every"),
+        )
+        for name in at_least_one:
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
         check_choice("crop", self.crop, CROPS)
         if not 0 < self.crop_min_share <= 1:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
-        if not 0 <= self.data_memory_gb < float("inf"):
+        if self.data_memory_gb < 0:
             raise ValueError(f"data_memory_gb {self.data_memory_gb} must not be negative")
         check_choice("amp_level", self.amp_level, AMP_LEVELS)
         check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
@@ -223,7 +227,9 @@ class TrainerConfig:
         if self.lr_schedule == "constant" and self.min_lr:
             raise ValueError(f"min_lr {self.min_lr} is for lr_schedule cosine: choose that too")
         if self.min_lr > self.train_lr:
-            raise ValueError(f"min_lr {self.min_lr} must be at most lr, which is {self.train_lr}")
+            raise ValueError(
+                f"min_lr {self.min_lr} must be at most train_lr, which is {self.train_lr}"
+            )
         for name in ("warmup_steps", "min_lr", "weight_decay", "ema_update_after_step", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
@@ -253,7 +259,7 @@ class RunConfig:
         trainer: the training run.
     """
 
-    data: str
+    data: PathText
     image_size: ImageSize
     device: str
     unet: tyro.conf.OmitArgPrefixes[UnetConfig]
@@ -261,8 +267,8 @@ class RunConfig:
     trainer: tyro.conf.OmitArgPrefixes[TrainerConfig]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.image_size, int):
-            object.__setattr__(self, "image_size", tuple(self.image_size))  # a list in JSON
+        make_plain(self)
+        check_choice("device", self.device, DEVICES)
         self.unet.check_image_size(self.height_width)
 
     @property

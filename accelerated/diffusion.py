@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .compile_cache import compiled
-from .config import DiffusionConfig
+from .config import DiffusionConfig, ImageSize
 from .objective import Objective, loss_weight, training_loss
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
@@ -39,8 +39,9 @@ class GaussianDiffusion:
     ) -> None:
         self.model = model
         self.config = config = DiffusionConfig(**options)
-        self.image_size = _pair(image_size)
-        self.seed = seed
+        size = as_plain("image_size", image_size, ImageSize)
+        self.image_size = (size, size) if isinstance(size, int) else size
+        self.seed = as_plain("seed", seed, int)
         model.config.check_image_size(self.image_size)
         if model.config.out_channels != model.config.channels:
             raise ValueError(
@@ -142,7 +143,8 @@ class GaussianDiffusion:
         Raises:
             ValueError: a number out of its range.
         """
-        count = batch_size if num_samples is None else num_samples
+        batch_size = as_plain("batch_size", batch_size, int)
+        count = batch_size if num_samples is None else as_plain("num_samples", num_samples, int)
         for name, value in (("batch_size", batch_size), ("num_samples", count)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
@@ -232,11 +234,3 @@ class GaussianDiffusion:
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
-
-
-def _pair(image_size: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(image_size, Sequence):
-        if len(image_size) != 2:
-            raise ValueError(f"image_size {image_size} must be one number, or height and width")
-        return operator.index(image_size[0]), operator.index(image_size[1])
-    return operator.index(image_size), operator.index(image_size)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from .plain import make_plain
+
 T = TypeVar("T", int, bool)
 
 SCHEDULES = ("linear", "cosine", "sigmoid")
@@ -74,10 +76,7 @@ class UnetConfig:
     full_attn: bool | tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("dim_mults", "attn_dim_head", "attn_heads", "full_attn"):
-            value = getattr(self, name)
-            if isinstance(value, list):  # as JSON gives it back
-                object.__setattr__(self, name, tuple(value))
+        make_plain(self)
         if not self.dim_mults or any(m < 1 for m in self.dim_mults):
             raise ValueError(
                 f"dim_mults {self.dim_mults} must hold positive multipliers, for example (1, 2, 4)"
@@ -103,7 +102,7 @@ class UnetConfig:
         for name in ("attn_dim_head", "attn_heads"):
             if any(value < 1 for value in self._per_level(name, getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")
-        self._per_level("full_attn", self.full_attn or False)
+        self._per_level("full_attn", False if self.full_attn is None else self.full_attn)
 
     def _per_level(self, name: str, value: T | tuple[T, ...]) -> tuple[T, ...]:
         levels = len(self.dim_mults)
@@ -170,7 +169,9 @@ class UnetConfig:
     def check_image_size(self, image_size: tuple[int, int]) -> None:
         """Raise ValueError unless both sides can be halved as often as the network does."""
         for side in image_size:
-            if side < 1 or side % self.downsample_factor:
+            if side < 1:
+                raise ValueError(f"image_size {side} must be at least 1")
+            if side % self.downsample_factor:
                 raise ValueError(
                     f"image_size {side} is not divisible by {self.downsample_factor} "
                     "(2 ** (len(dim_mults) - 1))"

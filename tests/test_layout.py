@@ -23,7 +23,7 @@ HOUSE = "ddpm_mindspore"
 # What a part may use of the other parts.
 MAY_USE = {
     "reference": ("reference",),
-    "accelerated": ("accelerated", "reference.schedule", "reference.config"),
+    "accelerated": ("accelerated", "reference.schedule", "reference.config", "reference.plain"),
     "parity": PARTS,
 }
 # The command line opens all three parts, each only when it is asked for.

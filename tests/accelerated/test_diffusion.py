@@ -66,7 +66,7 @@ def test_the_constructor_of_the_readme() -> None:
         ),
         ({}, {"image_size": 7}, r"image_size 7 is not divisible by 2 \(2 \*\* \(len\(dim_mults\)"),
         ({}, {"image_size": (4, 5)}, "image_size 5 is not divisible by 2"),
-        ({}, {"image_size": (4, 4, 4)}, r"image_size \(4, 4, 4\) must be one number, or height"),
+        ({}, {"image_size": (4, 4, 4)}, r"image_size \(4, 4, 4\) must be a whole number or 2"),
         ({"learned_variance": True}, {}, "returns 6 channels for images of 3: .*learned_variance"),
         ({"out_dim": 1}, {}, "returns 1 channels for images of 3"),
     ],

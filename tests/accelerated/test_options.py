@@ -1,0 +1,149 @@
+"""Every option of every configuration, with values that nobody can mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated import command_options as commands
+from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
+from ddpm_mindspore.accelerated.run_folder import RunFolder
+
+CONFIGS: tuple[Any, ...] = (
+    DIGITS.unet,
+    DIGITS.diffusion,
+    DIGITS.trainer,
+    DIGITS,
+    commands.SampleConfig(Path("run")),
+    commands.StatusConfig(Path("run")),
+    commands.ImportConfig(Path("weights"), 8),
+    commands.ExportConfig(Path("run")),
+    commands.ReplayConfig(Path("run"), 1),
+    commands.InfoConfig(),
+)
+WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x")
+
+BOOLEAN = {
+    *("self_condition", "learned_variance", "learned_sinusoidal_cond", "random_fourier_features"),
+    *("zero_terminal_snr", "min_snr_loss_weight", "clip_denoised", "augment_horizontal_flip"),
+    *("tensorboard", "resume", "distributed", "strict", "json", "full_attn"),
+}
+LARGE = {
+    *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
+    *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
+}
+# What some of these values are good for after all.
+FINE: dict[Any, set[str]] = {
+    0: {
+        *("dropout", "p2_loss_weight_gamma", "ddim_sampling_eta", "eta", "warmup_steps", "min_lr"),
+        *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed"),
+        *BOOLEAN,
+    },
+    10**30: LARGE,
+    20.5: LARGE,
+    math.inf: {"max_grad_norm", "data_memory_gb"},
+    (): {"ema_sigma_rels", "only_class"},
+    True: BOOLEAN,
+    None: {
+        *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
+        *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
+        "data",
+    },
+    "20": {"run", "data", "data_cache", "results_folder", "output", "weights"},
+}
+
+
+# None is a default in some configurations, and nothing in others.
+NOT_NONE = {
+    *((DiffusionConfig, name) for name in ("timesteps", "objective", "beta_schedule")),
+    (RunConfig, "data"),
+}
+CASES = [
+    pytest.param(config, field.name, id=f"{type(config).__name__}.{field.name}")
+    for config in CONFIGS
+    for field in fields(config)
+]
+
+
+@pytest.mark.parametrize(("config", "name"), CASES)
+def test_every_option_refuses_what_nobody_can_mean(config: Any, name: str) -> None:
+    for wrong in WRONG:
+        if name in FINE.get(wrong, ()) and (
+            wrong is not None or (type(config), name) not in NOT_NONE
+        ):
+            replace(config, **{name: wrong})
+            continue
+        with pytest.raises(ValueError) as caught:
+            replace(config, **{name: wrong})
+        number = isinstance(wrong, int) and not isinstance(wrong, bool)
+        shown = {repr(wrong), repr(float(wrong)) if number else repr(wrong)}
+        assert any(str(caught.value).startswith(f"{name} {value} ") for value in shown)
+
+
+@pytest.mark.parametrize("number", [np.int64, np.float32, np.array])
+def test_numbers_of_numpy_make_the_same_run(number: Any, tmp_path: Path) -> None:
+    def numpy(config: Any, **more: Any) -> Any:
+        values = {
+            field.name: number(value)
+            for field in fields(config)
+            if type(value := getattr(config, field.name)) is int
+        }
+        return replace(config, **values, **more)
+
+    unet, diffusion = numpy(DIGITS.unet), numpy(DIGITS.diffusion)
+    trainer = numpy(DIGITS.trainer, results_folder=Path("results"), train_lr=np.float64(2e-3))
+    config = numpy(DIGITS, unet=unet, diffusion=diffusion, trainer=trainer, data=Path("digits"))
+    assert config == DIGITS
+    run = RunFolder(tmp_path)
+    run.write_config(config)
+    assert run.read_config() == DIGITS
+
+
+def test_no_limit_is_written_as_json_and_comes_back(tmp_path: Path) -> None:
+    trainer = TrainerConfig(max_grad_norm=math.inf, data_memory_gb=np.float32("inf"))
+    run = RunFolder(tmp_path)
+    run.write_config(replace(DIGITS, trainer=trainer))
+    assert '"max_grad_norm": "inf"' in run.config.read_text()
+    assert "Infinity" not in run.config.read_text()
+    assert run.read_config().trainer == trainer
+
+
+def test_the_network_and_the_diffusion_take_them(tmp_path: Path) -> None:
+    network = Unet(np.int64(8), dim_mults=np.array([1, 2]), channels=1.0, seed=np.uint32(3))
+    same = Unet(8, dim_mults=(1, 2), channels=1, seed=3)
+    for name, array in same.arrays().items():
+        np.testing.assert_array_equal(network.arrays()[name], array)
+    diffusion = GaussianDiffusion(
+        network, image_size=np.array([8, 4]), timesteps=np.int32(10), seed=np.int64(3)
+    )
+    assert diffusion.shape == (1, 8, 4) and diffusion.config.timesteps == 10
+    with pytest.raises(ValueError, match=r"image_size 8\.5 must be a whole number or 2 whole"):
+        GaussianDiffusion(network, image_size=8.5)
+    with pytest.raises(ValueError, match=r"batch_size 1\.5 must be a whole number"):
+        diffusion.sample(1.5)
+
+
+def test_home_is_expanded_wherever_a_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    trainer = TrainerConfig(results_folder="~/run", data_cache=Path("~/cache"))
+    assert (trainer.results_folder, trainer.data_cache) == ("/home/me/run", "/home/me/cache")
+    assert replace(DIGITS, data="~/photos").data == "/home/me/photos"
+    sample = commands.SampleConfig("~/run", output="~/drawn")  # type: ignore[arg-type]
+    assert (sample.run, sample.output) == (Path("/home/me/run"), Path("/home/me/drawn"))
+    assert commands.ImportConfig(Path("~/w"), 8, "~/r").results_folder == "/home/me/r"
+    assert commands.ReplayConfig(Path("~/run"), 1, data="~/photos").data == "/home/me/photos"
+
+
+def test_contradictions_are_told_exactly() -> None:
+    with pytest.raises(ValueError, match=r"^image_size 0 must be at least 1$"):
+        replace(DIGITS, image_size=0)
+    with pytest.raises(ValueError, match=r"^image_size -8 must be at least 1$"):
+        replace(DIGITS, image_size=(8, -8))
+    with pytest.raises(ValueError, match=r"^min_lr 0\.1 must be at most train_lr, which is 0\.0"):
+        TrainerConfig(min_lr=0.1, lr_schedule="cosine")
