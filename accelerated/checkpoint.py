@@ -44,6 +44,7 @@ FORMAT = "ddpm-mindspore checkpoint"
 VERSION = 1
 
 _NAME = re.compile(r"step-(\d{8,})(\.old)?")
+_UNFINISHED = re.compile(r"\.step-\d{8,}(\.old)?\.\d+\.tmp")
 _ASIDE = ".old"  # a checkpoint that makes room for another one of the same step
 _REMEDY = "remove the folder to go on from an older checkpoint"
 
@@ -166,17 +167,17 @@ def prune(run: Path, step: int, *, keep_last: int | None, keep_every: int | None
 
 def remove_leftovers(run: Path) -> None:
     """Remove what a killed process left behind. No one else may be saving into this run."""
-    parent = run / "checkpoints"
-    for path in parent.glob(".step-*.tmp"):
-        shutil.rmtree(path)
-    for path in parent.glob(f"step-*{_ASIDE}"):
+    for path in (run / "checkpoints").glob(".step-*.tmp"):
+        if _UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path)
+    for path in _folders(run):
         final = path.with_name(path.name.removesuffix(_ASIDE))
+        if path == final:
+            continue
         if final.exists():
             shutil.rmtree(path)
         else:  # killed between the two renames of a replacement
             path.rename(final)
-    for path in run.rglob(".*.[0-9]*.tmp"):
-        path.unlink()
 
 
 def _is_complete(folder: Path) -> bool:

@@ -64,11 +64,11 @@ def _write_run(config: RunConfig, weights: Weights) -> None:
     from .run_folder import RunFolder
 
     folder = Path(config.trainer.results_folder)
-    if (folder / "checkpoints").exists():
+    run = RunFolder(folder)
+    if run.checkpoints():
         raise ValueError(
             f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
         )
-    run = RunFolder(folder)
     run.prepare(resume=False)
     run.write_config(config)
     tensors = {"model": weights.model, "ema": weights.ema}

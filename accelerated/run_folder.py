@@ -1,10 +1,12 @@
 """A run on disk: its configuration, metrics, checkpoints and pictures, and how to open it again.
 
 RUN/config.json      everything the run was started with, and the versions that ran it
+    images.json      the names of the images' files, in their order: see run_images.py
     metrics.jsonl    one JSON object a training step
     progress.json    where the run is now, and where its time went: see train_log.py
     checkpoints/     see checkpoint.py
     samples/         a picture for each checkpoint: drawn images beside real ones
+    nonfinite.jsonl  updates that were left out: see guard.py
     loss.png
     tensorboard/     the metrics once more, when asked for
     .lock            held by the process that trains
@@ -14,32 +16,25 @@ Nothing in it names the folder itself, so a run can be moved or copied, and goes
 
 from __future__ import annotations
 
-import errno
-import importlib.metadata
 import json
-import os
-import platform
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..reference.config import UnetConfig
-from .checkpoint import Loaded, load_newest, remove_leftovers
-from .config import DiffusionConfig, RunConfig, TrainerConfig
+from . import metrics
+from .checkpoint import Loaded, load_newest, newest, remove_leftovers
+from .config import RunConfig
 from .files import json_bytes, make_folder, replace_file, write_json
+from .own_folders import is_run
+from .run_config import from_json, read_document, to_json
 from .run_lock import RunLock
+from .run_names import remove_half_written, taken
 
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
-
-VERSION = 1
-
-_STRETCHES = 256
-_BLOCK = 2**16
 
 
 class RunFolder:
@@ -50,6 +45,7 @@ class RunFolder:
         self.config = path / "config.json"
         self.metrics = path / "metrics.jsonl"
         self.progress = path / "progress.json"
+        self.images = path / "images.json"
         self.samples = path / "samples"
         self.loss_curve = path / "loss.png"
         self.tensorboard = path / "tensorboard"
@@ -59,8 +55,9 @@ class RunFolder:
         """Make the folder and see that it can be trained in, before any long work starts.
 
         Raises:
-            ValueError: it cannot be written; or it holds a run and resume is False; or it holds
-                none and resume is True; or another process trains in it.
+            ValueError: it cannot be written; or it holds a run, or files of others that a run would
+                write over, and resume is False; or it holds no run and resume is True; or another
+                process trains in it.
         """
         if not self.writes:
             return
@@ -68,10 +65,11 @@ class RunFolder:
         self._check_purpose(resume)
         try:
             make_folder(self.path)
-            replace_file(self.path / ".writable", b"")
-            (self.path / ".writable").unlink()
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
             with self.lock:
                 remove_leftovers(self.path)
+                remove_half_written(self.path)
         except OSError as error:
             raise ValueError(
                 f"results_folder {str(self.path)!r} cannot be written ({error.strerror}): choose "
@@ -79,22 +77,34 @@ class RunFolder:
             ) from None
 
     def _check_purpose(self, resume: bool) -> None:
-        checkpoints = self.path / "checkpoints"
-        has_run = checkpoints.is_dir() and any(checkpoints.glob("step-*"))  # damaged ones too
-        if has_run and not resume:
+        where = f"results_folder {str(self.path)!r}"
+        if not resume:
+            self._check_names(where)
+        elif not self.checkpoints():
             raise ValueError(
-                f"results_folder {str(self.path)!r} already holds a run: go on with it (--resume) "
-                "or choose another (--results-folder)"
+                f"{where} holds no checkpoint to resume from: start without --resume, or name the "
+                "folder of a run"
             )
-        if resume and not has_run:
+        elif "imported_from" in load_newest(self.path, []).checkpoint.state:
             raise ValueError(
-                f"results_folder {str(self.path)!r} holds no checkpoint to resume from: start "
-                "without --resume, or name the folder of a run"
+                f"{where} holds imported weights without the optimiser state that training goes on "
+                "with: draw from it, or train a new run"
             )
-        if resume and "imported_from" in load_newest(self.path, []).checkpoint.state:
+
+    def _check_names(self, where: str) -> None:
+        """See that a new run would write over nothing but what a run left without a checkpoint."""
+        own = is_run(self.path)
+        if self.checkpoints() and (own or newest(self.path)):  # damaged ones too
             raise ValueError(
-                f"results_folder {str(self.path)!r} holds imported weights without the "
-                "optimiser state that training goes on with: draw from it, or train a new run"
+                f"{where} already holds a run: go on with it (--resume) or choose another "
+                "(--results-folder)"
+            )
+        others = [] if own else taken(self.path)
+        others += [] if self.lock.is_ours() else [".lock"]
+        if others:
+            raise ValueError(
+                f"{where} is no run, and holds {', '.join(others)}, which a run would write over: "
+                "choose another (--results-folder), or move them away"
             )
 
     def held(self) -> AbstractContextManager[object]:
@@ -117,19 +127,27 @@ class RunFolder:
                 "was made: make it anew, with resume=True"
             )
 
-    def write_config(self, config: RunConfig, processes: int = 1) -> None:
-        """Write config.json; ``processes``: how many train with ``batch_size`` images each."""
-        if not self.writes:
-            return
-        packages = ("ddpm-mindspore", "mindspore", "numpy")
-        versions = {name: importlib.metadata.version(name) for name in packages}
-        versions["python"] = platform.python_version()
-        write_json(self.config, _config_json(config, processes, versions))
+    def write_config(
+        self, config: RunConfig, processes: int = 1, images: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write config.json.
+
+        Args:
+            config: what the run is made with.
+            processes: how many train with ``batch_size`` images each.
+            images: what is known of its images, see run_images.py.
+        """
+        if self.writes:
+            facts = {"processes": processes, "images": dict(images or {})}
+            write_json(self.config, to_json(config, **facts))
 
     def processes(self) -> int:
         """How many processes trained the run last; ValueError as from :meth:`read_config`."""
-        self.read_config()
-        return int(json.loads(self.config.read_text(encoding="utf-8")).get("processes", 1))
+        return int(read_document(self.config).get("processes", 1))
+
+    def read_images(self) -> dict[str, Any]:
+        """What was known of its images; ValueError as from :meth:`read_config`."""
+        return dict(read_document(self.config).get("images", {}))
 
     def read_config(self) -> RunConfig:
         """Read config.json.
@@ -137,84 +155,25 @@ class RunFolder:
         Raises:
             ValueError: this is not the folder of a run, or its configuration is damaged.
         """
-        try:
-            value = json.loads(self.config.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(
-                f"{str(self.path)!r} is not a run folder (config.json: {error.strerror}): name a "
-                "folder that 'ddpm-mindspore train' has written"
-            ) from None
-        except ValueError as error:
-            raise ValueError(
-                f"{self.config} is damaged ({error}): restore it from a copy"
-            ) from None
-        if not isinstance(value, dict) or value.get("version") != VERSION:
-            raise ValueError(
-                f"{self.config} is not a configuration of version {VERSION}: name a folder that "
-                "'ddpm-mindspore train' has written"
-            )
-        try:
-            return RunConfig(
-                data=value["data"],
-                image_size=value["image_size"],
-                device=value["device"],
-                unet=UnetConfig(**value["unet"]),
-                diffusion=DiffusionConfig(**value["diffusion"]),
-                trainer=TrainerConfig(**value["trainer"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self.config} is damaged ({error}): restore it from a copy"
-            ) from None
+        return from_json(read_document(self.config), self.config)
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add lines to metrics.jsonl. A number that is not finite is written as null.
-
-        Raises:
-            OSError: the disk is full. The file is as it was.
-        """
-        if not self.writes:
-            return
-        finite = ({k: v if np.isfinite(v) else None for k, v in row.items()} for row in rows)
-        data = "".join(json.dumps(row, allow_nan=False) + "\n" for row in finite).encode()
-        with self.metrics.open("ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                if file.write(data) != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                file.truncate(size)  # half a line would hide those that follow
-                raise
+        """Add lines to metrics.jsonl; OSError when the disk is full, and the file is as it was."""
+        if self.writes:
+            metrics.append(self.metrics, rows)
 
     def read_metrics(self, most: int | None = None) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that a killed process left unfinished is not.
+        """The lines of metrics.jsonl, of ``most`` bytes spread over it where that is given."""
+        return metrics.read(self.metrics, most)
 
-        Args:
-            most: bytes to read. Of a larger file only stretches that are spread over it evenly, the
-                first and the last lines among them.
-        """
-        if not self.metrics.exists():
-            return []
-        size = self.metrics.stat().st_size
-        with self.metrics.open("rb") as file:
-            if most is None or size <= most:
-                return list(_rows(file))
-            rows: list[dict[str, Any]] = []
-            for start in np.linspace(0, size - most // _STRETCHES, _STRETCHES).astype(int):
-                file.seek(start)
-                if start:
-                    file.readline()  # the end of a line
-                rows += _rows(file.readlines(most // _STRETCHES))
-            return rows
+    def last_metrics(self, count: int) -> list[dict[str, Any]]:
+        """The last ``count`` lines of metrics.jsonl, or all where there are fewer."""
+        return metrics.last(self.metrics, count)
 
     def rewind_metrics(self, step: int) -> None:
         """Drop what was measured after ``step``, where training goes on."""
-        if self.writes and self.metrics.exists():
-            with self.metrics.open("r+b") as file:
-                start = _before(file, step, self.metrics.stat().st_size)
-                file.seek(start)
-                kept = sum(len(line) for line, row in _lines(file) if row["step"] <= step)
-                file.truncate(start + kept)
+        if self.writes:
+            metrics.rewind(self.metrics, step)
 
     def write_progress(self, progress: Mapping[str, Any]) -> None:
         """Replace progress.json.
@@ -243,35 +202,6 @@ class RunFolder:
         diffusion = build(config)
         diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
         return diffusion, loaded
-
-
-def _before(file: BinaryIO, step: int, size: int) -> int:
-    """Where a line begins up to which all are of ``step`` or before it, looking from the end."""
-    for position in range(size - _BLOCK, 0, -_BLOCK):
-        file.seek(position)
-        file.readline()  # the end of a line
-        start = file.tell()
-        row = next(_rows(file), None)
-        if row is not None and row["step"] <= step:
-            return start
-    return 0
-
-
-def _lines(file: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Lines and their values, up to the first that is not whole."""
-    for line in file:
-        try:
-            yield line, json.loads(line if line.endswith(b"\n") else b"")
-        except ValueError:
-            return
-
-
-def _rows(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    return (row for _, row in _lines(file))
-
-
-def _config_json(config: RunConfig, processes: int, versions: dict[str, str]) -> dict[str, Any]:
-    return {"version": VERSION, **asdict(config), "processes": processes, "versions": versions}
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

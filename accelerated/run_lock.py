@@ -63,6 +63,14 @@ class RunLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def is_ours(self) -> bool:
+        """Whether RUN/.lock was made by a trainer, or is not there."""
+        # Empty: killed before it was written.
+        made = self._path.is_file() and (
+            self._path.stat().st_size == 0 or "pid" in _read(self._path)
+        )
+        return made or not os.path.lexists(self._path)
+
     def check_free(self) -> None:
         """Raise ValueError when another process trains in this folder."""
         if (holder := self.holder()) is not None:

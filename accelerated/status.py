@@ -14,6 +14,7 @@ from .command_options import StatusConfig
 from .run_folder import RunFolder
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
+_LAST = 100  # steps whose mean loss is shown
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -47,7 +48,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
     step = progress.get("step", saved or 0)
     steps = progress.get("steps", trainer.train_num_steps)
     seconds = progress.get("seconds", {})
-    losses = [row["loss"] for row in run.read_metrics(_METRICS)[-100:] if row["loss"] is not None]
+    last = run.last_metrics(_LAST)
+    losses = [row["loss"] for row in last if row["loss"] is not None]
     return {
         "run": str(run.path),
         "running": holder is not None,
@@ -58,6 +60,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "seconds_left": _seconds_left(progress, steps - step),
         "seconds_since_update": _since(progress.get("written")),
         "loss": float(np.mean(losses)) if losses else None,
+        "loss_steps": len(last),
+        "loss_steps_left_out": len(last) - len(losses),
         "checkpoint": str(folder) if folder else None,
         "checkpoint_step": saved,
         "seconds_since_checkpoint": _since(folder.stat().st_mtime) if folder else None,
@@ -88,8 +92,11 @@ def describe(facts: dict[str, Any]) -> str:
     if facts["images_per_second"]:
         lines.append(f"  speed       {facts['images_per_second']:,.0f} images/s")
     if facts["loss"] is not None:
-        last = min(100, step)
-        lines.append(f"  loss        {facts['loss']:.4f}, mean of the last {last} steps")
+        lines.append(
+            f"  loss        {facts['loss']:.4f}, mean of the last {facts['loss_steps']} steps"
+        )
+        if facts["loss_steps_left_out"]:
+            lines[-1] += f", without {facts['loss_steps_left_out']} that are not finite"
     if facts["checkpoint"]:
         ago = duration(facts["seconds_since_checkpoint"])
         lines.append(f"  checkpoint  step {facts['checkpoint_step']:,}, {ago} ago")

@@ -354,16 +354,16 @@ def test_kill_9_at_random_moments_never_loses_a_finished_save(tmp_path: Path) ->
 
 def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     folder = save(tmp_path, make(1))
-    for name in (".step-00000002.123.tmp", ".step-00000001.7.tmp"):
+    for name in (".step-00000002.123.tmp", ".step-00000001.7.tmp", ".step-00000001.old.7.tmp"):
         shutil.copytree(folder, folder.with_name(name))
-    (tmp_path / "samples").mkdir()
-    for name in (".config.json.99.tmp", "samples/.1.png.9.tmp", "config.json", "samples/.a.tmp"):
-        (tmp_path / name).write_text("{}")
+    for name in (".step-2.notes.tmp", "step-mine.old", ".mine.123.tmp"):
+        (folder.parent / name).mkdir()
+    (tmp_path / ".step-00000002.123.tmp").mkdir()
     assert newest(tmp_path) == folder
     remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["checkpoints", "config.json", "samples"]
-    assert names(tmp_path / "checkpoints") == ["step-00000001"]
-    assert names(tmp_path / "samples") == [".a.tmp"]
+    assert names(tmp_path) == [".step-00000002.123.tmp", "checkpoints"]
+    mine = [".mine.123.tmp", ".step-2.notes.tmp", "step-00000001", "step-mine.old"]
+    assert names(tmp_path / "checkpoints") == mine
 
 
 # Old checkpoints go once a newer one is safe.

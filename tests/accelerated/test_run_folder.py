@@ -104,7 +104,7 @@ def test_what_is_no_configuration_is_refused(
         ("unet", "dim", 7, "dim 7 must be even"),
         ("unet", "dims", 7, "unexpected keyword argument 'dims'"),
         ("diffusion", "objective", "eps", "objective 'eps' is unknown"),
-        ("trainer", "train_lr", None, "not supported between instances"),
+        ("trainer", "train_lr", None, "train_lr None must be a finite number"),
     ],
 )
 def test_a_value_that_was_edited_wrongly_is_named(

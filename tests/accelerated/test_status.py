@@ -117,6 +117,35 @@ def test_a_long_run_is_read_in_stretches(tmp_path: Path) -> None:
         assert [row["step"] for row in run.read_metrics()] == list(range(1, step + 1))
 
 
+def test_the_loss_is_the_mean_of_the_last_hundred_steps_however_long_the_run(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path / "run", step=1)
+    run.metrics.unlink()
+    padding = {f"other {i}": 1.0 for i in range(100)}  # a long line: a hundred are 0.2 MB
+    run.append_metrics({"step": i, "loss": float(i), **padding} for i in range(1, 1001))
+    assert run.metrics.stat().st_size > 1.5 * 2**20
+    with run.metrics.open("ab") as file:
+        file.write(b'{"step": 1001, "lo')  # as a reader may find it
+    assert gather(run)["loss"] == np.mean(np.arange(901, 1001))
+    for count in (1, 99, 1000, 2000):
+        steps = [row["step"] for row in run.last_metrics(count)]
+        assert steps == list(range(1001 - min(count, 1000), 1001))
+
+
+def test_losses_that_are_not_finite_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run", step=250)
+    run.append_metrics([{"step": 251, "loss": float("nan")}, {"step": 252, "loss": 7.0}])
+    assert main(["status", str(run.path)]) == 0
+    mean = np.mean([*(1 / i for i in range(153, 251)), 7.0])
+    said = capsys.readouterr().out
+    assert f"  loss        {mean:.4f}, mean of the last 100 steps, without 1 that a" in said
+    run.metrics.unlink()
+    assert (gather(run)["loss"], run.last_metrics(3)) == (None, [])
+
+
 def test_metrics_stay_whole_when_the_disk_is_full(tmp_path: Path) -> None:
     """A write that fails in the middle of a line leaves no half line before the next."""
     run = make_run(tmp_path / "run", step=3)

@@ -1,0 +1,74 @@
+"""config.json of a run: its configuration as JSON, and what is known of it besides."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..reference.config import UnetConfig
+from .config import DiffusionConfig, RunConfig, TrainerConfig
+
+VERSION = 1
+
+
+def to_json(config: RunConfig, **facts: Any) -> dict[str, Any]:
+    """The document of a configuration, with other facts and the versions of what runs it."""
+    packages = ("ddpm-mindspore", "mindspore", "numpy")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    versions["python"] = platform.python_version()
+    return {"version": VERSION, **_finite(asdict(config)), **facts, "versions": versions}
+
+
+def _finite(value: Any) -> Any:
+    """Infinity as the text "inf", which JSON has and a configuration takes."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a config.json.
+
+    Raises:
+        ValueError: it is not there, or is not a run's.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"{str(path.parent)!r} is not a run folder (config.json: {error.strerror}): name a "
+            "folder that 'ddpm-mindspore train' has written"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        raise ValueError(
+            f"{path} is not a configuration of version {VERSION}: name a folder that "
+            "'ddpm-mindspore train' has written"
+        )
+    return value
+
+
+def from_json(document: Mapping[str, Any], path: Path) -> RunConfig:
+    """The configuration in the document of ``path``.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return RunConfig(
+            data=document["data"],
+            image_size=document["image_size"],
+            device=document["device"],
+            unet=UnetConfig(**document["unet"]),
+            diffusion=DiffusionConfig(**document["diffusion"]),
+            trainer=TrainerConfig(**document["trainer"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
