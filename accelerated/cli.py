@@ -202,7 +202,7 @@ def _train(args: list[str]) -> int:
     from .commands import train
 
     with compile_cache_allowed():
-        return train(config)
+        return train(config, new_data=_value_of("--data", args) is not None)
 
 
 def _train_defaults(args: list[str]) -> RunConfig:
@@ -213,10 +213,13 @@ def _train_defaults(args: list[str]) -> RunConfig:
         from dataclasses import replace
 
         from .run_folder import RunFolder
+        from .run_images import place_of_images
 
         folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
-        run = RunFolder(Path(folder))
+        run = RunFolder(Path(folder).expanduser())
         config = run.read_config()
+        if _value_of("--data", args) is None:
+            config = replace(config, data=place_of_images(run))
         trainer = replace(config.trainer, results_folder=folder, resume=False, distributed=False)
         if _value_of("--batch-size", args) is None:
             size = _share(trainer.train_batch_size * run.processes(), "--distributed" in args)

@@ -26,8 +26,12 @@ from .runtime import process_count, select_device
 from .trainer import Trainer
 
 
-def train(config: RunConfig) -> int:
+def train(config: RunConfig, *, new_data: bool = False) -> int:
     """Train as configured; 0, 130 when it was interrupted, or 3 when it met too many NaN.
+
+    Args:
+        config: all of it.
+        new_data: a run that is resumed may go on with other images.
 
     Raises:
         ValueError: something is wrong with the configuration, the data or the results folder.
@@ -36,9 +40,17 @@ def train(config: RunConfig) -> int:
     run = RunFolder(Path(config.trainer.results_folder), writes=world.leads)
     run.prepare(resume=config.trainer.resume)
     device = device or select_device(config.device)
-    trainer = Trainer(build(config), config.data, device=config.device, **asdict(config.trainer))
+    trainer = Trainer(
+        build(config),
+        config.data,
+        device=config.device,
+        new_data=new_data,
+        **asdict(config.trainer),
+    )
     if world.leads:
         _announce(trainer, device)
+        if config.trainer.resume and config.data != run.read_config().data:
+            print(f"images: {config.data}", flush=True)
     try:
         done = trainer.train()
     except NonfiniteError as error:

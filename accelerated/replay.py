@@ -24,6 +24,7 @@ from .command_options import ReplayConfig
 from .compile_cache import compiled
 from .config import RunConfig
 from .run_folder import RunFolder, build
+from .run_images import changes, known_images, place_of_images
 from .train_step import MicroBatch, gradient_function
 from .trainer import Trainer
 
@@ -41,7 +42,13 @@ def replay(config: ReplayConfig) -> int:
     runtime.select_device(config.device)
     with TemporaryDirectory() as folder, runtime.compile_cache_allowed():
         start = _copy(run, config.step, Path(folder))
-        trainer = _trainer(before, config.data or before.data, folder, resume=start > 0)
+        data = config.data or place_of_images(run)
+        trainer = _trainer(before, data, folder, resume=Path(folder, "checkpoints").exists())
+        if differ := changes(known_images(run), trainer.images):
+            raise ValueError(
+                f"data {data!r} is not what the run {str(run.path)!r} was trained on: {differ}; "
+                "with other images it would be another update"
+            )
         print(f"step {config.step} of {run.path}, going on from step {start}", flush=True)
         for line in _report(trainer, config.step):
             print(line, flush=True)
@@ -61,7 +68,7 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
 
 def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer:
     options = replace(config.trainer, results_folder=folder, resume=resume, tensorboard=False)
-    return Trainer(build(config), data, device=config.device, **asdict(options))
+    return Trainer(build(config), data, device=config.device, new_data=True, **asdict(options))
 
 
 def _report(trainer: Trainer, step: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .board import check_tensorboard
 from .checkpoint import Checkpoint, load_newest
 from .config import RunConfig, TrainerConfig
-from .data import Crop, open_images, read_names, read_spread, report, write_names
+from .data import read_spread, report, write_names
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
@@ -25,6 +25,7 @@ from .guard import Guard
 from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
 from .run_folder import RunFolder
+from .run_images import as_source, called, noted, open_run_images
 from .signals import first_interrupt_waits
 from .train_batches import Batches
 from .train_log import Measured, TrainLog
@@ -42,6 +43,7 @@ class Trainer:
         folder: a folder of images, ``"digits"``, a MindRecord file, an array (N, C, H, W) of uint8
             or of floats in [0, 1], or a MindSpore dataset, as ``data.open_images`` takes them.
         device: the device this runs on, as it is to be remembered in config.json.
+        new_data: with ``resume``, go on where the images are not those that the run had, too.
         options: the fields of :class:`~ddpm_mindspore.accelerated.config.TrainerConfig`.
 
     Attributes:
@@ -57,8 +59,10 @@ class Trainer:
         folder: str | os.PathLike[str] | NDArray[Any] | Any,
         *,
         device: str = "auto",
+        new_data: bool = False,
         **options: Any,
     ) -> None:
+        folder = as_source(folder)
         self.diffusion = diffusion
         self.config = config = TrainerConfig(**options)
         self.step = 0
@@ -71,18 +75,16 @@ class Trainer:
         self.run.prepare(resume=config.resume)
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
-        self.images = open_images(
+        self.images, differ = open_run_images(
+            self.run,
             folder,
-            diffusion.image_size,
-            diffusion.model.config.channels,
-            crop=Crop(config.crop, config.crop_min_share),
-            only_class=config.only_class,
-            known=read_names(self.run.path / "images.json") if config.resume else (),
-            cache=config.data_cache,
-            strict=config.strict,
-            memory_limit=int(config.data_memory_gb * 1e9),
+            diffusion.shape,
+            config,
+            new_data=new_data,
             progress=self.world.leads,
         )
+        if differ:
+            self._say(f"{differ}; going on with these, in a new order, and with all else exactly")
         self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(
             diffusion.model.trainable_params(),
@@ -106,7 +108,7 @@ class Trainer:
         )
         self._ema_diffusion: GaussianDiffusion | None = None
         self._run_config = RunConfig(
-            data=str(folder) if isinstance(folder, (str, os.PathLike)) else type(folder).__name__,
+            data=called(folder, self.run, resume=config.resume),
             image_size=diffusion.image_size,
             device=device,
             unet=diffusion.model.config,
@@ -115,6 +117,7 @@ class Trainer:
         )
         if config.resume:
             self._restore()
+        self._noted = noted(folder, self.images)
         parameters = self._optimizer.params.asnumpy()
         check_same_start(self.world, self._run_config, len(self.images), self.step, parameters)
 
@@ -150,9 +153,9 @@ class Trainer:
         with self.run.held(), first_interrupt_waits() as interrupted:
             self.run.check_unchanged(self._checkpoints)
             self.run.rewind_metrics(self.step)
-            self.run.write_config(self._run_config, self.world.size)
+            self.run.write_config(self._run_config, self.world.size, self._noted)
             if self.run.writes:
-                write_names(self.run.path / "images.json", self.images.names)
+                write_names(self.run.images, self.images.names)
             # Before another thread reads images, and before it is said what cannot be read.
             real = read_spread(self.images, self.config.num_samples)
             if left_out := report(self.images, self.run.path if self.run.writes else None):

@@ -105,7 +105,9 @@ WRONG: list[tuple[str, str]] = [
     ("train --attn-heads 1 2 3", "attn_heads (1, 2, 3) has 3 entries: give one value, or one for"),
     ("train --learned-variance", "returns 2 channels for images of 1: training uses a fixed varia"),
     ("train --steps 0", "steps 0 must be at least 1"),
-    ("train --lr nan", "train_lr nan must be positive"),
+    ("train --lr nan", "train_lr nan must be a finite number"),
+    ("train --lr 0", "train_lr 0.0 must be positive"),
+    ("train --image-size 0", "image_size 0 must be at least 1"),
     ("train --seed -1", "seed -1 must not be negative"),
     ("train --device TPU", "device 'TPU' is unknown: choose auto, Ascend"),
     ("sample empty --num-samples 0", "num_samples 0 must be at least 1"),
@@ -250,7 +252,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, *args: str) -> RunConfig:
     from ddpm_mindspore.accelerated import commands
 
     seen: list[RunConfig] = []
-    monkeypatch.setattr(commands, "train", lambda config: seen.append(config) or 0)
+    monkeypatch.setattr(commands, "train", lambda config, **_: seen.append(config) or 0)
     assert main(["train", *args]) == 0
     return seen[0]
 

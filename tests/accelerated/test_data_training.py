@@ -69,24 +69,24 @@ def test_random_crops_reach_the_images(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("gb", [2.0, 0.0])
-def test_a_run_goes_on_in_its_order_when_files_have_gone(
+def test_a_run_goes_on_in_its_order_when_files_have_broken(
     photos: Path, gb: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = make(photos, data_memory_gb=gb)
     before = seen(first)
     train_nothing(first, monkeypatch)
-    gone = photos / "dog/4.png"
+    broken = photos / "dog/4.png"
     [of_it] = open_images(photos, (8, 8), 3).batch(
         np.array([list(first.images.names).index("dog/4.png")])
     )
-    gone.unlink()
+    broken.write_bytes(b"no picture any more")
     again = make(photos, data_memory_gb=gb, resume=True)
     same = np.array([not np.array_equal(image, of_it) for image in before])
     assert 0 < (~same).sum() <= 2
     after = seen(again)
     assert np.array_equal(after[same], before[same])
     assert not (after[~same] == of_it).all()
-    assert again.images.skipped == [(str(gone), "No such file or directory")]
+    assert [name for name, _ in again.images.skipped] == [str(broken)]
 
 
 @pytest.mark.parametrize(

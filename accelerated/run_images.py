@@ -1,0 +1,161 @@
+"""Which images a run was trained on, where they are now, and whether they are still the same.
+
+A run goes on exactly where it was only with the images that it had, in their order. config.json
+says how many there were and where, images.json the names of a folder's files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..reference.plain import PathText, as_plain
+from .config import TrainerConfig
+from .data import Crop, Images, open_images, read_names
+from .run_folder import RunFolder
+
+
+class Known(NamedTuple):
+    """What a run knows of its images: files' names in order, and how many (None: it does not)."""
+
+    names: list[str]
+    count: int | None
+
+
+def as_source(source: Any) -> Any:
+    """What a trainer is given as its data: a path as a text, and all else as it is.
+
+    Raises:
+        ValueError: an empty path.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return source
+    path: str = as_plain("data", source, PathText)
+    return path if isinstance(source, str) or path != "digits" else "./digits"
+
+
+def known_images(run: RunFolder) -> Known:
+    """What was written down of a run's images.
+
+    Raises:
+        ValueError: not a run folder, or images.json is damaged.
+    """
+    return Known(read_names(run.images), run.read_images().get("count"))
+
+
+def noted(source: Any, images: Images) -> dict[str, Any]:
+    """What config.json says of images besides what they are called: how many, and where."""
+    named = isinstance(source, str) and source != "digits"
+    # Not resolved: a link may be made to point to where its owner has moved the images.
+    return {"count": images.places, "path": str(Path(source).absolute()) if named else None}
+
+
+def called(source: Any, run: RunFolder, *, resume: bool) -> str:
+    """What config.json calls the images: what it called them before, where they are the same."""
+    if not isinstance(source, str):
+        return type(source).__name__
+    if resume and run.read_images().get("path") == str(Path(source).absolute()):
+        return run.read_config().data
+    return source
+
+
+def place_of_images(run: RunFolder) -> str:
+    """Where a run's images are: where they were, and else as they were given, seen from here.
+
+    Raises:
+        ValueError: not a run folder, or there is nothing in either place.
+    """
+    given, path = run.read_config().data, run.read_images().get("path")
+    if path is None or Path(given).absolute() == Path(path):
+        return given
+    if Path(path).exists():
+        return str(path)
+    if Path(given).exists():
+        return given
+    raise ValueError(
+        f"the images of the run {str(run.path)!r} are not in {path!r} any more, and there is no "
+        f"{given!r} here: say where they are (--data)"
+    )
+
+
+def open_run_images(
+    run: RunFolder,
+    source: Any,
+    shape: tuple[int, int, int],
+    config: TrainerConfig,
+    *,
+    new_data: bool,
+    progress: bool,
+) -> tuple[Images, str]:
+    """Open the images that a run is to be trained on, as ``config`` has it.
+
+    Args:
+        run: where it is; if it is resumed, they are to be those that it had, in their order.
+        source: what is given as data.
+        shape: (C, H, W).
+        config: the trainer's.
+        new_data: they may be others.
+        progress: show bars.
+
+    Returns:
+        The images, and how they differ from those that the run had, if they do.
+
+    Raises:
+        ValueError: images that cannot be opened; or others than the run had.
+    """
+
+    def opened(known: list[str]) -> Images:
+        return open_images(
+            source,
+            shape[1:],
+            shape[0],
+            crop=Crop(config.crop, config.crop_min_share),
+            only_class=config.only_class,
+            known=known,
+            cache=config.data_cache,
+            strict=config.strict,
+            memory_limit=int(min(config.data_memory_gb * 1e9, sys.maxsize)),
+            progress=progress,
+        )
+
+    if not config.resume:
+        return opened([]), ""
+    known = known_images(run)
+    images = opened(known.names)
+    differ = changes(known, images)
+    if not differ:
+        return images, ""
+    data = source if isinstance(source, str) else type(source).__name__
+    differ = f"data {data!r} is not what the run {str(run.path)!r} has seen so far: {differ}"
+    if not new_data:
+        raise ValueError(
+            f"{differ}: bring back the images that it had, or go on with these by naming the data "
+            "anew (--data; in Python, new_data=True)"
+        )
+    return opened([]) if images.gone else images, differ
+
+
+def changes(known: Known, images: Images) -> str:
+    """Say how images differ from those that a run knows; "" if they do not.
+
+    Files that are there and cannot be decoded are no difference.
+    """
+    before, now = set(known.names), set(images.names).difference(images.gone)
+    count = len(before) if before else known.count
+    if count is None or (before == now and (before or count == images.places)):
+        return ""
+    if not before or not now:
+        return f"{_count(images.places)} and not {count:,}" + ", of another kind" * (before != now)
+    parts = ((sorted(before - now), "missing"), (sorted(now - before), "new"))
+    said = (f"{_count(len(part))} {what} ({_few(part)})" for part, what in parts if part)
+    return " and ".join(said)
+
+
+def _count(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"
+
+
+def _few(names: list[str], most: int = 3) -> str:
+    return ", ".join([*map(repr, names[:most]), *["..."] * (len(names) > most)])
