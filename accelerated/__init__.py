@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .extras import missing_package, remedy
 from .runtime import prepare_environment
 
 if TYPE_CHECKING:
@@ -26,4 +27,9 @@ _HOME = {"GaussianDiffusion": ".diffusion", "Trainer": ".trainer", "Unet": ".une
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name], __name__), name)
+    try:
+        return getattr(import_module(_HOME[name], __name__), name)
+    except ModuleNotFoundError as error:
+        if not (package := missing_package(error)):
+            raise
+        raise ImportError(remedy(f"{__name__}.{name}", package), name=package) from error

@@ -17,95 +17,22 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from .extras import without_package
 from .runtime import compile_cache_allowed, process_count
+from .usage import (
+    EXPORT,
+    IMPORT,
+    INFO,
+    PARITY,
+    REPLAY,
+    SAMPLE_EXAMPLES,
+    STATUS,
+    TRAIN_EXAMPLES,
+    USAGE,
+)
 
 if TYPE_CHECKING:
     from .config import RunConfig
-
-USAGE = """usage: ddpm-mindspore COMMAND [OPTIONS]
-
-  train    train a diffusion model on images, and draw some
-  sample   draw images with a trained model
-  status   show where a run is, also while it is trained
-  replay   do one update of a run again, to see where a NaN comes from
-  parity   prove that this device computes what the reference says
-  import   make a run of weights that denoising-diffusion-pytorch trained
-  export   write a run's weights as that package reads them
-  info     show device, operators, versions and the cache of compiled graphs
-
-ddpm-mindspore COMMAND --help shows a command's options. To begin with:
-
-  ddpm-mindspore train
-"""
-
-TRAIN_EXAMPLES = """Train a diffusion model on images, and draw some.
-
-Without options: handwritten digits, a few minutes on two CPU cores.
-
-With --data FOLDER the defaults are those for photographs:
-  ddpm-mindspore train --data FOLDER --help
-
-Examples:
-  ddpm-mindspore train
-  ddpm-mindspore train --data photos --image-size 64 --steps 20000 --results-folder my-run
-  ddpm-mindspore train --resume --results-folder my-run --steps 40000
-"""
-
-SAMPLE_EXAMPLES = """Draw images with a trained model.
-
-Writes grid.png, each image as PNG, and samples.npy (N, C, H, W), uint8.
-
-The same seed gives the same pictures, whatever the batch size.
-
-Examples:
-  ddpm-mindspore sample results
-  ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
-  ddpm-mindspore sample results --ema 0.08   (after train --ema-sigma-rels 0.05 0.10)
-"""
-
-
-STATUS = """Show where a run is, also while it is trained in another terminal.
-
-Example:
-  ddpm-mindspore status results
-"""
-
-PARITY = """Prove that this device computes what the reference says.
-
-Compares every formula, layer, gradient and training step with the NumPy reference on drawn cases.
-Exit code 0: all hold; 1: one does not; 2: could not run.
-
-Examples:
-  ddpm-mindspore parity
-  ddpm-mindspore parity --device Ascend --examples 200 --report my-report
-"""
-
-REPLAY = """Do one update of a run again, to see where a NaN comes from.
-
-Prints the loss of each image, which gradients are not finite, and the first layer whose output is
-not. The updates that were left out are in the run's nonfinite.jsonl. Nothing is written.
-
-Example:
-  ddpm-mindspore replay results --step 1234
-"""
-
-IMPORT = """Make a run of weights that denoising-diffusion-pytorch 2.3.4 trained.
-
-Example:
-  ddpm-mindspore import model-10.pt --image-size 64 --results-folder imported
-"""
-
-EXPORT = """Write a run's parameters as a file that denoising-diffusion-pytorch 2.3.4 loads.
-
-Example:
-  ddpm-mindspore export results
-"""
-
-INFO = """Show what training and sampling would run on here, and with which versions.
-
-Example:
-  ddpm-mindspore info
-"""
 
 T = TypeVar("T")
 
@@ -134,10 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args[0] not in commands:
             raise ValueError(f"command {args[0]!r} is unknown: choose {', '.join(commands)}")
+        _check_empty(args[1:])
         return commands[args[0]](args[1:])
     except ValueError as error:
         print(f"ddpm-mindspore: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        return without_package(args, error)
+    except MemoryError as error:
+        print(f"ddpm-mindspore: not enough memory: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         from .config import INTERRUPTED
 
@@ -187,6 +120,22 @@ def _parse(
     elif not message.startswith("-"):
         message = message.partition(": ")[2]  # the name of a part of the configuration
     raise ValueError(f"{message} (see {prog} --help)")
+
+
+def _check_empty(args: list[str]) -> None:
+    """Refuse an empty argument, which a shell makes of a variable that is not set.
+
+    As the path that it was meant to be it would be the folder that one is in.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for place, arg in enumerate(args):
+        option, equals, value = arg.partition("=")
+        if not arg or (arg.startswith("--") and equals and not value):
+            before = option or (args[place - 1] if place else "")
+            what = f"{before} is empty" if before.startswith("--") else "an argument is empty"
+            raise ValueError(f"{what}: give a value, or leave it out")
 
 
 def _text(line: str) -> str:

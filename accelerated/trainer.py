@@ -75,6 +75,16 @@ class Trainer:
         self.run.prepare(resume=config.resume)
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
+        self._run_config = RunConfig(
+            data=called(folder, self.run, resume=config.resume),
+            image_size=diffusion.image_size,
+            device=device,
+            unet=diffusion.model.config,
+            diffusion=diffusion.config,
+            trainer=config,
+        )
+        if config.resume:
+            check_same_run(self.run.read_config(), self._run_config, str(self.run.path))
         self.images, differ = open_run_images(
             self.run,
             folder,
@@ -107,14 +117,6 @@ class Trainer:
             scaled=self._guard.scaled,
         )
         self._ema_diffusion: GaussianDiffusion | None = None
-        self._run_config = RunConfig(
-            data=called(folder, self.run, resume=config.resume),
-            image_size=diffusion.image_size,
-            device=device,
-            unet=diffusion.model.config,
-            diffusion=diffusion.config,
-            trainer=config,
-        )
         if config.resume:
             self._restore()
         self._noted = noted(folder, self.images)
@@ -266,12 +268,7 @@ class Trainer:
         return Measured(self.step, loss, norm, scalars.rate, seconds)
 
     def _restore(self) -> None:
-        """Go on where the newest checkpoint is.
-
-        Raises:
-            ValueError: it is that of another network or another diffusion.
-        """
-        check_same_run(self.run.read_config(), self._run_config, str(self.run.path))
+        """Go on where the newest checkpoint is."""
         loaded = load_newest(self.run.path)
         for reason in loaded.refused:
             self._say(f"passed over a checkpoint: {reason}")

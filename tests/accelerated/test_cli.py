@@ -134,6 +134,27 @@ def test_wrong_input_is_refused_in_one_line(
     assert not list(here.glob("**/config.json"))
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--results-folder", ""], "--results-folder is empty: give a value, or leave it"),
+        (["train", "--data="], "--data is empty: give a value, or leave it out"),
+        (["train", "--resume", "--results-folder="], "--results-folder is empty"),
+        (["sample", ""], "an argument is empty: give a value"),
+        (["replay", "", "--step", "1"], "an argument is empty: give a value"),
+        (["train", ""], "an argument is empty: give a value"),
+    ],
+)
+def test_what_is_empty_is_no_path(
+    here: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    """As "$RUN" is where it was never set: not the folder that one is in."""
+    assert main(args) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1
+    assert sorted(path.name for path in here.iterdir()) == ["bad", "empty", "file"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_options_are_refused_in_one_line_in_any_terminal(here: Path, encoding: str) -> None:
     wrong = ("train", "--image-size", "30", "--dim-mults", "1", "2", "4", "8")
