@@ -250,7 +250,8 @@ class RunConfig:
 
     Attributes:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or
-            "digits": 1,797 handwritten digits that come with the program.
+            "digits": 1,797 handwritten digits that come with the program. A run that is resumed has
+            those that it had; with others, it goes on if they are named anew.
         image_size: height and width in pixels, one number for squares; images are resized and
             cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.

@@ -7,6 +7,7 @@ RUN/config.json      everything the run was started with, and the versions that 
     checkpoints/     see checkpoint.py
     samples/         a picture for each checkpoint: drawn images beside real ones
     nonfinite.jsonl  updates that were left out: see guard.py
+    skipped.jsonl    images that were left out: see data/left_out.py
     loss.png
     tensorboard/     the metrics once more, when asked for
     .lock            held by the process that trains

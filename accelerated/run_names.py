@@ -12,12 +12,12 @@ from pathlib import Path
 
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
-    *("loss.png", "weights.safetensors"),
+    *("skipped.jsonl", "loss.png", "weights.safetensors"),
 )
 FOLDERS = ("checkpoints", "samples", "tensorboard", "drawn")
 
 # What the trainer writes in one go (see files.replace_file), in the folder and in samples/.
-_REPLACED = r"(config|progress|images)\.json|loss\.png"
+_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png"
 _SAMPLES = r"step-\d{8,}\.png"
 
 

@@ -93,7 +93,7 @@ def compile_cache_folder() -> Path | None:
     """The user's folder for compiled graphs; None for a user without a home folder."""
     named = os.environ.get(CACHE)
     if named and named != "off":
-        return Path(named)
+        return Path(os.path.expanduser(named))  # noqa: PTH111  (Path's fails on ~unknown)
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:

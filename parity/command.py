@@ -16,8 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..reference.plain import make_plain
 from .page import to_html
 from .report import FAIL, Report, environment, failures_text, to_json, to_table
+from .report_folder import files_of_others
 
 if TYPE_CHECKING:
     from .collect import Collector
@@ -54,6 +56,7 @@ class ParityConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.examples is not None and self.examples < 1:
             raise ValueError(f"examples {self.examples} must be at least 1")
         if self.seed < 0:
@@ -95,6 +98,11 @@ def _require_packages() -> None:
 
 
 def _prepare_folder(folder: Path) -> None:
+    if others := files_of_others(folder):
+        raise CannotRunError(
+            f"report folder {str(folder)!r} holds {', '.join(others)} of something else: choose "
+            "another, or move them away"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -14,6 +14,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated import command_options as commands
 from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.parity.command import ParityConfig
 
 CONFIGS: tuple[Any, ...] = (
     DIGITS.unet,
@@ -26,6 +27,7 @@ CONFIGS: tuple[Any, ...] = (
     commands.ExportConfig(Path("run")),
     commands.ReplayConfig(Path("run"), 1),
     commands.InfoConfig(),
+    ParityConfig(),
 )
 WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x")
 
@@ -53,9 +55,12 @@ FINE: dict[Any, set[str]] = {
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
-        "data",
+        *("data", "examples", "only"),
     },
-    "20": {"run", "data", "data_cache", "results_folder", "output", "weights"},
+    "": {"only"},
+    "20": {
+        *("run", "data", "data_cache", "results_folder", "output", "weights", "report", "only"),
+    },
 }
 
 
