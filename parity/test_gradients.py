@@ -10,6 +10,7 @@ import mindspore as ms
 import numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated.unet import Unet
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.network import Options, Schedule
@@ -46,7 +47,7 @@ def gradients(
     config = TrainingConfig(**loss)
     params, batch = network.parameters(net, seed), network.batch(net, size, t, seed)
     expected, bounds = deep(_reference(net, schedule, config, batch), params)
-    function = _gradient(tuple(net.items()), schedule, config)
+    function = _gradient(network.network(net), schedule, config)
     names = [p.name for p in network.network(net).trainable_params()]
     for mode in modes:
         call = device.compiled(function) if mode == "compiled" else function
@@ -57,13 +58,9 @@ def gradients(
 
 
 @device.remembered
-def _gradient(
-    options: tuple[tuple[str, Any], ...], schedule: Schedule, config: TrainingConfig
-) -> Callable[..., Any]:
-    net = dict(options)
+def _gradient(net: Unet, schedule: Schedule, config: TrainingConfig) -> Callable[..., Any]:
     compute = network.loss(net, schedule, config)
-    weights = network.network(net).trainable_params()
-    gradient: Callable[..., Any] = ms.value_and_grad(compute, None, weights)
+    gradient: Callable[..., Any] = ms.value_and_grad(compute, None, net.trainable_params())
     return gradient
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.accelerated.unet import Unet
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -95,7 +96,7 @@ def on_device(
 ) -> Arrays:
     """The same, for the parameters that are trained."""
     accumulate = len(batches[0])
-    step, optimizer = _train_step(tuple(net.items()), schedule, config, accumulate, scale > 0)
+    step, optimizer = _train_step(network.network(net), schedule, config, accumulate, scale > 0)
     weights = network.network(net).trainable_params()
     start = np.concatenate([params[p.name].ravel() for p in weights])
     zeros = np.zeros_like(start)
@@ -122,18 +123,17 @@ def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
 
 @device.remembered
 def _train_step(
-    net: tuple[tuple[str, object], ...],
+    net: Unet,
     schedule: Schedule,
     config: TrainingConfig,
     accumulate: int,
     scaled: bool,
 ) -> tuple[TrainStep, Optimizer]:
-    options = dict(net)
     optimizer = Optimizer(
-        network.network(options).trainable_params(),
+        net.trainable_params(),
         adam_betas=config.adam_betas,
         max_grad_norm=config.max_grad_norm,
         weight_decay=config.weight_decay > 0,
     )
-    loss = network.loss(options, schedule, config)
+    loss = network.loss(net, schedule, config)
     return TrainStep(loss, optimizer, accumulate, scaled=scaled), optimizer
