@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import example
 
+from .alone import OPTIONS
 from .covering import covering
 from .products import OPERATORS
 from .strategies import Case
@@ -174,3 +175,6 @@ COPIES = [
     {"operator": operator, "count": 300, "dim": 65, "seed": 0, "kernels": "auto"}
     for operator in OPERATORS
 ]
+
+EVERY_CALL = tuple((kind, batch, seed) for batch, seed in ((5, 0), (2, 1)) for kind in OPTIONS)
+"""Calls of every kind of layer, and then again with other images."""

@@ -12,6 +12,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ..accelerated import kernels
 from ..accelerated import layers as accelerated
 from ..accelerated.precision import cast
 from ..reference import layers as reference
@@ -127,6 +128,14 @@ def linear(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
 def gelu(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     same = (dims[0], dims[0])
     return _of_images(nn.Cell(), accelerated.gelu, lambda p, x: reference.gelu(x), same, size)
+
+
+def softmax(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.softmax(x, axis=-1)
+
+    cell = kernels.Softmax() if kernels.in_use() else accelerated.Softmax()
+    return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
 
 
 def rms_norm(rng: Rng, dims: Sizes, size: Sizes) -> Layer:

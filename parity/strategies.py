@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ..reference.objective import LOSSES, OBJECTIVES
 from ..reference.schedule import SCHEDULES, spaced_timesteps
+from .alone import OPTIONS
 from .products import OPERATORS
 
 Case = dict[str, Any]
@@ -226,7 +227,7 @@ def gradient_cases(draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", 
     drawn = draw(networks((1, 2), first))
     net = {k: v for k, v in drawn.items() if k not in ("out_dim", "learned_variance")}
     objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
-    T = draw(st.sampled_from((1000, 4, 1)))
+    T = draw(st.sampled_from((4000, 4, 1)))
     zero_snr = objective != "pred_noise" and draw(st.booleans())
     loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
     return {
@@ -239,11 +240,19 @@ def gradient_cases(draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", 
     }
 
 
+def _near_powers_of_two() -> st.SearchStrategy[int]:
+    """Counts where a float has one bit less for a fraction, or an average another stride."""
+    powers = st.tuples(
+        st.sampled_from((20, 13, 24)) | st.integers(1, 24), st.sampled_from((1, 0, -1))
+    )
+    return powers.map(lambda p: 2 ** p[0] + p[1])
+
+
 @st.composite
 def scalar_cases(draw: st.DrawFn) -> Case:
     """An update's number and what its learning rate and its average depend on."""
     return {
-        "step": draw(st.integers(1, 300) | st.just(10**6)),
+        "step": draw(st.integers(1, 300) | _near_powers_of_two() | st.just(10**6)),
         "lr": draw(st.sampled_from((1e-4, 1.0))),
         "warmup_steps": draw(st.sampled_from((0, 1, 5, 100))),
         "lr_schedule": draw(st.sampled_from(("cosine", "constant"))),
@@ -299,7 +308,7 @@ def sigma_rels() -> st.SearchStrategy[float]:
 def width_cases(draw: st.DrawFn) -> Case:
     """An update's number and the length of an average."""
     return {
-        "step": draw(st.sampled_from((1, 2, 8193, 2**20)) | st.integers(1, 40_000)),
+        "step": draw(_near_powers_of_two() | st.integers(1, 40_000)),
         "sigma_rel": draw(sigma_rels()),
     }
 
@@ -433,4 +442,16 @@ def copy_cases(draw: st.DrawFn) -> Case:
         "dim": draw(st.sampled_from((48, 1, 7, 130))),
         "seed": draw(seeds()),
         "kernels": draw(st.sampled_from(("stock", "auto"))),
+    }
+
+
+@st.composite
+def order_cases(draw: st.DrawFn) -> Case:
+    """Calls of some layers in some order, few inputs each, so that some come again."""
+    call = st.tuples(
+        st.sampled_from(sorted(OPTIONS)), st.sampled_from((2, 1, 3)), st.sampled_from((2, 3))
+    )
+    return {
+        "calls": tuple(draw(st.lists(call, min_size=3, max_size=8))),
+        "kernels": draw(st.sampled_from(("auto", "stock"))),
     }

@@ -29,8 +29,8 @@ def test_gradients(case: strategies.Case) -> None:
 @budget.examples(0.05)
 @given(case=strategies.gradient_cases())
 def test_gradients_compiled(case: strategies.Case) -> None:
-    """the loss and its gradient by every parameter, as one graph"""
-    gradients(**case, modes=("compiled",))
+    """the loss and its gradient by every parameter, as one graph that is used twice"""
+    gradients(**case, draws=2, modes=("compiled",))
 
 
 @reproducible
@@ -41,20 +41,26 @@ def gradients(
     t: Sequence[int],
     loss: Mapping[str, Any],
     seed: int,
+    draws: int = 1,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``training_loss`` with the options ``loss`` of ``TrainingConfig``."""
+    """``training_loss`` with the options ``loss`` of ``TrainingConfig``.
+
+    One network is given the parameters and images of the seeds ``seed``, ``seed + 1``, ... in turn,
+    ``draws`` of them.
+    """
     config = TrainingConfig(**loss)
-    params, batch = network.parameters(net, seed), network.batch(net, size, t, seed)
-    expected, bounds = deep(_reference(net, schedule, config, batch), params)
-    function = _gradient(network.network(net), schedule, config)
-    names = [p.name for p in network.network(net).trainable_params()]
-    for mode in modes:
-        call = device.compiled(function) if mode == "compiled" else function
-        value, grads = device.arrays(call(*batch.on_device().tensors()))
-        check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
-        for name, grad in zip(names, grads, strict=True):
-            check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
+    for number in range(seed, seed + draws):
+        params, batch = network.parameters(net, number), network.batch(net, size, t, number)
+        expected, bounds = deep(_reference(net, schedule, config, batch), params)
+        function = _gradient(network.network(net), schedule, config)
+        names = [p.name for p in network.network(net).trainable_params()]
+        for mode in modes:
+            call = device.compiled(function) if mode == "compiled" else function
+            value, grads = device.arrays(call(*batch.on_device().tensors()))
+            check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
+            for name, grad in zip(names, grads, strict=True):
+                check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
 
 
 @device.remembered

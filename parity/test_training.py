@@ -30,8 +30,8 @@ def test_steps(case: strategies.Case) -> None:
 @budget.examples(0.05)
 @given(case=strategies.training_cases())
 def test_steps_compiled(case: strategies.Case) -> None:
-    """loss, norm, parameters, moments and average over a few steps, as graphs"""
-    steps(**case, modes=("compiled",))
+    """loss, norm, parameters, moments and average over a few steps, as graphs used twice"""
+    steps(**case, draws=2, modes=("compiled",))
 
 
 @reproducible
@@ -46,23 +46,28 @@ def steps(
     seed: int,
     scale: float = 0.0,
     spoiled: Sequence[int] = (),
+    draws: int = 1,
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """``count`` steps of ``accumulate`` micro-batches; ``training``: of ``TrainingConfig``.
 
     ``scale``: of the loss, if it is scaled; ``spoiled``: the steps that have a NaN in an image.
+    The same is done from the parameters and with the images of the seeds ``seed``, ``seed + 1``,
+    ... in turn, ``draws`` of them.
     """
     config = network.training_config(training)
-    params = network.parameters(net, seed)
-    batches = network.steps_of_batches(net, size, schedule, (count, accumulate, batch), seed)
-    for step in spoiled:
-        batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
-    expected, bounds = deep(in_reference(net, schedule, config, batches), params)
-    for mode in modes:
-        with device.eager() if mode == "eager" else nullcontext():
-            actual = on_device(net, schedule, config, batches, params, scale)
-        for name, value in actual.items():
-            check(f"{name} ({mode})", value, expected[name], bounds[name])
+    for number in range(seed, seed + draws):
+        params = network.parameters(net, number)
+        shape = (count, accumulate, batch)
+        batches = network.steps_of_batches(net, size, schedule, shape, number)
+        for step in spoiled:
+            batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
+        expected, bounds = deep(in_reference(net, schedule, config, batches), params)
+        for mode in modes:
+            with device.eager() if mode == "eager" else nullcontext():
+                actual = on_device(net, schedule, config, batches, params, scale)
+            for name, value in actual.items():
+                check(f"{name} ({mode})", value, expected[name], bounds[name])
 
 
 def in_reference(
