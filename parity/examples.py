@@ -154,6 +154,8 @@ LARGE_SUMS = [
     _sum("conv2d", (3, 8), (32, 32), 5, kernel=7, kernels="stock"),
     _sum("downsample", (64, 128), (32, 32), 2),
     _sum("downsample", (24, 17), (9, 5), 33),
+    _sum("downsample", (24, 17), (9, 5), 3, power=-140),
+    _sum("conv2d", (24, 17), (9, 5), 3, power=-200, kernel=3),
     _sum("downsample", (16, 48), (16, 16), 2, kernels="stock"),
     _sum("upsample", (96, 64), (16, 16), 2),
     _sum("upsample", (7, 24), (5, 9), 33),

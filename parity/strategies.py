@@ -364,6 +364,19 @@ def accumulation_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def world_cases(draw: st.DrawFn) -> Case:
+    """Steps of training of some processes, each with one or more micro-batches."""
+    case = draw(training_cases())
+    return {
+        **case,
+        "batch": draw(st.sampled_from((1, 2))),
+        "accumulate": draw(st.sampled_from((2, 1))),
+        "count": draw(st.sampled_from((1, 2))),
+        "processes": draw(st.sampled_from((2, 3))),
+    }
+
+
+@st.composite
 def scale_cases(draw: st.DrawFn) -> Case:
     """A loss scale, and updates with it: whether they are finite, and how many in a row."""
     runs = st.tuples(st.booleans(), st.sampled_from((1, 2, 1999, 2000, 17)))

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated.distributed import Exchange
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.train_step import TrainStep
 from ddpm_mindspore.accelerated.unet import Unet
@@ -101,22 +102,34 @@ def on_device(
 ) -> Arrays:
     """The same, for the parameters that are trained."""
     accumulate = len(batches[0])
-    step, optimizer = _train_step(network.network(net), schedule, config, accumulate, scale > 0)
-    weights = network.network(net).trainable_params()
-    start = np.concatenate([params[p.name].ravel() for p in weights])
-    zeros = np.zeros_like(start)
-    optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
+    step, optimizer = train_step(network.network(net), schedule, config, accumulate, scale > 0)
+    restore(network.network(net), optimizer, params)
     results: Arrays = {}
     for i, micro in enumerate(batches, start=1):
         skipped = sum(int(results[f"left out {j}"]) for j in range(1, i))
         scalars = network.step_scalars(config, i, skipped=skipped)
         loss, norm = device.arrays(step([b.on_device() for b in micro], scalars, scale))
         results |= _numbers(i, loss, norm)
-    ends = np.cumsum([p.size for p in weights])[:-1]
-    for part, vector in optimizer.vectors().items():
-        for parameter, piece in zip(weights, np.split(vector, ends), strict=True):
-            results[f"{part} of {parameter.name}"] = piece.reshape(parameter.shape)
-    return results
+    return results | state_by_name(optimizer)
+
+
+def restore(net: Unet, optimizer: Optimizer, params: Arrays) -> None:
+    """Let training begin from these parameters."""
+    # The optimizer has to give them to the network.
+    nothing = {p.name: np.zeros_like(params[p.name]) for p in net.trainable_params()}
+    net.load_arrays(params | nothing)
+    start = optimizer.as_vector(params)
+    zeros = np.zeros_like(start)
+    optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
+
+
+def state_by_name(optimizer: Optimizer) -> Arrays:
+    """Parameters, moments and average, "m of init_conv.weight" and so on."""
+    return {
+        f"{part} of {name}": piece
+        for part, vector in optimizer.vectors().items()
+        for name, piece in optimizer.by_name(vector).items()
+    }
 
 
 def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
@@ -127,13 +140,15 @@ def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
 
 
 @device.remembered
-def _train_step(
+def train_step(
     net: Unet,
     schedule: Schedule,
     config: TrainingConfig,
     accumulate: int,
-    scaled: bool,
+    scaled: bool = False,
+    exchange: Exchange | None = None,
 ) -> tuple[TrainStep, Optimizer]:
+    """The device's step, and the optimizer that it updates."""
     optimizer = Optimizer(
         net.trainable_params(),
         adam_betas=config.adam_betas,
@@ -141,4 +156,4 @@ def _train_step(
         weight_decay=config.weight_decay > 0,
     )
     loss = network.loss(net, schedule, config)
-    return TrainStep(loss, optimizer, accumulate, scaled=scaled), optimizer
+    return TrainStep(loss, optimizer, accumulate, exchange, scaled), optimizer
