@@ -61,7 +61,7 @@ def product(rng: Rng, dims: Sizes, size: Sizes, transpose: tuple[bool, bool]) ->
 
     heads, rows = size
     x, y = (rows, dims[0]), (dims[0], dims[1])
-    inputs = {
+    inputs: dict[str, Shape] = {
         "x": (heads, *(x[::-1] if transpose[0] else x)),
         "y": (heads, *(y[::-1] if transpose[1] else y)),
     }

@@ -41,7 +41,7 @@ def run(calls: Sequence[Call], threads: int, instructions: str) -> list[list[Arr
 
     from ..accelerated import runtime
 
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for i, call in enumerate(calls):
         results = [np.zeros(shape, np.float32) for shape in call.shapes]
         named = [("in", x) for x in call.inputs] + [("out", x) for x in results]

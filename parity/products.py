@@ -65,14 +65,17 @@ def _gradients(kernels: str, image: Array, weight: Array, dout: Array) -> tuple[
 def _input_gradient(kernels: str, x: Array, w: Array, kernel: int) -> Array:
     weight = _weight(w.T, kernel, kernel // 2)  # (K, m, k, k): from m channels to K
     image = np.zeros((1, w.shape[1], 1, len(x)), np.float32)
-    return _gradients(kernels, image, weight, _image(x))[0][0, :, 0].T
+    gradient, _ = _gradients(kernels, image, weight, _image(x))
+    out: Array = gradient[0, :, 0].T
+    return out
 
 
 def _weight_gradient(kernels: str, x: Array, w: Array, kernel: int) -> Array:
     image = np.ascontiguousarray(x)[None, :, None, :]  # (1, n, 1, K): K pixels
     weight = np.zeros((w.shape[1], len(x), kernel, kernel), np.float32)
     dout = np.ascontiguousarray(w.T)[None, :, None, :]
-    return _gradients(kernels, image, weight, dout)[1][:, :, kernel // 2, kernel // 2].T
+    _, gradient = _gradients(kernels, image, weight, dout)
+    return gradient[:, :, kernel // 2, kernel // 2].T
 
 
 def _linear(kernels: str, x: Array, w: Array) -> Array:
@@ -86,8 +89,8 @@ def _linear(kernels: str, x: Array, w: Array) -> Array:
 def _matmul(kernels: str, x: Array, w: Array, left: bool, right: bool) -> Array:
     x, w = x.T if left else x, w.T if right else w
     factors = (np.ascontiguousarray(factor)[None] for factor in (x, w))
-    out: Array = device.run("eager", ops.BatchMatMul(left, right), *factors)
-    return out[0]
+    out: Array = device.run("eager", ops.BatchMatMul(left, right), *factors)[0]
+    return out
 
 
 OPERATORS: dict[str, Callable[[str, Array, Array], Any]] = {

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import alone, budget, device, examples, strategies
+from ddpm_mindspore.parity import alone, budget, device, draws, examples
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.tolerance import Arrays
 
 
 @pytest.mark.parametrize("kind", alone.OPTIONS)
@@ -36,9 +38,9 @@ def images(kind: str, batch: int, seed: int, kernels: str = "auto") -> None:
 
 
 @budget.examples(0.05)
-@given(case=strategies.order_cases())
+@given(case=draws.order_cases())
 @examples.fixed([{"calls": examples.EVERY_CALL, "kernels": "auto"}])
-def test_order(case: strategies.Case) -> None:
+def test_order(case: Case) -> None:
     """an operator's result does not depend on those before it, nor on what else runs"""
     order(**case)
 
@@ -51,7 +53,7 @@ def order(calls: Sequence[tuple[str, int, int]], kernels: str) -> None:
     objects are called with other inputs of other shapes in between.
     """
     device.make_room()
-    before: dict[tuple[str, int, int], alone.Arrays] = {}
+    before: dict[tuple[str, int, int], Arrays] = {}
     for busy, turn in ((False, calls), (True, calls[::-1])):
         with alone.load() if busy else nullcontext():
             for call in turn:

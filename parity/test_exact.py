@@ -14,48 +14,50 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity import budget, device, exact, examples, layers, strategies
+from ddpm_mindspore.parity import budget, device, draws, exact, examples, layers
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.layers import Layer
+from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.tolerance import Arrays
 
 
 @pytest.mark.parametrize("case", examples.LARGE_SUMS, ids=lambda case: case["kind"])
-def test_large(case: strategies.Case) -> None:
+def test_large(case: Case) -> None:
     """operators and their gradients at the sizes of training, and beyond 65,536 an axis"""
     sums(**case, modes=("eager",))
 
 
 @budget.examples(0.15)
-@given(case=strategies.sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
-def test_conv2d(case: strategies.Case) -> None:
+@given(case=draws.sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
+def test_conv2d(case: Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.sum_cases("linear"))
-def test_linear(case: strategies.Case) -> None:
+@given(case=draws.sum_cases("linear"))
+def test_linear(case: Case) -> None:
     """x W^T + b"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.sum_cases("upsample", kernels=device.KERNELS))
-def test_upsample(case: strategies.Case) -> None:
+@given(case=draws.sum_cases("upsample", kernels=device.KERNELS))
+def test_upsample(case: Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=strategies.sum_cases("downsample", kernels=device.KERNELS))
-def test_downsample(case: strategies.Case) -> None:
+@given(case=draws.sum_cases("downsample", kernels=device.KERNELS))
+def test_downsample(case: Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
     sums(**case)
 
 
 @budget.examples(0.2)
-@given(case=strategies.sum_cases("product", transpose=examples.TRANSPOSES))
-def test_product(case: strategies.Case) -> None:
+@given(case=draws.sum_cases("product", transpose=examples.TRANSPOSES))
+def test_product(case: Case) -> None:
     """A B, with either or both of them transposed, many at a time"""
     sums(**case)
 
@@ -87,7 +89,7 @@ def sums(
     output = (batch, *made.output)
     names = ["output", *(f"d/d {name}" for name in (*inputs, *params))]
 
-    def function(arrays: exact.Arrays) -> exact.Arrays:
+    def function(arrays: Arrays) -> Arrays:
         compute = made.in_reference(tuple(inputs), [], arrays["cotangent"])
         return compute({name: x for name, x in arrays.items() if name != "cotangent"})
 
@@ -106,8 +108,8 @@ def sums(
 
 
 @budget.examples(0.2)
-@given(case=strategies.split_cases())
-def test_split(case: strategies.Case) -> None:
+@given(case=draws.split_cases())
+def test_split(case: Case) -> None:
     """a vector of parameters, cut into pieces"""
     split(**case)
 

@@ -29,6 +29,13 @@ def test_large(case: strategies.Case) -> None:
     layer(**case, modes=("eager",))
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", examples.LARGE_LAYERS, ids=lambda case: case["kind"])
+def test_large_compiled(case: strategies.Case) -> None:
+    """layers of the sizes of training, as graphs that are used twice"""
+    layer(**case, draws=2, modes=("compiled",))
+
+
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
 def test_conv2d(case: strategies.Case) -> None:
