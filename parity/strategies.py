@@ -1,4 +1,4 @@
-"""What the properties are tried on: with ``draws``, the only place with Hypothesis strategies.
+"""What the properties are tried on (single operators: ``operator_draws``): plain literals.
 
 Everything drawn is a plain number, string or tuple, so that an example can be written in one line;
 arrays come from a seed. Shapes and lengths of schedules come from short lists, which hold the edge

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import alone, budget, device, draws, examples
+from ddpm_mindspore.parity import alone, budget, device, examples, operator_draws
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.strategies import Case
 from ddpm_mindspore.parity.tolerance import Arrays
@@ -38,7 +38,7 @@ def images(kind: str, batch: int, seed: int, kernels: str = "auto") -> None:
 
 
 @budget.examples(0.05)
-@given(case=draws.order_cases())
+@given(case=operator_draws.order_cases())
 @examples.fixed([{"calls": examples.EVERY_CALL, "kernels": "auto"}])
 def test_order(case: Case) -> None:
     """an operator's result does not depend on those before it, nor on what else runs"""

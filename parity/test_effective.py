@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, draws, effective, examples
+from ddpm_mindspore.parity import budget, device, effective, examples, operator_draws
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.products import OPERATORS, product_of
 from ddpm_mindspore.parity.strategies import Case
@@ -29,7 +29,7 @@ def float32(operator: str, kernels: str = "auto") -> None:
 
 
 @budget.examples(0.1)
-@given(case=draws.copy_cases())
+@given(case=operator_draws.copy_cases())
 @examples.fixed(examples.COPIES)
 def test_copies(case: Case) -> None:
     """x I = x, bit for bit, for numbers of every kind"""

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity import budget, device, draws, exact, examples, layers
+from ddpm_mindspore.parity import budget, device, exact, examples, layers, operator_draws
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.layers import Layer
 from ddpm_mindspore.parity.strategies import Case
@@ -28,35 +28,35 @@ def test_large(case: Case) -> None:
 
 
 @budget.examples(0.15)
-@given(case=draws.sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
+@given(case=operator_draws.sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
 def test_conv2d(case: Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=draws.sum_cases("linear"))
+@given(case=operator_draws.sum_cases("linear"))
 def test_linear(case: Case) -> None:
     """x W^T + b"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=draws.sum_cases("upsample", kernels=device.KERNELS))
+@given(case=operator_draws.sum_cases("upsample", kernels=device.KERNELS))
 def test_upsample(case: Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=draws.sum_cases("downsample", kernels=device.KERNELS))
+@given(case=operator_draws.sum_cases("downsample", kernels=device.KERNELS))
 def test_downsample(case: Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
     sums(**case)
 
 
 @budget.examples(0.2)
-@given(case=draws.sum_cases("product", transpose=examples.TRANSPOSES))
+@given(case=operator_draws.sum_cases("product", transpose=examples.TRANSPOSES))
 def test_product(case: Case) -> None:
     """A B, with either or both of them transposed, many at a time"""
     sums(**case)
@@ -108,7 +108,7 @@ def sums(
 
 
 @budget.examples(0.2)
-@given(case=draws.split_cases())
+@given(case=operator_draws.split_cases())
 def test_split(case: Case) -> None:
     """a vector of parameters, cut into pieces"""
     split(**case)

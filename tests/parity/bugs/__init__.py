@@ -8,7 +8,7 @@ from .network import KERNELS, LAYERS, NETWORK
 from .precision import PRECISION
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
-from .sums import CASTS, SUMS
+from .sums import ROUNDED, SUMS
 from .training import TRAINING
 
 BUGS = [
@@ -22,7 +22,7 @@ BUGS = [
     *PRECISION,
     *DISTRIBUTED,
     *SUMS,
-    *CASTS,
+    *ROUNDED,
     *SIZES,
     *NOT_FINITE,
     *STATE,

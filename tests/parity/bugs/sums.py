@@ -83,7 +83,7 @@ SUMS = [
     ),
 ]
 
-CASTS = [
+ROUNDED = [
     Bug(
         "a convolution's kernel is rounded to float16",
         "kernels.Convolution.construct",
