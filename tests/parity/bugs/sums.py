@@ -74,12 +74,12 @@ SUMS = [
         {"kind": "linear", "batch": 1024},
     ),
     Bug(
-        "an operator knows no subnormal numbers but as NaN",
+        "an image of nothing but zeros is no number",
         "kernels.Convolution.construct",
         "self.convolve(x, weight, bias)",
-        "self.convolve(ops.where((x != 0) & (x.abs() < 1e-37), x * float('nan'), x), weight, bias)",
+        "self.convolve(x + 0.0 / x.abs().max(), weight, bias)",
         "exact: large",
-        {"kind": "downsample", "power": -140},
+        {**CONV2D, "power": -200},
     ),
 ]
 
