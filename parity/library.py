@@ -49,9 +49,9 @@ def run(calls: Sequence[Call], threads: int, instructions: str) -> list[list[Arr
     said = io.BytesIO()
     np.savez(said, **arrays)
     onednn = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
-    arguments = [__file__, str(runtime.kernel_library()), str(onednn), str(threads)]
+    arguments = [str(runtime.kernel_library()), str(onednn), str(threads)]
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-m", __name__, *arguments],
         input=said.getvalue(),
         capture_output=True,
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions},
