@@ -17,8 +17,8 @@ from .report import FAIL, PASS, SKIP, Outcome, bare
 # From what is computed first to what is built of it: with one broken formula several properties
 # fail, and the first of them in this order is the nearest to the cause.
 LADDER = (
-    *("schedule", "process", "objective", "layers", "unet", "samplers", "optimizer", "ema"),
-    *("accumulation", "training"),
+    *("schedule", "process", "objective", "library", "effective", "exact", "alone", "layers"),
+    *("unet", "samplers", "optimizer", "ema", "accumulation", "training"),
 )
 MESSAGE_LINES = 12
 

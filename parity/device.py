@@ -28,20 +28,34 @@ KERNELS = ("auto", "stock")
 
 Built = TypeVar("Built")
 
-_caches: list[Callable[[], None]] = []
+_caches: list[Any] = []
+
+ROOM = 128
+"""How much is remembered: a graph that was compiled takes some 20 MB."""
 
 
 def remembered(function: Callable[..., Built]) -> Callable[..., Built]:
-    """``functools.lru_cache`` for what is built from the accelerated code: see ``clear``."""
-    cached = lru_cache(maxsize=128)(function)
-    _caches.append(cached.cache_clear)
+    """``functools.cache`` for what is built from the accelerated code: see ``clear``.
+
+    Nothing is forgotten alone: a gradient would be left with the network that it was made of, and
+    who asks for the network would be given a new one.
+    """
+    cached = lru_cache(maxsize=None)(function)
+    _caches.append(cached)
     return cached
 
 
+def make_room() -> None:
+    """Forget everything if it is much; before an example, which then finds its own things."""
+    if sum(cached.cache_info().currsize for cached in _caches) > ROOM:
+        clear()
+
+
 def clear() -> None:
-    """Forget what was built from the accelerated code, because that code changed."""
-    for forget in _caches:
-        forget()
+    """Forget what was built from the accelerated code, compiled graphs too."""
+    for cached in _caches:
+        cached.cache_clear()
+    ms.ms_memory_recycle()
 
 
 @lru_cache(maxsize=64)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import autograd.numpy as anp
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ..accelerated import kernels
 from ..accelerated import layers as accelerated
 from ..accelerated.precision import cast
 from ..reference import layers as reference
 from ..reference.layers import Array as Value
 from ..reference.layers import Params
+from ..reference.training import value_and_grad
 from . import device
 from .device import Array
+from .tolerance import Arrays
 
 PREFIX = "layer"
 """What the reference is told the layer is called."""
@@ -53,16 +58,33 @@ class Layer:
 
         ``constants`` are the mask, if there is one, and the cotangent.
         """
+        (_, output), gradients = device.run(mode, self._gradient, *inputs, *constants)
+        return output, _flat(gradients)
 
+    @cached_property
+    def _gradient(self) -> Callable[..., Any]:
         def loss(*args):  # type: ignore[no-untyped-def]
             output = cast(self.call(*args[:-1]), ms.float32)
             return (output * args[-1]).sum(), output
 
-        weights = self.cell.trainable_params()
-        positions = tuple(range(len(inputs)))
-        grad = ms.value_and_grad(loss, positions, weights or None, has_aux=True)
-        (_, output), gradients = device.run(mode, grad, *inputs, *constants)
-        return output, _flat(gradients)
+        positions = tuple(range(len(self.inputs)))
+        weights = self.cell.trainable_params() or None
+        gradient: Callable[..., Any] = ms.value_and_grad(loss, positions, weights, has_aux=True)
+        return gradient
+
+    def in_reference(
+        self, inputs: Sequence[str], masks: Sequence[Array], cotangent: Array
+    ) -> Callable[[Arrays], Arrays]:
+        """The same by name, "output", "d/d x" and so on, of inputs and parameters by name."""
+
+        def function(arrays: Arrays) -> Arrays:
+            def output(arrays: Params) -> Value:
+                return self.reference(arrays, *(arrays[name] for name in inputs), *masks)
+
+            gradients = value_and_grad(lambda a: anp.sum(output(a) * cotangent), arrays)[1]
+            return {"output": output(arrays), **{f"d/d {n}": g for n, g in gradients.items()}}
+
+        return function
 
 
 def _flat(gradients: Any) -> tuple[Array, ...]:
@@ -72,22 +94,22 @@ def _flat(gradients: Any) -> tuple[Array, ...]:
     return (gradients,)
 
 
-def randomize(cell: nn.Cell, seed: int, sharpness: float = 1.0) -> dict[str, Array]:
-    """Give the parameters values that hide nothing; return them by name.
+def parameters(cell: nn.Cell) -> dict[str, Array]:
+    """Copies by name."""
+    return {name: p.asnumpy().copy() for name, p in cell.parameters_and_names()}
 
-    Gains are not 1, and queries and keys are ``sharpness`` times as large as they begin.
-    """
-    rng = np.random.default_rng(seed)
-    values = {}
+
+def assign(cell: nn.Cell, values: Mapping[str, Array]) -> None:
+    """In the parameters' own memory: a compiled graph goes on with that which it has run with."""
     for name, parameter in cell.parameters_and_names():
-        value = parameter.asnumpy().copy()
-        if name.rpartition(".")[2] == "g":
-            value += (0.3 * rng.standard_normal(value.shape)).astype(np.float32)
-        if name.endswith("to_qkv.weight"):
-            value *= np.float32(sharpness)
-        parameter.set_data(Tensor(value))
-        values[name] = value
-    return values
+        ops.assign(parameter, Tensor(values[name]))
+
+
+def varied(rng: Rng, name: str, value: Array, sharpness: float = 1.0) -> Array:
+    """An initial value, but gains are not 1, and queries and keys ``sharpness`` times as large."""
+    if name.rpartition(".")[2] == "g":
+        return value + (0.3 * rng.standard_normal(value.shape)).astype(np.float32)
+    return value * np.float32(sharpness if name.endswith("to_qkv.weight") else 1.0)
 
 
 def conv2d(rng: Rng, dims: Sizes, size: Sizes, kernel: int) -> Layer:
@@ -106,6 +128,14 @@ def linear(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
 def gelu(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     same = (dims[0], dims[0])
     return _of_images(nn.Cell(), accelerated.gelu, lambda p, x: reference.gelu(x), same, size)
+
+
+def softmax(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
+    def expected(p: Params, x: Value) -> Value:
+        return reference.softmax(x, axis=-1)
+
+    cell = kernels.Softmax() if kernels.in_use() else accelerated.Softmax()
+    return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
 
 
 def rms_norm(rng: Rng, dims: Sizes, size: Sizes) -> Layer:

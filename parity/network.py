@@ -11,35 +11,48 @@ from mindspore import Tensor
 
 from ..accelerated import objective as accelerated
 from ..accelerated import optimizer, train_step
+from ..accelerated.precision import set_precision
 from ..accelerated.unet import Unet
 from ..reference import training, unet
 from ..reference.config import UnetConfig
 from . import device
 from .device import Array
-from .layers import randomize
+from .layers import varied
 from .tolerance import Arrays
 
 Options = Mapping[str, Any]
 
 
-def network(options: Options) -> Unet:
+FLOAT32 = ("O0", "float32")
+"""A level of mixed precision and its dtype: everything in float32."""
+
+
+def network(options: Options, precision: tuple[str, str] = FLOAT32) -> Unet:
     """The device's network of these options: one object, so that it is compiled once."""
-    return _network(tuple(options.items()))
+    return _network(tuple(options.items()), precision)
 
 
 @device.remembered
-def _network(options: tuple[tuple[str, Any], ...]) -> Unet:
-    return Unet(**dict(options))
+def _network(options: tuple[tuple[str, Any], ...], precision: tuple[str, str]) -> Unet:
+    net = Unet(**dict(options))
+    set_precision(net, *precision)
+    return net
 
 
-def parameters(options: Options, seed: int) -> Arrays:
-    """Give the network new parameters; return them by name.
+def parameters(options: Options, seed: int, precision: tuple[str, str] = FLOAT32) -> Arrays:
+    """Give the network the parameters of this seed, whatever it had before; return them by name.
 
     Raises AssertionError unless names and shapes are those of the reference.
     """
-    values = randomize(network(options), seed)
-    expected = unet.param_shapes(UnetConfig(**options))
-    assert {name: value.shape for name, value in values.items()} == expected
+    device.make_room()
+    net, config = network(options, precision), UnetConfig(**options)
+    shapes = {name: value.shape for name, value in net.arrays().items()}
+    assert shapes == unet.param_shapes(config)
+    rng = np.random.default_rng(seed)
+    drawn = {n: x.astype(np.float32) for n, x in unet.init(config, rng).items()}
+    values = {name: varied(rng, name, value) for name, value in drawn.items()}
+    # As whoever has a network does it: one that was compiled has to compute with them from now on.
+    net.load_arrays(values)
     return values
 
 
@@ -123,11 +136,8 @@ def steps_of_batches(
     ]
 
 
-def loss(
-    options: Options, schedule: Schedule, config: training.TrainingConfig
-) -> Callable[..., Tensor]:
+def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Callable[..., Tensor]:
     """The device's training loss: (x_0, t, noise, conditioned, masks) to a scalar."""
-    net = network(options)
     weight = accelerated.loss_weight(
         device.schedule(*schedule),
         config.objective,

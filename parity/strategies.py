@@ -1,4 +1,4 @@
-"""What the properties are tried on: the only place with Hypothesis strategies.
+"""What the properties are tried on (single operators: ``operator_draws``): plain literals.
 
 Everything drawn is a plain number, string or tuple, so that an example can be written in one line;
 arrays come from a seed. Shapes and lengths of schedules come from short lists, which hold the edge
@@ -225,7 +225,7 @@ def gradient_cases(draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", 
     drawn = draw(networks((1, 2), first))
     net = {k: v for k, v in drawn.items() if k not in ("out_dim", "learned_variance")}
     objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
-    T = draw(st.sampled_from((1000, 4, 1)))
+    T = draw(st.sampled_from((4000, 4, 1)))
     zero_snr = objective != "pred_noise" and draw(st.booleans())
     loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
     return {
@@ -238,11 +238,19 @@ def gradient_cases(draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", 
     }
 
 
+def _near_powers_of_two() -> st.SearchStrategy[int]:
+    """Counts where a float has one bit less for a fraction, or an average another stride."""
+    powers = st.tuples(
+        st.sampled_from((20, 13, 24)) | st.integers(1, 24), st.sampled_from((1, 0, -1))
+    )
+    return powers.map(lambda p: 2 ** p[0] + p[1])
+
+
 @st.composite
 def scalar_cases(draw: st.DrawFn) -> Case:
     """An update's number and what its learning rate and its average depend on."""
     return {
-        "step": draw(st.integers(1, 300) | st.just(10**6)),
+        "step": draw(st.integers(1, 300) | _near_powers_of_two() | st.just(10**6)),
         "lr": draw(st.sampled_from((1e-4, 1.0))),
         "warmup_steps": draw(st.sampled_from((0, 1, 5, 100))),
         "lr_schedule": draw(st.sampled_from(("cosine", "constant"))),
@@ -298,7 +306,7 @@ def sigma_rels() -> st.SearchStrategy[float]:
 def width_cases(draw: st.DrawFn) -> Case:
     """An update's number and the length of an average."""
     return {
-        "step": draw(st.sampled_from((1, 2, 8193, 2**20)) | st.integers(1, 40_000)),
+        "step": draw(_near_powers_of_two() | st.integers(1, 40_000)),
         "sigma_rel": draw(sigma_rels()),
     }
 
@@ -351,6 +359,19 @@ def accumulation_cases(draw: st.DrawFn) -> Case:
     """Steps of training with two or more micro-batches."""
     case = draw(training_cases())
     return {**case, "accumulate": draw(st.sampled_from((2, 3))), "count": draw(st.integers(1, 2))}
+
+
+@st.composite
+def world_cases(draw: st.DrawFn) -> Case:
+    """Steps of training of some processes, each with one or more micro-batches."""
+    case = draw(training_cases())
+    return {
+        **case,
+        "batch": draw(st.sampled_from((1, 2))),
+        "accumulate": draw(st.sampled_from((2, 1))),
+        "count": draw(st.sampled_from((1, 2))),
+        "processes": draw(st.sampled_from((2, 3))),
+    }
 
 
 @st.composite

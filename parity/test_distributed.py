@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 from hypothesis import given
 from mindspore import Parameter, Tensor, ops
 
 from ddpm_mindspore.accelerated.distributed import Exchange, World
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.parity.network import Options, Schedule
+from ddpm_mindspore.parity.test_training import in_reference, restore, state_by_name, train_step
+from ddpm_mindspore.parity.tolerance import deep, elementwise
 
 
 @budget.examples(0.3)
@@ -41,7 +44,7 @@ def means(
     expected = share * said.astype(np.float64).sum(axis=0)
     # size - 1 additions, the rounding of 1 / size, and the product with it.
     bound = elementwise(size + 1, *(share * said))
-    exchange, others = _exchange(size, count)
+    exchange, others, _ = _exchange(size, count)
     ops.assign(others, Tensor(said[1:].sum(axis=0)))
     ops.assign(exchange.wish, Tensor(said[0, -1:]))
     for mode in modes:
@@ -52,11 +55,68 @@ def means(
         check(f"agreed to stop ({mode})", exchange.agreed.asnumpy()[0], expected[-1], bound[-1])
 
 
+@budget.examples(0.05)
+@given(case=strategies.world_cases())
+def test_steps(case: strategies.Case) -> None:
+    """processes with some micro-batches each do what one does with all of their images"""
+    steps(**case, modes=("eager",))
+
+
+@reproducible
+def steps(
+    net: Options,
+    size: Sequence[int],
+    batch: int,
+    accumulate: int,
+    count: int,
+    schedule: Schedule,
+    training: Options,
+    processes: int,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """``count`` steps of ``processes``, each with ``accumulate`` micro-batches of ``batch`` images.
+
+    This is all of them, one after another: first each of the others, whose message is kept and
+    whose update is taken back, then the first one, which is told the sum of their messages.
+    """
+    config = network.training_config(training)
+    params = network.parameters(net, seed)
+    shape = (count, processes * accumulate, batch)
+    batches = network.steps_of_batches(net, size, schedule, shape, seed)
+    expected, bounds = deep(in_reference(net, schedule, config, batches), params)
+    unet = network.network(net)
+    exchange, others, own = _exchange(processes, sum(p.size for p in unet.trainable_params()))
+    step, optimizer = train_step(unet, schedule, config, accumulate, exchange=exchange)
+    for mode in modes:
+        restore(unet, optimizer, params)
+        for i, micro in enumerate(batches, start=1):
+            shares = [micro[r : r + accumulate] for r in range(0, len(micro), accumulate)]
+            before, heard = optimizer.vectors(), np.zeros(others.shape, np.float32)
+            for share in (*shares[1:], shares[0]):
+                ops.assign(others, Tensor(heard))
+                optimizer.restore(before)
+                with device.eager() if mode == "eager" else nullcontext():
+                    loss, norm = step(
+                        [b.on_device() for b in share], network.step_scalars(config, i)
+                    )
+                heard = heard + own.asnumpy()
+            for name, value in (("loss", loss), ("norm", norm)):
+                key = f"{name} {i}"
+                check(f"{key} ({mode})", value.asnumpy(), expected[key], bounds[key])
+        for name, vector in state_by_name(optimizer).items():
+            check(f"{name} ({mode})", vector, expected[name], bounds[name])
+
+
 @device.remembered
-def _exchange(size: int, count: int) -> tuple[Exchange, Parameter]:
-    others = Parameter(Tensor(np.zeros(count + 2, np.float32)), name="others")
+def _exchange(size: int, count: int) -> tuple[Exchange, Parameter, Parameter]:
+    """For gradients of ``count`` numbers: what the others say, and what this process has said."""
+    nothing = np.zeros(count + 2, np.float32)
+    others = Parameter(Tensor(nothing), name="others", requires_grad=False)
+    own = Parameter(Tensor(nothing), name="own", requires_grad=False)
 
     def all_reduce(message):  # type: ignore[no-untyped-def]
+        ops.assign(own, message)
         return message + others
 
-    return Exchange(World(0, size), all_reduce), others
+    return Exchange(World(0, size), all_reduce), others, own

@@ -10,102 +10,114 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import autograd.numpy as np
+import numpy as np
+import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity import budget, device, layers, strategies
+from ddpm_mindspore.parity import budget, device, examples, layers, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.tolerance import Arrays, deep
-from ddpm_mindspore.reference.layers import Params
-from ddpm_mindspore.reference.training import value_and_grad
 
 KERNELS = device.KERNELS
 HEADS: dict[str, tuple[Any, ...]] = {"heads": (2, 1), "dim_head": (4, 3), "sharpness": (8.0, 1.0)}
+
+
+@pytest.mark.parametrize("case", examples.LARGE_LAYERS, ids=lambda case: case["kind"])
+def test_large(case: strategies.Case) -> None:
+    """layers with as many channels and pixels as those that people train"""
+    layer(**case, modes=("eager",))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", examples.LARGE_LAYERS, ids=lambda case: case["kind"])
+def test_large_compiled(case: strategies.Case) -> None:
+    """layers of the sizes of training, as graphs that are used twice"""
+    layer(**case, draws=2, modes=("compiled",))
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
 def test_conv2d(case: strategies.Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
-    layer(kind="conv2d", **case)
+    layer(kind="conv2d", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases())
 def test_linear(case: strategies.Case) -> None:
     """x W^T + b"""
-    layer(kind="linear", **case)
+    layer(kind="linear", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases())
 def test_gelu(case: strategies.Case) -> None:
     """x Phi(x)"""
-    layer(kind="gelu", **case)
+    layer(kind="gelu", **case, draws=2)
 
 
 @budget.examples(0.2)
 @given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
 def test_rms_norm(case: strategies.Case) -> None:
     """sqrt(C) g x / max(||x||, 1e-12), over the channels"""
-    layer(kind="rms_norm", **case)
+    layer(kind="rms_norm", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_upsample(case: strategies.Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
-    layer(kind="upsample", **case)
+    layer(kind="upsample", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_downsample(case: strategies.Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
-    layer(kind="downsample", **case)
+    layer(kind="downsample", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0), theta=(1e4, 100.0)))
 def test_sinusoidal_embedding(case: strategies.Case) -> None:
     """sin and cos of time theta^(-i / (n - 1))"""
-    layer(kind="sinusoidal_embedding", **case)
+    layer(kind="sinusoidal_embedding", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0)))
 def test_fourier_embedding(case: strategies.Case) -> None:
     """time, then sin and cos of 2 pi time w"""
-    layer(kind="fourier_embedding", **case)
+    layer(kind="fourier_embedding", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_block(case: strategies.Case) -> None:
     """silu((scale + 1) norm(conv(x)) + shift)"""
-    layer(kind="block", **case)
+    layer(kind="block", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
 def test_resnet_block(case: strategies.Case) -> None:
     """two blocks, the first modulated by time and dropped out, and a way around them"""
-    layer(kind="resnet_block", **case)
+    layer(kind="resnet_block", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_linear_attention(case: strategies.Case) -> None:
     """(softmax(K) V^T)^T softmax(Q) / sqrt(d), with memory"""
-    layer(kind="linear_attention", **case)
+    layer(kind="linear_attention", **case, draws=2)
 
 
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_attention(case: strategies.Case) -> None:
     """softmax(Q K^T / sqrt(d)) V, with memory"""
-    layer(kind="attention", **case)
+    layer(kind="attention", **case, draws=2)
 
 
 @reproducible
@@ -121,14 +133,37 @@ def layer(
     dtype: str = "float32",
     modes: Sequence[str] = device.MODES,
     kernels: str = "auto",
+    draws: int = 1,
     **options: Any,
 ) -> None:
-    """Output and gradients of ``layers.<kind>``, from ``dims[0]`` to ``dims[1]`` channels."""
+    """Output and gradients of ``layers.<kind>``, from ``dims[0]`` to ``dims[1]`` channels.
+
+    One layer is given the parameters and inputs of the seeds ``seed``, ``seed + 1``, ... in turn,
+    ``draws`` of them.
+    """
+    device.make_room()
     rng = np.random.default_rng(seed)
     with device.kernels(kernels):
         made: layers.Layer = getattr(layers, kind)(rng, dims, size, **options)
     set_precision(made.cell, level, dtype)
-    values = layers.randomize(made.cell, seed, sharpness)
+    initial = layers.parameters(made.cell)
+    for number in range(seed, seed + draws):
+        rng = np.random.default_rng(number)
+        values = {n: layers.varied(rng, n, x, sharpness) for n, x in initial.items()}
+        layers.assign(made.cell, values)
+        _compare(kind, made, values, batch, scale, number, dtype, modes)
+
+
+def _compare(
+    kind: str,
+    made: layers.Layer,
+    values: Arrays,
+    batch: int,
+    scale: float,
+    seed: int,
+    dtype: str,
+    modes: Sequence[str],
+) -> None:
     params = {f"{layers.PREFIX}.{name}": value for name, value in values.items()}
     first, *others = made.inputs.items()
     inputs = {first[0]: device.draw(seed, (batch, *first[1]), scale)}
@@ -137,14 +172,7 @@ def layer(
     }
     masks = [] if made.mask is None else [device.draw(seed, (batch, *made.mask)) > -0.5]
     cotangent = device.draw(seed + 2, (batch, *made.output))
-
-    def function(arrays: Arrays) -> Arrays:
-        def output(arrays: Params) -> Any:
-            return made.reference(arrays, *(arrays[name] for name in inputs), *masks)
-
-        gradients = value_and_grad(lambda a: np.sum(output(a) * cotangent), arrays)[1]
-        return {"output": output(arrays), **{f"d/d {n}": g for n, g in gradients.items()}}
-
+    function = made.in_reference(tuple(inputs), masks, cotangent)
     expected, bounds = deep(function, {**inputs, **params}, dtype)
     for mode in modes:
         constants = [*(mask.astype(np.float32) for mask in masks), cotangent]

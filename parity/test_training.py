@@ -8,8 +8,10 @@ from contextlib import nullcontext
 import numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated.distributed import Exchange
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.accelerated.unet import Unet
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -29,8 +31,8 @@ def test_steps(case: strategies.Case) -> None:
 @budget.examples(0.05)
 @given(case=strategies.training_cases())
 def test_steps_compiled(case: strategies.Case) -> None:
-    """loss, norm, parameters, moments and average over a few steps, as graphs"""
-    steps(**case, modes=("compiled",))
+    """loss, norm, parameters, moments and average over a few steps, as graphs used twice"""
+    steps(**case, draws=2, modes=("compiled",))
 
 
 @reproducible
@@ -45,23 +47,28 @@ def steps(
     seed: int,
     scale: float = 0.0,
     spoiled: Sequence[int] = (),
+    draws: int = 1,
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """``count`` steps of ``accumulate`` micro-batches; ``training``: of ``TrainingConfig``.
 
     ``scale``: of the loss, if it is scaled; ``spoiled``: the steps that have a NaN in an image.
+    The same is done from the parameters and with the images of the seeds ``seed``, ``seed + 1``,
+    ... in turn, ``draws`` of them.
     """
     config = network.training_config(training)
-    params = network.parameters(net, seed)
-    batches = network.steps_of_batches(net, size, schedule, (count, accumulate, batch), seed)
-    for step in spoiled:
-        batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
-    expected, bounds = deep(in_reference(net, schedule, config, batches), params)
-    for mode in modes:
-        with device.eager() if mode == "eager" else nullcontext():
-            actual = on_device(net, schedule, config, batches, params, scale)
-        for name, value in actual.items():
-            check(f"{name} ({mode})", value, expected[name], bounds[name])
+    for number in range(seed, seed + draws):
+        params = network.parameters(net, number)
+        shape = (count, accumulate, batch)
+        batches = network.steps_of_batches(net, size, schedule, shape, number)
+        for step in spoiled:
+            batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
+        expected, bounds = deep(in_reference(net, schedule, config, batches), params)
+        for mode in modes:
+            with device.eager() if mode == "eager" else nullcontext():
+                actual = on_device(net, schedule, config, batches, params, scale)
+            for name, value in actual.items():
+                check(f"{name} ({mode})", value, expected[name], bounds[name])
 
 
 def in_reference(
@@ -95,22 +102,34 @@ def on_device(
 ) -> Arrays:
     """The same, for the parameters that are trained."""
     accumulate = len(batches[0])
-    step, optimizer = _train_step(tuple(net.items()), schedule, config, accumulate, scale > 0)
-    weights = network.network(net).trainable_params()
-    start = np.concatenate([params[p.name].ravel() for p in weights])
-    zeros = np.zeros_like(start)
-    optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
+    step, optimizer = train_step(network.network(net), schedule, config, accumulate, scale > 0)
+    restore(network.network(net), optimizer, params)
     results: Arrays = {}
     for i, micro in enumerate(batches, start=1):
         skipped = sum(int(results[f"left out {j}"]) for j in range(1, i))
         scalars = network.step_scalars(config, i, skipped=skipped)
         loss, norm = device.arrays(step([b.on_device() for b in micro], scalars, scale))
         results |= _numbers(i, loss, norm)
-    ends = np.cumsum([p.size for p in weights])[:-1]
-    for part, vector in optimizer.vectors().items():
-        for parameter, piece in zip(weights, np.split(vector, ends), strict=True):
-            results[f"{part} of {parameter.name}"] = piece.reshape(parameter.shape)
-    return results
+    return results | state_by_name(optimizer)
+
+
+def restore(net: Unet, optimizer: Optimizer, params: Arrays) -> None:
+    """Let training begin from these parameters."""
+    # The optimizer has to give them to the network.
+    nothing = {p.name: np.zeros_like(params[p.name]) for p in net.trainable_params()}
+    net.load_arrays(params | nothing)
+    start = optimizer.as_vector(params)
+    zeros = np.zeros_like(start)
+    optimizer.restore({"params": start, "m": zeros, "v": zeros, "ema": start})
+
+
+def state_by_name(optimizer: Optimizer) -> Arrays:
+    """Parameters, moments and average, "m of init_conv.weight" and so on."""
+    return {
+        f"{part} of {name}": piece
+        for part, vector in optimizer.vectors().items()
+        for name, piece in optimizer.by_name(vector).items()
+    }
 
 
 def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
@@ -121,19 +140,20 @@ def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
 
 
 @device.remembered
-def _train_step(
-    net: tuple[tuple[str, object], ...],
+def train_step(
+    net: Unet,
     schedule: Schedule,
     config: TrainingConfig,
     accumulate: int,
-    scaled: bool,
+    scaled: bool = False,
+    exchange: Exchange | None = None,
 ) -> tuple[TrainStep, Optimizer]:
-    options = dict(net)
+    """The device's step, and the optimizer that it updates."""
     optimizer = Optimizer(
-        network.network(options).trainable_params(),
+        net.trainable_params(),
         adam_betas=config.adam_betas,
         max_grad_norm=config.max_grad_norm,
         weight_decay=config.weight_decay > 0,
     )
-    loss = network.loss(options, schedule, config)
-    return TrainStep(loss, optimizer, accumulate, scaled=scaled), optimizer
+    loss = network.loss(net, schedule, config)
+    return TrainStep(loss, optimizer, accumulate, exchange, scaled), optimizer

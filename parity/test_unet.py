@@ -5,29 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, network, strategies
+from ddpm_mindspore.parity import budget, device, examples, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.network import Options
+from ddpm_mindspore.parity.network import FLOAT32, Options
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.unet import unet
 
 
-@budget.examples(0.25)
+@budget.examples(0.1)
 @given(case=strategies.network_cases())
+@examples.fixed(examples.networks())
 def test_forward(case: strategies.Case) -> None:
     """the network's output, one operator at a time"""
+    forward(**case, modes=("eager",))
+
+
+@pytest.mark.parametrize("case", examples.levels(), ids=examples.LEVELS)
+def test_levels(case: strategies.Case) -> None:
+    """the network's output with float16 in it, at each level of mixed precision"""
+    forward(**case, modes=("eager",))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", examples.levels(every=True))
+def test_levels_of_every_network(case: strategies.Case) -> None:
+    """the output with float16 in it, of networks in which every pair of options meets"""
     forward(**case, modes=("eager",))
 
 
 @budget.examples(0.05)
 @given(case=strategies.network_cases(levels=(2, 1)))
 def test_forward_compiled(case: strategies.Case) -> None:
-    """the network's output, as one graph"""
-    forward(**case, modes=("compiled",))
+    """the network's output, as one graph that is given other parameters after its first call"""
+    forward(**case, draws=2, modes=("compiled",))
 
 
 @budget.examples(0.05)
@@ -44,14 +59,23 @@ def forward(
     time: Sequence[float],
     self_cond: bool,
     seed: int,
+    draws: int = 1,
+    level: str = "O0",
+    dtype: str = "float16",
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``Unet(**net)`` at ``time``, shown an estimate of x_0 or not, with given dropout masks."""
-    inputs, masks = draw_inputs(net, size, len(time), self_cond, seed)
-    expected, bound = truth(net, inputs, time, masks)
-    for mode in modes:
-        output = on_device(mode, net, inputs, time, masks)
-        check(f"unet ({mode})", output, expected, bound, x=inputs["x"], time=time)
+    """``Unet(**net)`` at ``time``, shown an estimate of x_0 or not, with given dropout masks.
+
+    One network is given the parameters and images of the seeds ``seed``, ``seed + 1``, ... in turn,
+    ``draws`` of them.
+    """
+    precision = FLOAT32 if level == "O0" else (level, dtype)
+    for number in range(seed, seed + draws):
+        inputs, masks = draw_inputs(net, size, len(time), self_cond, number, precision)
+        expected, bound = truth(net, inputs, time, masks, precision[1])
+        for mode in modes:
+            output = on_device(mode, net, inputs, time, masks, precision)
+            check(f"unet ({mode})", output, expected, bound, x=inputs["x"], time=time)
 
 
 @reproducible
@@ -73,7 +97,12 @@ IMAGES = ("x", "x_self_cond")
 
 
 def draw_inputs(
-    net: Options, size: Sequence[int], batch: int, self_cond: bool, seed: int
+    net: Options,
+    size: Sequence[int],
+    batch: int,
+    self_cond: bool,
+    seed: int,
+    precision: tuple[str, str] = FLOAT32,
 ) -> tuple[Arrays, list[Array]]:
     """Images and parameters by name, and dropout masks."""
     shape = (batch, UnetConfig(**net).channels, *size)
@@ -81,11 +110,15 @@ def draw_inputs(
     if self_cond:
         images["x_self_cond"] = device.draw(seed + 1, shape)
     masks = network.dropout_masks(net, size, batch, seed)
-    return {**images, **network.parameters(net, seed)}, masks
+    return {**images, **network.parameters(net, seed, precision)}, masks
 
 
 def truth(
-    net: Options, inputs: Arrays, time: Sequence[float], masks: list[Array]
+    net: Options,
+    inputs: Arrays,
+    time: Sequence[float],
+    masks: list[Array],
+    dtype: str = "float32",
 ) -> tuple[Array, float]:
     """The reference's output and the bound."""
 
@@ -93,16 +126,21 @@ def truth(
         x, x_self_cond = (arrays.get(name) for name in IMAGES)
         return {"output": unet(arrays, UnetConfig(**net), x, time, x_self_cond, masks or None)}
 
-    expected, bounds = deep(function, inputs)
+    expected, bounds = deep(function, inputs, dtype)
     return expected["output"], bounds["output"]
 
 
 def on_device(
-    mode: str, net: Options, inputs: Arrays, time: Sequence[float], masks: list[Array]
+    mode: str,
+    net: Options,
+    inputs: Arrays,
+    time: Sequence[float],
+    masks: list[Array],
+    precision: tuple[str, str] = FLOAT32,
 ) -> Array:
     """The device's output, with the parameters that ``draw_inputs`` gave it."""
     images = [inputs[name] for name in IMAGES if name in inputs]
-    function = network.forward(network.network(net), len(images) == 2)
+    function = network.forward(network.network(net, precision), len(images) == 2)
     x, *x_self_cond = images
     floats = [mask.astype(np.float32) for mask in masks]
     output: Array = device.run(mode, function, x, np.array(time, np.float32), *x_self_cond, *floats)

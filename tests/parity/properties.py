@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ddpm_mindspore.parity import test_accumulation as accumulation
+from ddpm_mindspore.parity import test_alone as alone
 from ddpm_mindspore.parity import test_distributed as distributed
+from ddpm_mindspore.parity import test_effective as effective
 from ddpm_mindspore.parity import test_ema as ema
+from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_objective as objective
@@ -51,6 +54,10 @@ LAYER: dict[str, Any] = {
     "seed": 0,
     **EAGER,
 }
+CONV2D = {"kind": "conv2d", "kernel": 3}
+SUM: dict[str, Any] = {"dims": (4, 6), "size": (4, 2), "batch": 3, "seed": 0, **EAGER}
+CALLS = tuple((kind, batch, 0) for batch in (2, 3) for kind in ("attention", "block"))
+AGAIN = {"draws": 2, "modes": ("compiled",)}
 HEADS = {"heads": 2, "dim_head": 4, "sharpness": 8.0}
 NET = {
     "dim": 4,
@@ -135,8 +142,18 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     ),
     "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
     "samplers: trajectory": (samplers.walk, WALK),
+    "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
+    "exact: large": (exact.sums, SUM),
+    "exact: split": (exact.split, {"sizes": (70_000, 3), "seed": 0, "kernels": "auto", **EAGER}),
+    "effective: float32": (effective.float32, {}),
+    "effective: copies": (effective.copies, {"seed": 0, "kernels": "auto"}),
+    "alone: images": (alone.images, {"batch": 5, "seed": 0}),
+    "alone: order": (alone.order, {"calls": CALLS, "kernels": "auto"}),
+    "alone: not_finite": (alone.not_finite, {"value": "nan", "seed": 0}),
+    "alone: half_input": (alone.half_input, {"seed": 0}),
+    "layers: large": (layers.layer, {**LAYER, "kind": "block"}),
     "layers: gelu": (layers.layer, {**LAYER, "kind": "gelu"}),
-    "layers: rms_norm": (layers.layer, {**LAYER, "kind": "rms_norm", "scale": 1e-3}),
+    "layers: rms_norm": (layers.layer, {**LAYER, "kind": "rms_norm", "scale": 1e-3, "draws": 2}),
     "layers: upsample": (layers.layer, {**LAYER, "kind": "upsample"}),
     "layers: downsample": (layers.layer, {**LAYER, "kind": "downsample"}),
     "layers: sinusoidal_embedding": (
@@ -148,6 +165,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "layers: linear_attention": (layers.layer, {**LAYER, **HEADS, "kind": "linear_attention"}),
     "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
     "unet: forward": (unet.forward, FORWARD),
+    "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),
     "gradients: gradients": (gradients.gradients, GRADIENTS),
     "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),
@@ -163,9 +181,11 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         },
     ),
     "training: steps": (training.steps, STEPS),
+    "training: steps_compiled": (training.steps, {**STEPS, **AGAIN, "accumulate": 1, "count": 1}),
     "precision: loss_scale": (precision.scales, SCALE),
     "precision: left_out": (training.steps, {**STEPS, "scale": 1024.0, "spoiled": (1,)}),
     "precision: float16": (layers.layer, {**LAYER, **HALF, "kind": "block"}),
+    "distributed: steps": (distributed.steps, {**STEPS, "processes": 2}),
     "distributed: means": (
         distributed.means,
         {"size": 3, "count": 5, "scale": 1.0, "wishes": 2, "seed": 0, **EAGER},

@@ -6,6 +6,9 @@ from .distributed import DISTRIBUTED
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
 from .network import KERNELS, LAYERS, NETWORK
 from .precision import PRECISION
+from .sizes import NOT_FINITE, SIZES
+from .state import STATE
+from .sums import ROUNDED, SUMS
 from .training import TRAINING
 
 BUGS = [
@@ -18,4 +21,9 @@ BUGS = [
     *TRAINING,
     *PRECISION,
     *DISTRIBUTED,
+    *SUMS,
+    *ROUNDED,
+    *SIZES,
+    *NOT_FINITE,
+    *STATE,
 ]

@@ -26,4 +26,18 @@ DISTRIBUTED = [
         "ops.assign(self.agreed, self.wish)",
         "distributed: means",
     ),
+    Bug(
+        "what is accumulated is divided by the processes too late",
+        "train_step.TrainStep.__init__",
+        "exchange.mean(total, mean_loss + 0.0)",
+        "exchange.mean(total / micro_batches, mean_loss + 0.0)",
+        "distributed: steps",
+    ),
+    Bug(
+        "processes that accumulate keep their own gradient",
+        "train_step.TrainStep.__init__",
+        "grad, value = exchange.mean(total, mean_loss + 0.0)",
+        "grad, value = total + 0.0, exchange.mean(total, mean_loss + 0.0)[1]",
+        "distributed: steps",
+    ),
 ]
