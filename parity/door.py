@@ -1,0 +1,271 @@
+"""What the public door has to give, by the reference: updates of ``Trainer``, and ``sample``.
+
+The random numbers are those of ``draws``; all arithmetic is that of ``reference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..accelerated.config import DiffusionConfig, TrainerConfig
+from ..accelerated.ema import power_name
+from ..reference import ema, training, unet
+from ..reference.config import UnetConfig
+from ..reference.objective import x0_from_output
+from ..reference.optimizer import ema_update
+from ..reference.samplers import ancestral, ddim
+from ..reference.schedule import Schedule, spaced_timesteps
+from ..reference.training import MicroBatch, TrainingConfig, TrainingState
+from . import device, draws, small_network
+from .device import Array
+from .given import Given
+from .tolerance import Arrays
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Door:
+    """What a run is configured with.
+
+    Attributes:
+        net, diffusion, trainer: the options.
+        size: (H, W).
+        small: whether ``small_network`` takes the place of the U-Net.
+    """
+
+    net: UnetConfig
+    diffusion: DiffusionConfig
+    trainer: TrainerConfig
+    size: tuple[int, int]
+    small: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return (self.net.channels, *self.size)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        d = self.diffusion
+        return device.schedule(d.beta_schedule, d.timesteps, d.zero_terminal_snr)
+
+    @cached_property
+    def training(self) -> TrainingConfig:
+        """The same options as the reference has them; the device holds Adam's betas in float32."""
+        d, t = self.diffusion, self.trainer
+        beta_1, beta_2 = (float(np.float32(beta)) for beta in t.adam_betas)
+        return TrainingConfig(
+            lr=t.train_lr,
+            warmup_steps=t.warmup_steps,
+            lr_schedule=t.lr_schedule,
+            train_num_steps=t.train_num_steps,
+            min_lr=t.min_lr,
+            adam_betas=(beta_1, beta_2),
+            adam_eps=t.adam_eps,
+            weight_decay=t.weight_decay,
+            max_grad_norm=t.max_grad_norm,
+            ema_decay=t.ema_decay,
+            ema_update_every=t.ema_update_every,
+            ema_update_after_step=t.ema_update_after_step,
+            objective=d.objective,
+            loss_type=d.loss_type,
+            p2_loss_weight_gamma=d.p2_loss_weight_gamma,
+            p2_loss_weight_k=d.p2_loss_weight_k,
+            min_snr_loss_weight=d.min_snr_loss_weight,
+            min_snr_gamma=d.min_snr_gamma,
+        )
+
+    @property
+    def network(self) -> Callable[..., Any]:
+        """The reference's network."""
+        return small_network.small_network if self.small else unet.unet
+
+    @property
+    def dropout_shapes(self) -> list[tuple[int, int, int]]:
+        """(C, H, W) of each residual block's mask."""
+        where = small_network if self.small else unet
+        return where.dropout_shapes(self.net, self.size)
+
+
+def noised(
+    door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]
+) -> MicroBatch:
+    """What is random about a gradient: t, noise, and where there are any, coins and masks."""
+    t = draws.times(seed, step, positions, door.schedule.T)
+    noise = draws.normal(seed, "noise", step, positions, door.shape)
+    shown = masks = None
+    if door.net.self_condition:
+        shown = draws.coins(seed, "self_condition", step, positions)
+    if door.net.dropout:
+        masks = draws.masks(seed, step, positions, door.dropout_shapes, door.net.dropout)
+    return MicroBatch(x_0, t, noise, shown, masks)
+
+
+def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> list[MicroBatch]:
+    """What update number ``step`` sees, x_0 in float64; ``processes``: that share its images."""
+    config = door.trainer
+    whole = config.train_batch_size * processes
+    first = (step - 1) * whole * config.gradient_accumulate_every
+    batches = []
+    for i in range(config.gradient_accumulate_every):
+        positions = range(i * whole, (i + 1) * whole)
+        x_0 = 2.0 * read(door, given, [first + p for p in positions]) - 1.0
+        if config.augment_horizontal_flip:
+            flip = draws.coins(config.seed, "flip", step, positions)
+            x_0[flip] = x_0[flip][..., ::-1]
+        batches.append(noised(door, x_0, config.seed, step, positions))
+    return batches
+
+
+def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
+    """Images at these positions of the endless stream of shuffled epochs, in [0, 1]."""
+    seed = door.trainer.seed
+    numbers = draws.images(seed, given.count, positions)
+    return np.stack(
+        [
+            given.read(number, draw)
+            for number, draw in zip(numbers, draws.crops(seed, positions), strict=True)
+        ]
+    )
+
+
+def loss(door: Door, params: Arrays, batch: MicroBatch) -> Array:
+    """The training loss of one micro-batch, in the dtype of its arrays."""
+    with small_network.in_place_of_the_unet(door.small):
+        return training.training_loss(params, door.training, door.net, door.schedule, batch)
+
+
+def updates(
+    door: Door, params: Arrays, steps: Sequence[Sequence[MicroBatch]], kept: Sequence[int]
+) -> Arrays:
+    """Loss and norm of each update, and after those that are ``kept`` all that a checkpoint has."""
+    state = training.initial_state(params)
+    powers = {power_name(width): (width, params) for width in door.trainer.ema_sigma_rels}
+    results: Arrays = {}
+    with small_network.in_place_of_the_unet(door.small):
+        for step, batches in enumerate(steps, start=1):
+            before = state.skipped
+            state, value, norm = training.training_step(
+                state, door.training, door.net, door.schedule, batches
+            )
+            results |= numbers(step, value, norm)
+            if state.skipped == before:
+                for name, (width, average) in powers.items():
+                    weight = ema.power_weight(step, width)
+                    powers[name] = width, ema_update(average, state.params, weight)
+            if step in kept:
+                averages = {name: average for name, (_, average) in powers.items()}
+                results |= checkpoint(step, _groups(state) | averages)
+    return results
+
+
+def _groups(state: TrainingState) -> dict[str, Mapping[str, Array]]:
+    return {"model": state.params, "adam_m": state.m, "adam_v": state.v, "ema": state.ema}
+
+
+def numbers(step: int, loss: float, norm: float) -> Arrays:
+    """Whether a step was left out, and if not its loss and norm."""
+    left_out = not np.isfinite(loss + norm)
+    results = {f"left out, step {step}": np.array(float(left_out))}
+    if not left_out:
+        results |= {f"loss, step {step}": np.array(loss), f"norm, step {step}": np.array(norm)}
+    return results
+
+
+def checkpoint(step: int, groups: Mapping[str, Mapping[str, Array]]) -> Arrays:
+    """A checkpoint's arrays, each under one name."""
+    return {
+        f"{group} of {name}, step {step}": array
+        for group, arrays in groups.items()
+        for name, array in arrays.items()
+    }
+
+
+def sample(
+    door: Door,
+    params: Arrays,
+    seed: int,
+    indices: Sequence[int],
+    steps: int | None = None,
+    eta: float | None = None,
+) -> Array:
+    """Images with these numbers, in [0, 1]: ancestral sampling over all T steps, else DDIM.
+
+    ``steps`` and ``eta``: instead of the configuration's.
+    """
+    config = door.diffusion.with_sampling(steps, eta)
+    n = config.sampling_timesteps or config.timesteps
+    path = spaced_timesteps(config.timesteps, n)
+    dtype = next(iter(params.values())).dtype
+    x_T = draws.normal(seed, "sample_start", 0, indices, door.shape).astype(dtype)
+    noise = sampling_noise(door, seed, len(path), indices).astype(dtype)
+    denoise = denoiser(door, params)
+    if n == config.timesteps:
+        x_0 = ancestral.sample(door.schedule, denoise, x_T, noise, clip=config.clip_denoised)
+    else:
+        x_0 = ddim.sample(
+            door.schedule,
+            denoise,
+            x_T,
+            timesteps=path,
+            eta=config.ddim_sampling_eta,
+            noise=noise,
+            clip=config.clip_denoised,
+        )
+    return to_unit_range(x_0)
+
+
+def interpolation(
+    door: Door, params: Arrays, images: tuple[Array, Array], t: int, lam: float, seed: int
+) -> Array:
+    """Both sets of images, in [-1, 1], noised to t by one noise, mixed, and sampled back to 0."""
+    first, second = images
+    indices = range(len(first))
+    noise = draws.normal(seed, "sample_start", 0, indices, door.shape).astype(first.dtype)
+    a, b = (
+        float(table[t])
+        for table in (door.schedule.sqrt_alpha_bar, door.schedule.sqrt_one_minus_alpha_bar)
+    )
+    x_t = a * ((1.0 - lam) * first + lam * second) + b * noise
+    x_0 = ancestral.sample(
+        door.schedule,
+        denoiser(door, params),
+        x_t,
+        sampling_noise(door, seed, t, indices).astype(first.dtype),
+        timesteps=range(t, 0, -1),
+        clip=door.diffusion.clip_denoised,
+    )
+    return to_unit_range(x_0)
+
+
+def sampling_noise(door: Door, seed: int, steps: int, indices: Sequence[int]) -> Array:
+    """(n, B, C, H, W): the i-th of the n steps has a stream of its own."""
+    return np.stack(
+        [draws.normal(seed, "sample_noise", i, indices, door.shape) for i in range(steps)]
+    )
+
+
+def denoiser(door: Door, params: Arrays) -> Callable[[Array, Array], Array]:
+    """(x_t, t) to the estimate of x_0; a self-conditioned network is shown the one before."""
+    before: Array | None = None
+
+    def predict(x_t: Array, t: Array) -> Array:
+        nonlocal before
+        shown = before if door.net.self_condition else None
+        output = door.network(params, door.net, x_t, t - 1, shown)
+        estimate = x0_from_output(door.schedule, door.diffusion.objective, x_t, t, output)
+        before = np.clip(estimate, -1.0, 1.0) if door.diffusion.clip_denoised else estimate
+        return np.asarray(estimate)
+
+    return predict
+
+
+def to_unit_range(x_0: Array) -> Array:
+    """[-1, 1] to [0, 1]; beyond it clipped."""
+    return np.clip(0.5 * (x_0 + 1.0), 0.0, 1.0)

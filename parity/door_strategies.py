@@ -1,0 +1,214 @@
+"""What the properties of the public door are tried on, every option of every configuration.
+
+Options are drawn so that each of them shows: see ``tests/parity/test_options.py``, which asks of
+each one whether another value of it would have been noticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ..reference.schedule import SCHEDULES
+from .strategies import Case, weights
+
+SHAPES = ((1, (4, 6)), (3, (2, 2)), (2, (2, 3)))
+"""Channels and (H, W)."""
+
+
+def words() -> st.SearchStrategy[int]:
+    """Numbers of 64 bits: seeds, steps and indices; many beyond 32 bits."""
+    some = (0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1)
+    return st.sampled_from(some) | st.integers(0, 2**64 - 1) | st.integers(0, 1000)
+
+
+def run_seeds() -> st.SearchStrategy[int]:
+    return st.sampled_from((7, 0, 2**32 + 7)) | st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def stream_cases(draw: st.DrawFn) -> Case:
+    """Some draws of one step."""
+    return {
+        "seed": draw(words()),
+        "step": draw(words()),
+        "indices": tuple(draw(st.lists(words(), min_size=1, max_size=4))),
+        "shape": draw(st.sampled_from(((2, 3), (1,), (3, 4, 4)))),
+        "T": draw(st.sampled_from((1000, 1, 2, 4000)) | st.integers(1, 10**6)),
+        "p": draw(st.sampled_from((0.1, 0.0, 1.0, 0.5))),
+        "layer": draw(st.sampled_from((0, 1, 17))),
+    }
+
+
+@st.composite
+def epoch_cases(draw: st.DrawFn) -> Case:
+    """A part of the endless stream of epochs."""
+    count = draw(st.integers(1, 9))
+    start = draw(st.sampled_from((0, 1, count, 5 * count - 1, 2**40)) | st.integers(0, 60))
+    return {
+        "seed": draw(words()),
+        "count": count,
+        "start": start,
+        "length": draw(st.integers(1, 20)),
+    }
+
+
+@st.composite
+def samplings(draw: st.DrawFn) -> Case:
+    """``DiffusionConfig``: short schedules, all steps of them or fewer, with noise that matters."""
+    T = draw(st.sampled_from((4, 7, 1000)))
+    objective = draw(st.sampled_from(("pred_noise", "pred_x0", "pred_v")))
+    options: Case = {
+        "timesteps": T,
+        "objective": objective,
+        "beta_schedule": draw(st.sampled_from(SCHEDULES)),
+        "zero_terminal_snr": objective != "pred_noise" and draw(st.booleans()),
+        "clip_denoised": draw(st.booleans()),
+        "ddim_sampling_eta": draw(st.sampled_from((0.6, 1.0, 0.0))),
+    }
+    if T == 1000 or draw(st.booleans()):
+        options["sampling_timesteps"] = draw(st.sampled_from((3, 2, 1)))
+    return options
+
+
+@st.composite
+def losses(draw: st.DrawFn) -> Case:
+    """The rest of ``DiffusionConfig``: what is trained."""
+    kinds = st.sampled_from(("huber", "l1", "l2"))
+    return {"loss_type": draw(kinds), **draw(weights())}
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Case:
+    """Of the small network."""
+    options: Case = {"dim": 4, "dim_mults": (1,), "channels": draw(st.sampled_from((1, 3, 2)))}
+    if draw(st.booleans()):
+        options["dropout"] = draw(st.sampled_from((0.25, 0.5)))
+    if draw(st.booleans()):
+        options["self_condition"] = True
+    return options
+
+
+def image_sizes() -> st.SearchStrategy[tuple[int, int]]:
+    return st.sampled_from(((4, 6), (2, 2), (2, 3)))
+
+
+@st.composite
+def pictures(draw: st.DrawFn, channels: int) -> tuple[Case, Case]:
+    """("data" of a run, the options of ``TrainerConfig`` that go with it)."""
+    kinds = ("folder", "uint8", "float") if channels in (1, 3) else ("uint8", "float")
+    kind = draw(st.sampled_from(kinds))
+    options: Case = {
+        "seed": draw(run_seeds()),
+        "augment_horizontal_flip": draw(st.booleans()),
+    }
+    if kind == "folder":
+        crops = st.sampled_from(("random_resized", "random", "center", "none"))
+        options |= {
+            "crop": draw(crops),
+            "crop_min_share": draw(st.sampled_from((0.5, 0.8))),
+            "only_class": draw(st.sampled_from((("dog", "eel"), ()))),
+            "data_memory_gb": draw(st.sampled_from((2.0, 0.0))),
+        }
+    return {"kind": kind, "count": draw(st.integers(4, 11))}, options
+
+
+@st.composite
+def batch_cases(draw: st.DrawFn) -> Case:
+    """Updates of a run, near its start and far from it, of one process or of several."""
+    net = draw(networks())
+    data, options = draw(pictures(net["channels"]))
+    batch = {
+        "train_batch_size": draw(st.sampled_from((2, 3, 1))),
+        "gradient_accumulate_every": draw(st.sampled_from((2, 1, 3))),
+    }
+    return {
+        "net": net,
+        "size": draw(image_sizes()),
+        "T": draw(st.sampled_from((1000, 4, 1))),
+        "data": data,
+        "trainer": {**options, **batch},
+        "steps": tuple(draw(st.sampled_from(((1, 2, 3), (5,), (2**33, 2**33 + 1))))),
+        "world": draw(st.sampled_from(((0, 1), (1, 2), (2, 3)))),
+        "images": draw(st.integers(0, 2**16)),
+    }
+
+
+@st.composite
+def streams_of_a_run(draw: st.DrawFn) -> Case:
+    """Updates of one or more processes, and samples of the same seed."""
+    case = draw(batch_cases())
+    return {
+        "net": case["net"],
+        "size": case["size"],
+        "diffusion": draw(samplings()),
+        "data": case["data"],
+        "trainer": case["trainer"],
+        "steps": draw(st.sampled_from(((1, 2, 3), (4, 5), (2**33,)))),
+        "processes": draw(st.sampled_from((1, 2))),
+        "samples": draw(st.sampled_from(((0, 5), (3, 2), (2**32, 3)))),
+        "images": case["images"],
+    }
+
+
+@st.composite
+def sample_cases(draw: st.DrawFn) -> Case:
+    """Calls of ``sample``: several batches, of which the last is not full, by numbers and seeds.
+
+    The options of a call are drawn beside those of the configuration, which they come before.
+    """
+    options = draw(samplings())
+    calls = []
+    for _ in range(draw(st.sampled_from((2, 1)))):
+        call: Case = {"batch_size": 2, "num_samples": draw(st.sampled_from((5, 2, 3)))}
+        call["first"] = draw(st.sampled_from((3, 0, 2**33)))
+        if draw(st.booleans()):
+            call["seed"] = draw(st.sampled_from((0, 5, 2**40)))
+        if draw(st.booleans()):
+            call["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
+            call["eta"] = draw(st.sampled_from((1.0, 0.3, 0.0)))
+        calls.append(call)
+    return {
+        "net": draw(networks()),
+        "size": draw(image_sizes()),
+        "diffusion": options,
+        "seed": draw(st.sampled_from((11, 2**34))),
+        "calls": tuple(calls),
+        "params": draw(st.integers(0, 2**16)),
+    }
+
+
+@st.composite
+def interpolation_cases(draw: st.DrawFn) -> Case:
+    """Two sets of images, and how they are mixed."""
+    options = {k: v for k, v in draw(samplings()).items() if k != "sampling_timesteps"}
+    options["timesteps"] = draw(st.sampled_from((4, 7)))
+    return {
+        "net": draw(networks()),
+        "size": draw(image_sizes()),
+        "diffusion": options,
+        "kind": draw(st.sampled_from(("uint8", "float"))),
+        "t": draw(st.sampled_from((3, None, 1))),
+        "lam": draw(st.sampled_from((0.3, 0.0, 1.0))),
+        "seed": draw(st.sampled_from((11, 2**34))),
+        "given_seed": draw(st.sampled_from((0, None, 5))),
+        "params": draw(st.integers(0, 2**16)),
+    }
+
+
+@st.composite
+def call_cases(draw: st.DrawFn) -> Case:
+    """Images that a diffusion is called with, once and again."""
+    diffusion = draw(samplings())
+    diffusion.pop("sampling_timesteps", None)
+    return {
+        "net": draw(networks()),
+        "size": draw(image_sizes()),
+        "diffusion": {**diffusion, **draw(losses())},
+        "kind": draw(st.sampled_from(("uint8", "float"))),
+        "batch": draw(st.sampled_from((3, 1))),
+        "calls": draw(st.sampled_from((2, 3))),
+        "seed": draw(run_seeds()),
+        "params": draw(st.integers(0, 2**16)),
+    }

@@ -1,0 +1,130 @@
+"""A network of a few numbers on both sides, which stands in for the U-Net.
+
+What surrounds the network (batches, the trainer, samplers, files) is the same whatever the network
+is; the U-Net costs seconds to compile, this one a fraction of it. It is given everything that the
+U-Net is given, and shows in its output whatever of it is wrong: x, the time, an estimate of x_0 and
+dropout masks; it has parameters that decay, that do not, and one that is not trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import autograd.numpy as anp
+import mindspore as ms
+import numpy as np
+from autograd.tracer import getval
+from mindspore import Parameter, Tensor, nn, ops
+
+from ..accelerated import trainer, unet
+from ..reference import training
+from ..reference.config import UnetConfig
+from ..reference.layers import Array as Value
+from ..reference.layers import Params, silu
+
+CHANNEL = (1, -1, 1, 1)
+
+
+class Affine(nn.Cell):
+    """``weight x + bias`` for each channel."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias = Parameter(weight), Parameter(bias)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.weight.reshape(1, -1, 1, 1) * x + self.bias.reshape(1, -1, 1, 1)
+
+
+class SmallNetwork(unet.Unet):
+    """See :func:`small_network`, which defines it; the arguments are those of ``Unet``."""
+
+    def __init__(self, dim: int, *, seed: int = 0, **options: Any) -> None:
+        nn.Cell.__init__(self)
+        self.config = UnetConfig(dim=dim, **options)
+        rng = np.random.default_rng(seed)
+
+        def draw() -> Tensor:
+            values = rng.uniform(0.2, 0.8, self.config.channels)
+            return Tensor(values, ms.float32)
+
+        self.inner = Affine(draw(), draw())
+        self.estimate = Affine(draw(), draw())
+        self.time = Affine(draw(), draw())
+        self.outer = Affine(draw(), draw())
+        self.frequency = Parameter(draw(), requires_grad=False)
+        self.kept_scale = 1.0 / (1.0 - self.config.dropout)
+        for name, parameter in self.parameters_and_names():
+            parameter.name = name
+
+    def construct(
+        self,
+        x: Tensor,
+        time: Tensor,
+        x_self_cond: Tensor | None = None,
+        dropout_masks: tuple[Tensor, ...] | None = None,
+    ) -> Tensor:
+        angle = 0.01 * time.reshape(-1, 1, 1, 1) * self.frequency.reshape(1, -1, 1, 1)
+        h = self.inner(x) + self.time(ops.cos(angle))
+        if self.config.self_condition:
+            h = h + self.estimate(ops.zeros_like(x) if x_self_cond is None else x_self_cond)
+        h = ops.silu(h)
+        if dropout_masks is not None:
+            h = h * dropout_masks[0] * self.kept_scale + dropout_masks[1]
+        return self.outer(h)
+
+    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+        return dropout_shapes(self.config, image_size)
+
+
+def dropout_shapes(config: UnetConfig, image_size: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(C, H, W) of both masks."""
+    return [(config.channels, image_size[0], image_size[1])] * 2
+
+
+def small_network(
+    params: Params,
+    config: UnetConfig,
+    x: Value,
+    time: Value,
+    x_self_cond: Value | None = None,
+    dropout_masks: Sequence[Value] | None = None,
+) -> Value:
+    """outer(silu(inner(x) + time(cos(t f / 100)) + estimate(x0_hat)) keep_1 / (1 - p) + keep_2).
+
+    inner, time, estimate and outer multiply each channel by a number, and add another; the last of
+    the three is there where the network is self-conditioned, and the masks where there are any. The
+    arguments are those of ``reference.unet.unet``.
+    """
+
+    def affine(name: str, x: Value) -> Value:
+        weight, bias = params[f"{name}.weight"], params[f"{name}.bias"]
+        return anp.reshape(weight, CHANNEL) * x + anp.reshape(bias, CHANNEL)
+
+    column = np.asarray(time, x.dtype).reshape(-1, 1, 1, 1)
+    angle = 0.01 * column * np.reshape(getval(params["frequency"]), CHANNEL)
+    h = affine("inner", x) + affine("time", anp.cos(angle))
+    if config.self_condition:
+        h = h + affine("estimate", anp.zeros_like(x) if x_self_cond is None else x_self_cond)
+    h = silu(h)
+    if dropout_masks is not None:
+        first, second = (mask.astype(x.dtype) for mask in dropout_masks)
+        h = h * first / (1.0 - config.dropout) + second
+    return affine("outer", h)
+
+
+@contextlib.contextmanager
+def in_place_of_the_unet(wanted: bool = True) -> Iterator[None]:
+    """Within it, if it is wanted, everything on both sides uses the small network."""
+    if not wanted:
+        yield
+        return
+    with (
+        mock.patch.object(unet, "Unet", SmallNetwork),
+        mock.patch.object(trainer, "Unet", SmallNetwork),
+        mock.patch.object(training, "unet", small_network),
+    ):
+        yield

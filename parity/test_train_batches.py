@@ -1,0 +1,83 @@
+"""What each update of a run sees: images, flips, crops, t, noise, coins and masks, by the table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.accelerated.data import Crop, open_images
+from ddpm_mindspore.accelerated.distributed import World
+from ddpm_mindspore.accelerated.train_batches import Batches
+from ddpm_mindspore.accelerated.train_step import MicroBatch
+from ddpm_mindspore.parity import budget, door_device, door_strategies
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.door import Door, Options, micro_batches
+from ddpm_mindspore.parity.given import give
+from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.reference import training
+
+
+@budget.examples()
+@given(case=door_strategies.batch_cases())
+def test_batches(case: Case) -> None:
+    """the micro-batches of an update: its images, and everything that is random about them"""
+    batches(**case)
+
+
+@reproducible
+def batches(
+    net: Options,
+    size: tuple[int, int],
+    T: int,
+    data: Options,
+    trainer: Options,
+    steps: Sequence[int],
+    world: tuple[int, int],
+    images: int,
+) -> None:
+    """``world``: number of this process, and how many there are; ``images``: seed of the images."""
+    door = door_device.door(net, {"timesteps": T}, trainer, size)
+    rank, processes = world
+    with tempfile.TemporaryDirectory() as folder:
+        given = give(**data, shape=door.shape, seed=images, folder=Path(folder), config=door.trainer)
+        opened = open_images(
+            given.source,
+            door.size,
+            door.net.channels,
+            crop=Crop(door.trainer.crop, door.trainer.crop_min_share),
+            only_class=door.trainer.only_class,
+            memory_limit=int(door.trainer.data_memory_gb * 1e9),
+        )
+        make = Batches(opened, door_device.diffusion(door), door.trainer, World(rank, processes))
+        size_of_one = door.trainer.train_batch_size
+        share = slice(rank * size_of_one, (rank + 1) * size_of_one)
+        for step in steps:
+            actual = make(step)
+            expected = micro_batches(door, given, step, processes)
+            check(f"micro-batches of step {step}", len(actual), len(expected), 0.0)
+            for i, (one, other) in enumerate(zip(actual, expected, strict=True)):
+                compare(f"of micro-batch {i} of step {step}", one, other, share)
+
+
+def compare(where: str, actual: MicroBatch, expected: training.MicroBatch, share: slice) -> None:
+    """x_0 up to rounding, all else exactly."""
+    x_0 = expected.x_0[share]
+    # The factor of the levels, its product and a difference.
+    bound = elementwise(3, x_0 + 1.0, 1.0)
+    check(f"x_0 {where}", actual.x_0, x_0, bound)
+    check(f"t {where}", actual.t, expected.t[share], 0.0)
+    check(f"noise {where}", actual.noise, expected.noise[share], 0.0)
+    shown = np.zeros(len(x_0), bool)
+    if expected.self_cond_mask is not None:
+        shown = expected.self_cond_mask[share]
+    check(f"self-conditioned {where}", actual.conditioned, shown, 0.0)
+    masks = expected.dropout_masks or []
+    check(f"dropout masks {where}", len(actual.dropout_masks or []), len(masks), 0.0)
+    for layer, mask in enumerate(masks):
+        own = (actual.dropout_masks or [])[layer]
+        check(f"dropout mask {layer} {where}", own, mask[share], 0.0)
