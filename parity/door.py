@@ -93,9 +93,7 @@ class Door:
         return where.dropout_shapes(self.net, self.size)
 
 
-def noised(
-    door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]
-) -> MicroBatch:
+def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]) -> MicroBatch:
     """What is random about a gradient: t, noise, and where there are any, coins and masks."""
     t = draws.times(seed, step, positions, door.schedule.T)
     noise = draws.normal(seed, "noise", step, positions, door.shape)

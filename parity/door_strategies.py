@@ -6,12 +6,10 @@ each one whether another value of it would have been noticed.
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 
 from ..reference.schedule import SCHEDULES
-from .strategies import Case, weights
+from .strategies import Case, optimizers, weights
 
 SHAPES = ((1, (4, 6)), (3, (2, 2)), (2, (2, 3)))
 """Channels and (H, W)."""
@@ -210,5 +208,41 @@ def call_cases(draw: st.DrawFn) -> Case:
         "batch": draw(st.sampled_from((3, 1))),
         "calls": draw(st.sampled_from((2, 3))),
         "seed": draw(run_seeds()),
+        "params": draw(st.integers(0, 2**16)),
+    }
+
+
+@st.composite
+def run_cases(draw: st.DrawFn) -> Case:
+    """A run of a few updates with any options."""
+    net = draw(networks())
+    data, options = draw(pictures(net["channels"]))
+    optimizer = draw(optimizers())
+    optimizer["train_lr"] = optimizer.pop("lr")
+    if optimizer["lr_schedule"] == "cosine":
+        optimizer["min_lr"] = draw(st.sampled_from((1e-4, 0.0)))
+    every = draw(st.sampled_from((2, 1, 3)))
+    # l1's derivative jumps where the error of a pixel is 0, which a rounding decides.
+    diffusion = {**draw(samplings()), **draw(losses())}
+    if diffusion["loss_type"] == "l1":
+        diffusion["loss_type"] = "l2"
+    spoiled = draw(st.sampled_from(((1,), ()))) if data["kind"] == "float" else ()
+    return {
+        "net": net,
+        "size": draw(image_sizes()),
+        "diffusion": diffusion,
+        "data": data,
+        "trainer": {
+            **options,
+            **optimizer,
+            "train_num_steps": draw(st.sampled_from((5, 3, 4))),
+            "train_batch_size": draw(st.sampled_from((2, 1, 3))),
+            "gradient_accumulate_every": draw(st.sampled_from((2, 1))),
+            "ema_sigma_rels": draw(st.sampled_from(((0.05, 0.1), (), (0.28,)))),
+            "save_and_sample_every": every,
+            "num_samples": draw(st.sampled_from((2, 3))),
+        },
+        "spoiled": spoiled,
+        "resumed_after": draw(st.sampled_from((every, 0))),
         "params": draw(st.integers(0, 2**16)),
     }

@@ -69,9 +69,7 @@ def normal(
     )
 
 
-def coins(
-    seed: int, purpose: str, step: int, positions: Sequence[int], p: float = 0.5
-) -> Array:
+def coins(seed: int, purpose: str, step: int, positions: Sequence[int], p: float = 0.5) -> Array:
     """True with probability p at each position."""
     return np.array([generator(stream(seed, purpose, step, i)).random() < p for i in positions])
 

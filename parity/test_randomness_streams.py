@@ -51,7 +51,9 @@ def streams(
         small_network.in_place_of_the_unet(),
         recorder.watching(),
     ):
-        given = give(**data, shape=door.shape, seed=images, folder=Path(folder), config=door.trainer)
+        given = give(
+            **data, shape=door.shape, seed=images, folder=Path(folder), config=door.trainer
+        )
         crop = Crop(door.trainer.crop, door.trainer.crop_min_share)
         opened = open_images(
             given.source,
@@ -116,4 +118,3 @@ def table(
         for i in range(walk - 1 if noisy else 0):
             places.add(draws.stream(seed, "sample_noise", i, index))
     return places
-

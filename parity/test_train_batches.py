@@ -15,7 +15,7 @@ from ddpm_mindspore.accelerated.train_batches import Batches
 from ddpm_mindspore.accelerated.train_step import MicroBatch
 from ddpm_mindspore.parity import budget, door_device, door_strategies
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.door import Door, Options, micro_batches
+from ddpm_mindspore.parity.door import Options, micro_batches
 from ddpm_mindspore.parity.given import give
 from ddpm_mindspore.parity.strategies import Case
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -44,7 +44,9 @@ def batches(
     door = door_device.door(net, {"timesteps": T}, trainer, size)
     rank, processes = world
     with tempfile.TemporaryDirectory() as folder:
-        given = give(**data, shape=door.shape, seed=images, folder=Path(folder), config=door.trainer)
+        given = give(
+            **data, shape=door.shape, seed=images, folder=Path(folder), config=door.trainer
+        )
         opened = open_images(
             given.source,
             door.size,

@@ -1,0 +1,128 @@
+"""Examples of whole runs which, together, have every option at a value that is not its default.
+
+A run costs seconds, so few of them are drawn: these are in every run of the suite.
+"""
+
+from __future__ import annotations
+
+from .strategies import Case
+
+ADAM: Case = {
+    "train_lr": 1e-2,
+    "adam_betas": (0.8, 0.95),
+    # Where |g| is near eps, the update is a smooth function of g: with the usual 1e-8 it is a sign.
+    "adam_eps": 1e-2,
+    "max_grad_norm": 0.3,
+}
+
+FROM_A_FOLDER: Case = {
+    "net": {
+        "dim": 4,
+        "dim_mults": (1,),
+        "channels": 3,
+        "self_condition": True,
+        "dropout": 0.25,
+    },
+    "size": (4, 6),
+    "diffusion": {
+        "timesteps": 7,
+        "sampling_timesteps": 3,
+        "objective": "pred_x0",
+        "beta_schedule": "cosine",
+        "zero_terminal_snr": True,
+        "loss_type": "huber",
+        "min_snr_loss_weight": True,
+        "min_snr_gamma": 0.7,
+        "ddim_sampling_eta": 0.6,
+        "clip_denoised": False,
+    },
+    "data": {"kind": "folder", "count": 9},
+    "trainer": {
+        **ADAM,
+        "train_num_steps": 5,
+        "train_batch_size": 2,
+        "gradient_accumulate_every": 2,
+        "warmup_steps": 2,
+        "lr_schedule": "cosine",
+        "min_lr": 2e-3,
+        "weight_decay": 0.5,
+        "ema_decay": 0.4,
+        "ema_update_every": 2,
+        "ema_update_after_step": 1,
+        "ema_sigma_rels": (0.05, 0.2),
+        "crop": "random_resized",
+        "crop_min_share": 0.5,
+        "augment_horizontal_flip": True,
+        "only_class": ("cat", "eel"),
+        "save_and_sample_every": 3,
+        "num_samples": 3,
+        "keep_last": 1,
+        "keep_every": 3,
+        "seed": 2**32 + 7,
+    },
+    "resumed_after": 3,
+    "params": 1,
+}
+"""A folder of pictures that are cropped at random and flipped, two gradients an update."""
+
+SPOILED: Case = {
+    "net": {"dim": 4, "dim_mults": (1,), "channels": 1},
+    "size": (2, 3),
+    "diffusion": {
+        "timesteps": 4,
+        "objective": "pred_noise",
+        "beta_schedule": "linear",
+        "p2_loss_weight_gamma": 0.5,
+        "p2_loss_weight_k": 2.0,
+    },
+    "data": {"kind": "float", "count": 7},
+    "trainer": {
+        **ADAM,
+        "train_num_steps": 7,
+        "train_batch_size": 2,
+        "ema_update_every": 1,
+        "ema_update_after_step": 0,
+        "ema_sigma_rels": (0.1,),
+        "save_and_sample_every": 4,
+        "num_samples": 2,
+        "seed": 5,
+    },
+    "spoiled": (3,),
+    "resumed_after": 4,
+    "params": 2,
+}
+"""Floats, of which one image is NaN: the updates that see it are left out."""
+
+WITH_THE_UNET: Case = {
+    "net": {
+        "dim": 6,
+        "dim_mults": (1, 2),
+        "channels": 1,
+        "init_dim": 5,
+        "self_condition": True,
+        "dropout": 0.3,
+        "learned_sinusoidal_cond": True,
+        "learned_sinusoidal_dim": 6,
+        "attn_heads": 1,
+        "attn_dim_head": 3,
+        "full_attn": (True, False),
+    },
+    "size": (2, 4),
+    "diffusion": {"timesteps": 5},
+    "data": {"kind": "uint8", "count": 5},
+    "trainer": {
+        **ADAM,
+        "train_num_steps": 3,
+        "train_batch_size": 2,
+        "augment_horizontal_flip": True,
+        "ema_update_every": 1,
+        "ema_update_after_step": 0,
+        "save_and_sample_every": 2,
+        "num_samples": 2,
+        "seed": 3,
+    },
+    "resumed_after": 2,
+    "params": 3,
+    "small": False,
+}
+"""The whole U-Net, whose graphs are kept for the trainer that resumes."""

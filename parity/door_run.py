@@ -1,0 +1,113 @@
+"""A run of ``Trainer`` on the device, and what it has left on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import load_file
+
+from ..accelerated import runtime
+from ..accelerated.trainer import Trainer
+from . import door_device, small_network
+from .device import Array
+from .door import Door, checkpoint, numbers
+from .given import Given
+from .tolerance import Arrays
+
+
+class Left:
+    """A results folder, and the trainer that wrote it last.
+
+    Args:
+        door: how it is trained.
+        folder: of the results.
+        given: the images.
+        spoiled: numbers of images that become NaN once the trainer has them.
+    """
+
+    def __init__(self, door: Door, folder: Path, given: Given, spoiled: Sequence[int]) -> None:
+        self.folder = folder
+        self._door, self._given, self._spoiled = door, given, spoiled
+
+    def train(self, values: Arrays, resume: bool = False) -> None:
+        """Train to the end, from these parameters (if it is not resumed)."""
+        door, source = self._door, self._given.source
+        options = {**asdict(door.trainer), "results_folder": str(self.folder), "resume": resume}
+        with small_network.in_place_of_the_unet(door.small), _quiet():
+            diffusion = door_device.diffusion(door)
+            diffusion.model.load_arrays(values)
+            source = source.copy() if isinstance(source, np.ndarray) else source
+            self.trainer = Trainer(diffusion, source, **options)
+            for number in self._spoiled:
+                source[number] = np.nan  # an array is not copied
+            assert self.trainer.train()
+
+    def forget_after(self, step: int) -> None:
+        """Take away what was saved after that update, as if it had been killed before."""
+        for path in [*self.folder.glob("checkpoints/*"), *self.folder.glob("samples/*")]:
+            if _step(path) > step:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @property
+    def steps(self) -> list[int]:
+        """Whose checkpoints are there."""
+        return sorted(map(_step, self.folder.glob("checkpoints/step-*")))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row for each update; null is what is not finite."""
+        lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        return [{k: np.nan if v is None else v for k, v in row.items()} for row in rows]
+
+    def arrays(self) -> Arrays:
+        """Losses, norms and the tensors of all checkpoints, by the names that ``door`` gives."""
+        results: Arrays = {}
+        for row in self.metrics():
+            results |= numbers(row["step"], row["loss"], row["grad_norm"])
+        for step in self.steps:
+            files = (self.folder / f"checkpoints/step-{step:08d}").glob("*.safetensors")
+            results |= checkpoint(step, {path.stem: load_file(path) for path in files})
+        return results
+
+    def samples(self) -> Array:
+        """What the average draws now."""
+        door = self._door
+        with small_network.in_place_of_the_unet(door.small):
+            count, size = door.trainer.num_samples, door.trainer.train_batch_size
+            return self.trainer.ema_diffusion.sample(min(count, size), num_samples=count)
+
+    def picture(self, step: int) -> Array:
+        """The page of samples beside real images."""
+        with Image.open(self.folder / f"samples/step-{step:08d}.png") as page:
+            return np.asarray(page)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What a run tells its user belongs to no report."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield
+
+
+@contextlib.contextmanager
+def graphs_kept_in(folder: Path) -> Iterator[None]:
+    """Within it, graphs are kept there and found again, as the commands do it."""
+    environment = mock.patch.dict(os.environ, {runtime.CACHE: str(folder)})
+    with environment, runtime.compile_cache_allowed():
+        yield
