@@ -70,6 +70,11 @@ def process(name: str, T: int, zero_snr: bool) -> Process:
     return Process(schedule(name, T, zero_snr))
 
 
+def name() -> str:
+    """What the accelerated side runs on."""
+    return str(ms.get_context("device_target"))
+
+
 def run(mode: str, function: Callable[..., Any], *args: Array) -> Any:
     """``function(*args)`` with tensors, and its result (or results) as arrays."""
     call = compiled(function) if mode == "compiled" else function

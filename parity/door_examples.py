@@ -60,6 +60,7 @@ FROM_A_FOLDER: Case = {
         "keep_every": 3,
         "seed": 2**32 + 7,
     },
+    "spoiled": (),
     "resumed_after": 3,
     "params": 1,
 }
@@ -95,34 +96,30 @@ SPOILED: Case = {
 
 WITH_THE_UNET: Case = {
     "net": {
-        "dim": 6,
-        "dim_mults": (1, 2),
+        "dim": 4,
+        "dim_mults": (1,),
         "channels": 1,
-        "init_dim": 5,
-        "self_condition": True,
         "dropout": 0.3,
-        "learned_sinusoidal_cond": True,
-        "learned_sinusoidal_dim": 6,
+        "random_fourier_features": True,
         "attn_heads": 1,
-        "attn_dim_head": 3,
-        "full_attn": (True, False),
+        "attn_dim_head": 4,
     },
-    "size": (2, 4),
-    "diffusion": {"timesteps": 5},
+    "size": (2, 3),
+    "diffusion": {"timesteps": 3},
     "data": {"kind": "uint8", "count": 5},
     "trainer": {
         **ADAM,
-        "train_num_steps": 3,
+        "train_num_steps": 2,
         "train_batch_size": 2,
         "augment_horizontal_flip": True,
         "ema_update_every": 1,
         "ema_update_after_step": 0,
-        "save_and_sample_every": 2,
+        "save_and_sample_every": 1,
         "num_samples": 2,
         "seed": 3,
     },
-    "resumed_after": 2,
+    "resumed_after": 1,
     "params": 3,
     "small": False,
 }
-"""The whole U-Net, whose graphs are kept for the trainer that resumes."""
+"""The whole U-Net, with parameters that are not trained; its graphs are kept for who resumes."""

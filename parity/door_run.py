@@ -44,7 +44,7 @@ class Left:
         """Train to the end, from these parameters (if it is not resumed)."""
         door, source = self._door, self._given.source
         options = {**asdict(door.trainer), "results_folder": str(self.folder), "resume": resume}
-        with small_network.in_place_of_the_unet(door.small), _quiet():
+        with small_network.in_place_of_the_unet(door.small), quiet():
             diffusion = door_device.diffusion(door)
             diffusion.model.load_arrays(values)
             source = source.copy() if isinstance(source, np.ndarray) else source
@@ -98,11 +98,17 @@ def _step(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What a run tells its user belongs to no report."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         yield
+
+
+def levels(images: Array, bound: float) -> tuple[Array, Array]:
+    """The lowest and the highest of 0..255 that images within ``bound`` of these may round to."""
+    low, high = (255.0 * np.clip(images + b, 0.0, 1.0) for b in (-bound, bound))
+    return np.ceil(low - 0.5), np.floor(high + 0.5)
 
 
 @contextlib.contextmanager

@@ -246,3 +246,29 @@ def run_cases(draw: st.DrawFn) -> Case:
         "resumed_after": draw(st.sampled_from((every, 0))),
         "params": draw(st.integers(0, 2**16)),
     }
+
+
+@st.composite
+def command_cases(draw: st.DrawFn) -> Case:
+    """A run's checkpoints, and the options of ``sample``.
+
+    The seed is given, and is another one than the run's.
+    """
+    options: Case = {
+        "num_samples": draw(st.sampled_from((5, 2, 3))),
+        "batch_size": draw(st.sampled_from((2, None))),
+        "ema": draw(st.sampled_from((0.08, "default"))),
+        "seed": draw(st.sampled_from((3, 0))),
+    }
+    if draw(st.booleans()):
+        options["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
+        options["eta"] = draw(st.sampled_from((0.7, 0.0)))
+    return {
+        "net": draw(networks()),
+        "size": draw(image_sizes()),
+        "diffusion": draw(samplings()),
+        "seed": draw(st.sampled_from((9, 2**33))),
+        "steps": (1000, 2000, 3000),
+        "options": options,
+        "params": draw(st.integers(0, 2**16)),
+    }

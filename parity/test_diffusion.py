@@ -1,6 +1,6 @@
 """``GaussianDiffusion`` as a user calls it: its loss of images, ``sample`` and ``interpolate``.
 
-With the network of ``small_network``, and with the U-Net in the examples that are written here. What
+With the network of ``small_network``, and with the U-Net in the example that is written here. What
 a call draws by itself is taken from the table of ``draws``.
 """
 

@@ -7,6 +7,7 @@ source; the bound is the quantile of the statistic that belongs to it. A run mak
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -136,7 +137,7 @@ def normals(seed: int, purpose: str) -> None:
     check("Kolmogorov's distance", distance, 0.0, stats.kstwo.isf(ALARM, n))
     # Most of it is in the middle: the tails are counted.
     edges = np.array([-np.inf, -4.0, -3.0, -2.0, 2.0, 3.0, 4.0, np.inf])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         share = stats.norm.cdf(high) - stats.norm.cdf(low)
         count = float(np.sum((z >= low) & (z < high)))
         _binomial(f"numbers from {low} to {high}", count, n, float(share))

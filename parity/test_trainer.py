@@ -169,9 +169,6 @@ def compare_picture(
     bound: float,
 ) -> None:
     """Each pixel is one that rounding a number within the bound of the truth may give."""
-    pixels = 255.0 * samples
-    low = np.ceil(np.clip(pixels - 255.0 * bound, 0.0, 255.0) - 0.5)
-    high = np.floor(np.clip(pixels + 255.0 * bound, 0.0, 255.0) + 0.5)
     count = min(door.trainer.num_samples, given.count)
     real = np.stack([given.read(i, ()) for i in range(count)])
     shown = slice(None) if door.net.channels in (1, 3, 4) else slice(1)
@@ -182,7 +179,7 @@ def compare_picture(
             ),
             np.float64,
         )
-        for drawn in (low, high)
+        for drawn in door_run.levels(samples, bound)
     ]
     middle, spread = (pages[0] + pages[1]) / 2.0, np.abs(pages[1] - pages[0]) / 2.0
     check(name, left.picture(step), middle, spread)

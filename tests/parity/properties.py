@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ddpm_mindspore.parity import door_examples
 from ddpm_mindspore.parity import test_accumulation as accumulation
+<<<<<<< HEAD
 from ddpm_mindspore.parity import test_alone as alone
+=======
+from ddpm_mindspore.parity import test_commands as commands
+from ddpm_mindspore.parity import test_diffusion as diffusion
+>>>>>>> 93614c0 (Plant bugs in batches, random numbers, sampling, files, runs and resuming)
 from ddpm_mindspore.parity import test_distributed as distributed
 from ddpm_mindspore.parity import test_effective as effective
 from ddpm_mindspore.parity import test_ema as ema
@@ -17,8 +23,12 @@ from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
 from ddpm_mindspore.parity import test_precision as precision
 from ddpm_mindspore.parity import test_process as process
+from ddpm_mindspore.parity import test_randomness as randomness
+from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
 from ddpm_mindspore.parity import test_samplers as samplers
 from ddpm_mindspore.parity import test_schedule as schedule
+from ddpm_mindspore.parity import test_train_batches as train_batches
+from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
 
@@ -127,6 +137,57 @@ STEPS = {
     **EAGER,
 }
 SCALE = {"scale": 4.0, "good": 1998, "outcomes": ((True, 2), (False, 5), (True, 3))}
+STREAMS = {
+    "seed": 2**40 + 3,
+    "step": 2**35 + 1,
+    "indices": (2**34, 1),
+    "shape": (2, 3),
+    "T": 1000,
+    "p": 0.3,
+    "layer": 2,
+}
+SMALL = {"dim": 4, "dim_mults": (1,), "channels": 1, "self_condition": True, "dropout": 0.25}
+# Short walks, in which noise matters.
+DRAWING: dict[str, Any] = {
+    "net": SMALL,
+    "size": (2, 3),
+    "diffusion": {"timesteps": 4, "clip_denoised": False, "loss_type": "huber"},
+    "seed": 11,
+    "params": 1,
+}
+BATCH = {
+    "net": SMALL,
+    "size": (4, 6),
+    "T": 1000,
+    "data": {"kind": "uint8", "count": 7},
+    "trainer": {
+        "seed": 5,
+        "train_batch_size": 3,
+        "gradient_accumulate_every": 2,
+        "augment_horizontal_flip": True,
+    },
+    "steps": (1, 2),
+    "world": (1, 2),
+    "images": 0,
+}
+CALLS = (
+    {"batch_size": 2, "num_samples": 5, "first": 3},
+    {"batch_size": 2, "num_samples": 3, "sampling_timesteps": 3, "eta": 0.7, "seed": 0},
+)
+MIXED = {"kind": "uint8", "t": 3, "lam": 0.3, "given_seed": None}
+COMMAND = {
+    **DRAWING,
+    "diffusion": {"timesteps": 4},
+    "steps": (1000, 2000, 3000),
+    "options": {
+        "num_samples": 3,
+        "batch_size": 2,
+        "ema": 0.08,
+        "seed": 3,
+        "sampling_timesteps": 3,
+        "eta": 0.7,
+    },
+}
 HALF = {"level": "O2", "dtype": "float16", "scale": 300.0}
 
 PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
@@ -190,5 +251,33 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         distributed.means,
         {"size": 3, "count": 5, "scale": 1.0, "wishes": 2, "seed": 0, **EAGER},
     ),
+    "randomness: table": (randomness.table, STREAMS),
+    "randomness: epochs": (
+        randomness.epochs,
+        {"seed": 3, "count": 7, "start": 12, "length": 9},
+    ),
+    "randomness: times": (randomness.times, {"seed": 3, "T": 7}),
+    "randomness: normals": (randomness.normals, {"seed": 3, "purpose": "noise"}),
+    "randomness: coins": (randomness.coins, {"seed": 3, "p": 0.1}),
+    "randomness: independence": (randomness.independence, {"seed": 3}),
+    "randomness: streams": (
+        randomness_streams.streams,
+        {
+            **{name: BATCH[name] for name in ("net", "size", "data", "trainer", "images")},
+            "diffusion": DRAWING["diffusion"],
+            "steps": (1, 2),
+            "processes": 1,
+            "samples": (1, 3),
+        },
+    ),
+    "train_batches: batches": (train_batches.batches, BATCH),
+    "diffusion: loss": (
+        diffusion.loss,
+        {**DRAWING, "kind": "uint8", "batch": 2, "calls": 2},
+    ),
+    "diffusion: sample": (diffusion.sample, {**DRAWING, "calls": CALLS}),
+    "diffusion: interpolate": (diffusion.interpolate, {**DRAWING, **MIXED}),
+    "commands: sample": (commands.sample, COMMAND),
+    "trainer: run": (trainer.run, door_examples.SPOILED),
 }
 """Each property by its file and name, with the function behind it and the example it is given."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .distributed import DISTRIBUTED
+from .door import FILES, RUNS, SAMPLING
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
 from .network import KERNELS, LAYERS, NETWORK
+from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
@@ -26,4 +28,9 @@ BUGS = [
     *SIZES,
     *NOT_FINITE,
     *STATE,
+    *NUMBERS,
+    *BATCHES,
+    *SAMPLING,
+    *FILES,
+    *RUNS,
 ]

@@ -1,0 +1,135 @@
+"""``ddpm-mindspore sample``: what it writes to files, with the average of a run or one made later.
+
+The run is a folder with checkpoints, as training leaves it. A pixel may be whatever rounding a
+number within the bound of the truth gives.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from PIL import Image
+
+from ddpm_mindspore.accelerated import commands, pictures
+from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.command_options import SampleConfig
+from ddpm_mindspore.accelerated.config import RunConfig
+from ddpm_mindspore.accelerated.ema import power_name
+from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.parity import budget, device, door_device, door_run, door_strategies
+from ddpm_mindspore.parity import door as reference
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.door import Door, Options
+from ddpm_mindspore.parity.small_network import in_place_of_the_unet
+from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.reference.ema import Snapshot, reconstruct
+
+WIDTHS = (0.05, 0.1)
+
+
+@budget.examples(0.2)
+@given(case=door_strategies.command_cases())
+def test_sample(case: Case) -> None:
+    """samples.npy, every PNG and the grid of a run's samples, by any average of its parameters"""
+    sample(**case)
+
+
+@reproducible
+def sample(
+    net: Options,
+    size: tuple[int, int],
+    diffusion: Options,
+    seed: int,
+    steps: Sequence[int],
+    options: Options,
+    params: int,
+    small: bool = True,
+) -> None:
+    """``seed``: of the run; ``steps``: of its checkpoints; ``options``: of ``SampleConfig``."""
+    trainer = {"seed": seed, "ema_sigma_rels": WIDTHS}
+    door = door_device.door(net, diffusion, trainer, size, small)
+    kept = {
+        (step, width): door_device.parameters(door, params + 10 * i + j)
+        for i, step in enumerate(steps)
+        for j, width in enumerate((*WIDTHS, 0.0))
+    }
+    expected, bound = truth(door, kept, steps[-1], options)
+    with tempfile.TemporaryDirectory() as scratch, in_place_of_the_unet(small), door_run.quiet():
+        run, output = Path(scratch) / "run", Path(scratch) / "drawn"
+        write_run(run, door, kept)
+        assert (
+            commands.sample(SampleConfig(run, output=output, device=device.name(), **options)) == 0
+        )
+        compare(output, expected, bound)
+
+
+def truth(
+    door: Door, kept: dict[tuple[int, float], Arrays], last: int, options: Options
+) -> tuple[Array, float]:
+    """The images in [0, 1], and the bound."""
+    ema = options.get("ema", "default")
+    names = kept[last, 0.0].keys()
+
+    def function(arrays: Arrays) -> Arrays:
+        def of(step: int, width: float) -> Arrays:
+            return {name: arrays[f"{step} {width} {name}"] for name in names}
+
+        average = of(last, 0.0)
+        if ema != "default":
+            snapshots = [Snapshot(step, width, of(step, width)) for step, width in kept if width]
+            made = reconstruct(snapshots, last, ema)
+            average = {name: made[name].astype(average[name].dtype) for name in names}
+        indices = range(options["num_samples"])
+        walk = options.get("sampling_timesteps"), options.get("eta")
+        images = reference.sample(door, average, options.get("seed", 0), indices, *walk)
+        return {"images": images}
+
+    inputs = {
+        f"{step} {width} {name}": value
+        for (step, width), arrays in kept.items()
+        for name, value in arrays.items()
+    }
+    expected, bounds = deep(function, inputs)
+    return expected["images"], bounds["images"]
+
+
+def write_run(folder: Path, door: Door, kept: dict[tuple[int, float], Arrays]) -> None:
+    """A results folder, in which only the averages differ: all else is zero."""
+    trainer = replace(door.trainer, results_folder=str(folder))
+    config = RunConfig("none", door.size, "auto", door.net, door.diffusion, trainer)
+    folder.mkdir()
+    RunFolder(folder).write_config(config)
+    for step in sorted({step for step, _ in kept}):
+        average = kept[step, 0.0]
+        zeros = {name: np.zeros_like(value) for name, value in average.items()}
+        tensors = dict.fromkeys(("model", "adam_m", "adam_v"), zeros)
+        powers = {power_name(width): kept[step, width] for width in WIDTHS}
+        save(folder, Checkpoint(step, {**tensors, "ema": average, **powers}, {}))
+
+
+def compare(output: Path, expected: Array, bound: float) -> None:
+    """samples.npy, 00000.png and so on, and grid.png."""
+    low, high = door_run.levels(expected, bound)
+    middle, spread = (low + high) / 2.0, (high - low) / 2.0
+    check("samples.npy", np.load(output / "samples.npy"), middle, spread)
+    shown = slice(None) if expected.shape[1] in (1, 3, 4) else slice(1)
+    for i, (pixels, apart) in enumerate(zip(middle[:, shown], spread[:, shown], strict=True)):
+        with Image.open(output / f"{i:05d}.png") as picture:
+            actual = np.asarray(picture).reshape(*expected.shape[2:], -1).transpose(2, 0, 1)
+        check(f"{i:05d}.png", actual, pixels, apart)
+    count = len(list(output.glob("[0-9]*.png")))
+    check("how many files", count, len(expected), 0.0)
+    with Image.open(output / "grid.png") as picture:
+        actual = np.asarray(picture)
+    pages = [
+        np.asarray(pictures.grid(edge[:, shown].astype(np.uint8)), np.float64)
+        for edge in (low, high)
+    ]
+    check("grid.png", actual, (pages[0] + pages[1]) / 2.0, (pages[1] - pages[0]) / 2.0)

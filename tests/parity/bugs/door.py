@@ -1,0 +1,222 @@
+"""Bugs between the formulas and the user: sampling, the trainer, resuming, files."""
+
+from __future__ import annotations
+
+from ddpm_mindspore.parity.door_examples import FROM_A_FOLDER
+
+from ..planting import Bug
+
+SAMPLING = [
+    Bug(
+        "first is ignored",
+        "diffusion.GaussianDiffusion.sample",
+        "range(first + start, first + start + min(batch_size, count))",
+        "range(start, start + min(batch_size, count))",
+        "diffusion: sample",
+    ),
+    Bug(
+        "every batch draws the images of the first",
+        "diffusion.GaussianDiffusion.sample",
+        "range(first + start, first + start + min(batch_size, count))",
+        "range(first, first + min(batch_size, count))",
+        "diffusion: sample",
+    ),
+    Bug(
+        "the seed 0 counts as none",
+        "diffusion.GaussianDiffusion.sample",
+        "self.seed if seed is None else seed",
+        "seed or self.seed",
+        "diffusion: sample",
+    ),
+    Bug(
+        "sample ignores eta",
+        "diffusion.GaussianDiffusion.plan",
+        "ddim_plan(self.schedule, timesteps, config.ddim_sampling_eta)",
+        "ddim_plan(self.schedule, timesteps, 0.0)",
+        "diffusion: sample",
+    ),
+    Bug(
+        "all steps are taken by DDIM too",
+        "diffusion.GaussianDiffusion.plan",
+        "n == config.timesteps",
+        "n > config.timesteps",
+        "diffusion: sample",
+    ),
+    Bug(
+        "every step adds the same noise",
+        "diffusion.GaussianDiffusion._run",
+        "Purpose.SAMPLE_NOISE, i, indices",
+        "Purpose.SAMPLE_NOISE, 0, indices",
+        "diffusion: sample",
+    ),
+    Bug(
+        "a step's noise depends on the place in the batch",
+        "diffusion.GaussianDiffusion._run",
+        "Purpose.SAMPLE_NOISE, i, indices",
+        "Purpose.SAMPLE_NOISE, i, range(len(indices))",
+        "diffusion: sample",
+    ),
+    Bug(
+        "samples stay in [-1, 1]",
+        "process.to_unit_range",
+        "(x_0 + np.float32(1.0)) * np.float32(0.5)",
+        "x_0",
+        "diffusion: sample",
+    ),
+    Bug(
+        "every call has the noise of the first",
+        "diffusion.GaussianDiffusion.__call__",
+        "self._calls += 1",
+        "self._calls += 0",
+        "diffusion: loss",
+    ),
+    Bug(
+        "the loss's noise ignores the seed",
+        "diffusion.GaussianDiffusion.__call__",
+        "range(len(x)), self.seed",
+        "range(len(x)), 0",
+        "diffusion: loss",
+    ),
+    Bug(
+        "interpolation mixes the other way round",
+        "diffusion.GaussianDiffusion.interpolate",
+        "(1.0 - lam) * first + lam * second",
+        "lam * first + (1.0 - lam) * second",
+        "diffusion: interpolate",
+    ),
+    Bug(
+        "interpolation ignores t",
+        "diffusion.GaussianDiffusion.interpolate",
+        "t = T if t is None else t",
+        "t = T",
+        "diffusion: interpolate",
+    ),
+    Bug(
+        "interpolation adds no noise",
+        "diffusion.GaussianDiffusion.interpolate",
+        "signal * mixed + sigma * noise",
+        "signal * mixed",
+        "diffusion: interpolate",
+    ),
+]
+
+FILES = [
+    Bug(
+        "pixels are cut off, not rounded",
+        "process.to_uint8",
+        "np.rint(images * np.float32(255.0))",
+        "(images * np.float32(255.0))",
+        "commands: sample",
+    ),
+    Bug(
+        "the command ignores its seed",
+        "commands.sample",
+        "seed=config.seed",
+        "seed=None",
+        "commands: sample",
+    ),
+    Bug(
+        "the command ignores eta",
+        "commands.sample",
+        "eta=config.eta,",
+        "eta=None,",
+        "commands: sample",
+    ),
+    Bug(
+        "the command draws with the trained parameters",
+        "run_folder.RunFolder.open",
+        'diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])',
+        'diffusion.model.load_arrays(load_newest(self.path).checkpoint.tensors["model"])',
+        "commands: sample",
+        {"options": {"num_samples": 3, "batch_size": 2}},
+    ),
+    Bug(
+        "an average made afterwards is not drawn with",
+        "commands.sample",
+        "diffusion.model.load_arrays(average.arrays)",
+        "pass",
+        "commands: sample",
+    ),
+    Bug(
+        "an average made afterwards mixes up the widths",
+        "post_hoc.load_average",
+        "_snapshots(run.path, steps, widths)",
+        "_snapshots(run.path, steps, widths[::-1])",
+        "commands: sample",
+    ),
+    Bug(
+        "an average made afterwards ends at the first checkpoint",
+        "post_hoc.load_average",
+        "steps[-1], sigma_rel",
+        "steps[0] + 1, sigma_rel",
+        "commands: sample",
+    ),
+]
+
+RUNS = [
+    Bug(
+        "the trainer has no warm-up",
+        "trainer.Trainer._update",
+        "warmup_steps=config.warmup_steps",
+        "warmup_steps=0",
+        "trainer: run",
+        FROM_A_FOLDER,
+    ),
+    Bug(
+        "the trainer's longer averages are exchanged",
+        "trainer.Trainer._update",
+        "ema_sigma_rels=config.ema_sigma_rels",
+        "ema_sigma_rels=config.ema_sigma_rels[::-1]",
+        "trainer: run",
+        FROM_A_FOLDER,
+    ),
+    Bug(
+        "Adam counts the updates that were left out",
+        "trainer.Trainer._update",
+        "skipped=self._guard.skipped",
+        "skipped=0",
+        "trainer: run",
+    ),
+    Bug(
+        "training draws with the trained parameters",
+        "trainer.Trainer._draw",
+        "self.ema_diffusion",
+        "self.diffusion",
+        "trainer: run",
+    ),
+    Bug(
+        "resuming puts the second moment in place of the first",
+        "train_state.restore",
+        "_FILES.get(name, name)",
+        '{"params": "model", "m": "adam_v", "v": "adam_v"}.get(name, name)',
+        "trainer: run",
+    ),
+    Bug(
+        "resuming goes on from the average",
+        "train_state.restore",
+        "_FILES.get(name, name)",
+        '{**_FILES, "params": "ema"}.get(name, name)',
+        "trainer: run",
+    ),
+    Bug(
+        "resuming forgets which updates were left out",
+        "trainer.Trainer._restore",
+        "self._guard.restore(loaded.checkpoint.state)",
+        "pass",
+        "trainer: run",
+    ),
+    Bug(
+        "resuming leaves an update out",
+        "trainer.Trainer._restore",
+        "self.step = loaded.checkpoint.step",
+        "self.step = loaded.checkpoint.step + 1",
+        "trainer: run",
+    ),
+    Bug(
+        "resuming begins the order of the data anew",
+        "trainer.Trainer._loop",
+        "Prefetch(self._batches, self.step + 1)",
+        "Prefetch(self._batches, 1)",
+        "trainer: run",
+    ),
+]

@@ -1,0 +1,193 @@
+"""Bugs in random numbers, and in which of them an update sees."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+NUMBERS = [
+    Bug(
+        "steps beyond 2^32 begin again",
+        "randomness._streams",
+        '_word("step", step)',
+        '_word("step", step) % 2**32',
+        "randomness: table",
+    ),
+    Bug(
+        "indices beyond 2^32 begin again",
+        "randomness._streams",
+        '_word("index", index)',
+        '_word("index", index) % 2**32',
+        "randomness: table",
+    ),
+    Bug(
+        "the upper half of a seed is lost",
+        "randomness._philox",
+        "[seed, Purpose(purpose)]",
+        "[seed % 2**32, Purpose(purpose)]",
+        "randomness: table",
+    ),
+    Bug(
+        "the seed is ignored",
+        "randomness._philox",
+        "[seed, Purpose(purpose)]",
+        "[0, Purpose(purpose)]",
+        "randomness: table",
+    ),
+    Bug(
+        "all purposes share their numbers",
+        "randomness._philox",
+        "[seed, Purpose(purpose)]",
+        "[seed, 0]",
+        "randomness: streams",
+    ),
+    Bug(
+        "all layers have the masks of the first",
+        "randomness._streams",
+        '_word("layer", layer)',
+        "0",
+        "randomness: table",
+    ),
+    Bug(
+        "t is never T",
+        "randomness.times",
+        "g.integers(1, T, endpoint=True)",
+        "g.integers(1, max(T, 2))",
+        "randomness: times",
+    ),
+    Bug(
+        "t may be 0",
+        "randomness.times",
+        "g.integers(1, T, endpoint=True)",
+        "g.integers(0, T, endpoint=True)",
+        "randomness: times",
+    ),
+    Bug(
+        "noise is uniform, of the right variance",
+        "randomness.normal",
+        "generator.standard_normal(shape, dtype=np.float32)",
+        "(generator.random(shape, np.float32) - 0.5) * 12**0.5",
+        "randomness: normals",
+    ),
+    Bug(
+        "noise is cut off at three standard deviations",
+        "randomness.normal",
+        "generator.standard_normal(shape, dtype=np.float32)",
+        "np.clip(generator.standard_normal(shape, dtype=np.float32), -3.0, 3.0)",
+        "randomness: normals",
+    ),
+    Bug(
+        "masks keep what they should drop",
+        "randomness.keep_masks",
+        ">= p",
+        "< p",
+        "randomness: coins",
+    ),
+    Bug(
+        "streams of neighbouring steps are one number apart",
+        "randomness._streams",
+        'words = (0, 0, _word("step", step), _word("layer", layer))',
+        'words = (_word("step", step), 0, 0, _word("layer", layer))',
+        "randomness: streams",
+    ),
+    Bug(
+        "the order of epochs repeats",
+        "randomness.permutation",
+        '_word("epoch", epoch)',
+        "0",
+        "randomness: epochs",
+    ),
+    Bug(
+        "the order of the images ignores the seed",
+        "randomness.permutation",
+        '_word("seed", seed)',
+        "0",
+        "randomness: epochs",
+    ),
+    Bug(
+        "an epoch that begins within a batch begins in its middle",
+        "randomness.batch_indices",
+        "[offset : offset + count - done]",
+        "[start % n : start % n + count - done]",
+        "randomness: epochs",
+    ),
+]
+
+BATCHES = [
+    Bug(
+        "every micro-batch has the noise of the first",
+        "train_batches.Batches._micro_batch",
+        "self._diffusion.micro_batch(x_0, step, positions, seed)",
+        "self._diffusion.micro_batch(x_0, step, range(share.start, share.stop), seed)",
+        "train_batches: batches",
+    ),
+    Bug(
+        "every micro-batch has the images of the first",
+        "train_batches.Batches._micro_batch",
+        "(step - 1) * self.images_per_step, positions",
+        "(step - 1) * self.images_per_step, range(share.start, share.stop)",
+        "train_batches: batches",
+    ),
+    Bug(
+        "flips are decided once for a batch",
+        "train_batches.Batches._micro_batch",
+        "x_0[flip] = x_0[flip, ..., ::-1]",
+        "x_0 = x_0[..., ::-1] if flip[0] else x_0",
+        "train_batches: batches",
+    ),
+    Bug(
+        "images are turned upside down",
+        "train_batches.Batches._micro_batch",
+        "x_0[flip, ..., ::-1]",
+        "x_0[flip, :, ::-1]",
+        "train_batches: batches",
+    ),
+    Bug(
+        "flips and self-conditioning toss the same coin",
+        "train_batches.Batches._micro_batch",
+        "Purpose.FLIP",
+        "Purpose.SELF_CONDITION",
+        "randomness: streams",
+    ),
+    Bug(
+        "every update sees the first images",
+        "train_batches.Batches._micro_batch",
+        "(step - 1) * self.images_per_step",
+        "0 * self.images_per_step",
+        "train_batches: batches",
+    ),
+    Bug(
+        "all processes see the images of the first",
+        "train_batches.Batches._micro_batch",
+        "self._world.share(self._config.train_batch_size)",
+        "range(self._config.train_batch_size)",
+        "train_batches: batches",
+    ),
+    Bug(
+        "an update's noise does not depend on its number",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "normal(seed, Purpose.NOISE, step, positions, self.shape)",
+        "normal(seed, Purpose.NOISE, 0, positions, self.shape)",
+        "train_batches: batches",
+    ),
+    Bug(
+        "every residual block drops the same",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "layer=layer",
+        "layer=0",
+        "train_batches: batches",
+    ),
+    Bug(
+        "every image is self-conditioned",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "conditioned = coins(seed, Purpose.SELF_CONDITION, step, positions)",
+        "conditioned = np.ones(len(x_0), bool)",
+        "train_batches: batches",
+    ),
+    Bug(
+        "the levels of uint8 are divided by 256",
+        "process.to_model_range",
+        "2.0 / 255.0",
+        "2.0 / 256.0",
+        "train_batches: batches",
+    ),
+]
