@@ -34,7 +34,6 @@ FROM_A_FOLDER: Case = {
         "min_snr_loss_weight": True,
         "min_snr_gamma": 0.7,
         "ddim_sampling_eta": 0.6,
-        "clip_denoised": False,
     },
     "data": {"kind": "folder", "count": 9},
     "trainer": {
@@ -54,14 +53,14 @@ FROM_A_FOLDER: Case = {
         "crop_min_share": 0.5,
         "augment_horizontal_flip": True,
         "only_class": ("cat", "eel"),
-        "save_and_sample_every": 3,
+        "save_and_sample_every": 2,
         "num_samples": 3,
         "keep_last": 1,
-        "keep_every": 3,
+        "keep_every": 4,
         "seed": 2**32 + 7,
     },
     "spoiled": (),
-    "resumed_after": 3,
+    "resumed_after": 4,
     "params": 1,
 }
 """A folder of pictures that are cropped at random and flipped, two gradients an update."""
@@ -75,6 +74,7 @@ SPOILED: Case = {
         "beta_schedule": "linear",
         "p2_loss_weight_gamma": 0.5,
         "p2_loss_weight_k": 2.0,
+        "clip_denoised": False,
     },
     "data": {"kind": "float", "count": 7},
     "trainer": {
@@ -123,3 +123,39 @@ WITH_THE_UNET: Case = {
     "small": False,
 }
 """The whole U-Net, with parameters that are not trained; its graphs are kept for who resumes."""
+
+NETWORKS: tuple[Case, ...] = (
+    {
+        "dim": 4,
+        "init_dim": 6,
+        "dim_mults": (1, 2),
+        "channels": 2,
+        "self_condition": True,
+        "learned_variance": True,
+        "sinusoidal_pos_emb_theta": 50.0,
+        "dropout": 0.3,
+        "attn_dim_head": (3, 4),
+        "attn_heads": (2, 1),
+        "full_attn": (True, False),
+    },
+    {
+        "dim": 6,
+        "dim_mults": (2,),
+        "channels": 1,
+        "out_dim": 2,
+        "learned_sinusoidal_cond": True,
+        "learned_sinusoidal_dim": 6,
+        "attn_dim_head": 4,
+        "attn_heads": 1,
+    },
+    {
+        "dim": 4,
+        "dim_mults": (1,),
+        "channels": 1,
+        "random_fourier_features": True,
+        "learned_sinusoidal_dim": 10,
+        "attn_dim_head": 4,
+        "attn_heads": 1,
+    },
+)
+"""Networks which, together, have every option at a value that is not its default."""

@@ -55,11 +55,7 @@ def sample(
     """``seed``: of the run; ``steps``: of its checkpoints; ``options``: of ``SampleConfig``."""
     trainer = {"seed": seed, "ema_sigma_rels": WIDTHS}
     door = door_device.door(net, diffusion, trainer, size, small)
-    kept = {
-        (step, width): door_device.parameters(door, params + 10 * i + j)
-        for i, step in enumerate(steps)
-        for j, width in enumerate((*WIDTHS, 0.0))
-    }
+    kept = averages(door, steps, params)
     expected, bound = truth(door, kept, steps[-1], options)
     with tempfile.TemporaryDirectory() as scratch, in_place_of_the_unet(small), door_run.quiet():
         run, output = Path(scratch) / "run", Path(scratch) / "drawn"
@@ -68,6 +64,15 @@ def sample(
             commands.sample(SampleConfig(run, output=output, device=device.name(), **options)) == 0
         )
         compare(output, expected, bound)
+
+
+def averages(door: Door, steps: Sequence[int], seed: int) -> dict[tuple[int, float], Arrays]:
+    """Parameters for each step and width; width 0 is the usual average."""
+    return {
+        (step, width): door_device.parameters(door, seed + 10 * i + j)
+        for i, step in enumerate(steps)
+        for j, width in enumerate((*WIDTHS, 0.0))
+    }
 
 
 def truth(

@@ -1,0 +1,243 @@
+"""No option can be ignored unnoticed: each of them changes numbers that a property compares.
+
+The examples are those that every run of the suite has (``parity/door_examples.py``). Whether an
+option shows in them is a question to the reference alone, and quickly answered; that a device which
+ignores it fails is then tried, option by option.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from ddpm_mindspore.accelerated import diffusion, trainer, unet
+from ddpm_mindspore.accelerated.command_options import SampleConfig
+from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
+from ddpm_mindspore.parity import device, door_device, door_examples, test_commands, test_trainer
+from ddpm_mindspore.parity.given import give
+from ddpm_mindspore.parity.test_trainer import left_in_the_end
+from ddpm_mindspore.parity.test_unet import draw_inputs
+from ddpm_mindspore.parity.test_unet import truth as unet_truth
+from ddpm_mindspore.parity.test_unet_options import options
+from ddpm_mindspore.reference.config import UnetConfig
+
+from .properties import COMMAND
+
+RUNS = (door_examples.FROM_A_FOLDER, door_examples.SPOILED)
+
+NO_NUMBERS = {
+    "RunConfig.data": "an array, a folder of them: what an example is given",
+    "RunConfig.image_size": "the shape of everything that is compared",
+    "RunConfig.device": "what is checked",
+    "RunConfig.unet": "UnetConfig",
+    "RunConfig.diffusion": "DiffusionConfig",
+    "RunConfig.trainer": "TrainerConfig",
+    "SampleConfig.run": "a path",
+    "SampleConfig.output": "a path",
+    "SampleConfig.device": "what is checked",
+    "SampleConfig.batch_size": "image number i is the same in any batch: test_commands draws it",
+    "TrainerConfig.amp_level": "test_precision_levels asks for more than the usual error",
+    "TrainerConfig.amp_dtype": "a CPU has float16 only; test_precision compares layers in bfloat16",
+    "TrainerConfig.max_nonfinite_steps": "when training stops, after which nothing is computed",
+    "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
+    "TrainerConfig.data_cache": "images from a cache are the same",
+    "TrainerConfig.tensorboard": "the same metrics in another file",
+    "TrainerConfig.results_folder": "a path",
+    "TrainerConfig.resume": "what the examples do after their middle",
+    "TrainerConfig.distributed": "test_train_batches and test_distributed draw several processes",
+    "TrainerConfig.strict": "whether a broken file is refused",
+    "UnetConfig.dim_mults": "the number and shapes of all parameters",
+}
+"""Options that change no number by themselves, and why."""
+
+INSTEAD: dict[str, Any] = {
+    "train_num_steps": 4,
+    "train_lr": 5e-3,
+    "timesteps": 5,
+    "save_and_sample_every": 2,
+    "num_samples": 4,
+    "channels": 4,
+    "dim": 8,
+}
+"""Where it would take too long, or not work, to ignore an option is to have this value."""
+
+
+def names(*classes: type) -> list[str]:
+    """Every option that has to show."""
+    found = [f"{c.__name__}.{f.name}" for c in classes for f in fields(c)]
+    return [name for name in found if name not in NO_NUMBERS]
+
+
+def other(config: type, option: str) -> Any:
+    """The value that an option has where it is ignored."""
+    (field,) = (f for f in fields(config) if f.name == option)
+    assert option in INSTEAD or field.default is not MISSING, f"{option}: say what instead of it"
+    return INSTEAD.get(option, field.default)
+
+
+def differs(one: dict[str, Any], two: dict[str, Any], bounds: dict[str, Any]) -> bool:
+    """Whether nothing that is within the bounds of one is within those of the other."""
+    if one.keys() != two.keys():
+        return True
+    for name, value in one.items():
+        if np.shape(value) != np.shape(two[name]):
+            return True
+        if np.max(np.abs(value - two[name]), initial=0.0) > 2.0 * bounds.get(name, 0.0):
+            return True
+    return False
+
+
+def once(function: Callable[..., Any], inputs: Any, dtype: str = "") -> Any:
+    """``deep`` without its bounds: the float64 run alone."""
+    return function({name: x.astype(np.float64) for name, x in inputs.items()}), {}
+
+
+def run_truth(case: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All numbers of a run, with the steps that are left on the disk and the rates."""
+    door = door_device.door(case["net"], case["diffusion"], case["trainer"], case["size"])
+    with tempfile.TemporaryDirectory() as folder:
+        given = give(
+            **case["data"],
+            shape=door.shape,
+            seed=case["params"],
+            folder=Path(folder),
+            config=door.trainer,
+        )
+        values = door_device.parameters(door, case["params"])
+        numbers, bounds = test_trainer.truth(door, given, values, case["spoiled"])
+    return {**numbers, "left": np.array(left_in_the_end(door))}, bounds
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    with np.errstate(invalid="ignore"):
+        return [run_truth(case) for case in RUNS]
+
+
+def changed(case: dict[str, Any], part: str, option: str, value: Any) -> dict[str, Any]:
+    """The example with an option at another value, and what only goes with the old one."""
+    options = {**case[part], option: value}
+    if option == "lr_schedule":
+        options.pop("min_lr", None)
+    return {**case, part: options}
+
+
+PARTS = {
+    "DiffusionConfig": ("diffusion", DiffusionConfig),
+    "TrainerConfig": ("trainer", TrainerConfig),
+}
+
+
+@pytest.mark.parametrize("name", names(DiffusionConfig, TrainerConfig))
+def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
+    config, option = name.split(".")
+    part, kind = PARTS[config]
+    value = other(kind, option)
+    for case, (numbers, bounds) in zip(RUNS, runs, strict=True):
+        if case[part].get(option, value) == value:
+            continue
+        with mock.patch.object(test_trainer, "deep", once), np.errstate(invalid="ignore"):
+            seen, _ = run_truth(changed(case, part, option, value))
+        if differs(numbers, seen, bounds):
+            return
+    pytest.fail(f"{name} could be ignored: no example of parity/door_examples.py shows it")
+
+
+@pytest.mark.parametrize("name", names(UnetConfig))
+def test_an_option_shows_in_a_network(name: str) -> None:
+    option = name.partition(".")[2]
+    value = other(UnetConfig, option)
+    for net in door_examples.NETWORKS:
+        if net.get(option, value) == value:
+            continue
+        sides, time = (2, 4), (3.0, 500.0)
+        shown = net.get("self_condition", False)
+        inputs, masks = draw_inputs(net, sides, 2, shown, 4)
+        output, bound = unet_truth(net, inputs, time, masks)
+        instead = {**net, option: value}
+        shapes = [unet.Unet(**options).arrays() for options in (net, instead)]
+        if [x.shape for x in shapes[0].values()] != [x.shape for x in shapes[1].values()]:
+            return
+        masks = masks if instead.get("dropout") else []
+        inputs = {
+            k: v for k, v in inputs.items() if k != "x_self_cond" or instead["self_condition"]
+        }
+        if differs({"": output}, {"": unet_truth(instead, inputs, time, masks)[0]}, {"": bound}):
+            return
+    pytest.fail(f"{name} could be ignored: no example of parity/door_examples.py shows it")
+
+
+@pytest.mark.parametrize("name", names(SampleConfig))
+def test_an_option_shows_in_files(name: str) -> None:
+    option = name.partition(".")[2]
+    numbers, bound = command_truth(COMMAND["options"])
+    instead = {**COMMAND["options"], option: other(SampleConfig, option)}
+    with mock.patch.object(test_commands, "deep", deep_once):
+        assert differs({"": numbers}, {"": command_truth(instead)[0]}, {"": bound}), name
+
+
+def deep_once(function: Callable[..., Any], inputs: Any) -> Any:
+    truth, _ = once(function, inputs)
+    return truth, dict.fromkeys(truth, 0.0)
+
+
+def command_truth(given: dict[str, Any]) -> Any:
+    trainer_options = {"seed": COMMAND["seed"], "ema_sigma_rels": test_commands.WIDTHS}
+    door = door_device.door(COMMAND["net"], COMMAND["diffusion"], trainer_options, COMMAND["size"])
+    kept = test_commands.averages(door, COMMAND["steps"], COMMAND["params"])
+    return test_commands.truth(door, kept, COMMAND["steps"][-1], given)
+
+
+def test_every_option_is_named() -> None:
+    classes = (RunConfig, DiffusionConfig, TrainerConfig, UnetConfig, SampleConfig)
+    known = {f"{c.__name__}.{f.name}" for c in classes for f in fields(c)}
+    assert NO_NUMBERS.keys() <= known
+
+
+@contextlib.contextmanager
+def ignored(module: Any, config: type, option: str) -> Iterator[None]:
+    """Within it, the device's side has the option at another value, whatever it is told."""
+    value = other(config, option)
+
+    def made(**given: Any) -> Any:
+        options = {**given, option: value}
+        if option == "lr_schedule":
+            options["min_lr"] = 0.0
+        return config(**options)
+
+    device.clear()
+    with mock.patch.object(module, config.__name__, made):
+        yield
+    device.clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names(DiffusionConfig, TrainerConfig))
+def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
+    config, option = name.split(".")
+    part, kind = PARTS[config]
+    module = {"DiffusionConfig": diffusion, "TrainerConfig": trainer}[config]
+    value = other(kind, option)
+    cases = [case for case in RUNS if case[part].get(option, value) != value]
+    with ignored(module, kind, option), pytest.raises((AssertionError, ValueError)):
+        for case in cases:
+            test_trainer.run(**case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names(UnetConfig))
+def test_who_ignores_an_option_of_a_network_fails(name: str) -> None:
+    option = name.partition(".")[2]
+    value = other(UnetConfig, option)
+    nets = [net for net in door_examples.NETWORKS if net.get(option, value) != value]
+    with ignored(unet, UnetConfig, option), pytest.raises((AssertionError, ValueError)):
+        for net in nets:
+            options(net)
