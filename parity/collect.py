@@ -11,6 +11,7 @@ from traceback import extract_tb
 import pytest
 
 from .compare import Record
+from .explain import Finding, explain
 from .progress import Progress
 from .report import FAIL, PASS, SKIP, Outcome, bare
 
@@ -18,7 +19,8 @@ from .report import FAIL, PASS, SKIP, Outcome, bare
 # fail, and the first of them in this order is the nearest to the cause.
 LADDER = (
     *("schedule", "process", "objective", "library", "effective", "exact", "alone", "layers"),
-    *("unet", "samplers", "optimizer", "ema", "accumulation", "training"),
+    *("unet", "samplers", "optimizer", "ema", "accumulation", "training", "randomness"),
+    *("train_batches", "diffusion", "trainer", "commands"),
 )
 MESSAGE_LINES = 12
 
@@ -46,6 +48,7 @@ class Collector:
 
     def _clear(self) -> None:
         self._status, self._message, self._example, self._seconds = PASS, "", "", 0.0
+        self._finding: Finding | None = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -86,7 +89,7 @@ class Collector:
         if report.failed and call.excinfo is not None:
             error = _leaf(call.excinfo.value)
             self._status, self._message = FAIL, message_of(error, self.library)
-            self._example = example_of(error)
+            self._example, self._finding = example_of(error), explain(error)
         elif report.skipped and call.excinfo is not None and self._status == PASS:
             self._status, self._message = SKIP, str(call.excinfo.value)
         return report
@@ -107,10 +110,24 @@ class Collector:
             cases=record.cases if record else 0,
             worst_share=float(record.worst_share) if record else None,
             worst_example=record.worst_example if record else "",
-            message="\n".join(filter(None, (self._message, example))),
+            message="\n".join(filter(None, (self._message, example, text_of(self._finding)))),
             reproduce=reproduce,
-            sources=(*sources(topic, name, self.library), f"{item.path}:{_line(item)}"),
+            sources=(
+                *sources_of(self._finding),
+                *sources(topic, name, self.library),
+                f"{item.path}:{_line(item)}",
+            ),
         )
+
+
+def text_of(finding: Finding | None) -> str:
+    """What was found to be the first part that is wrong, for a message."""
+    return finding.text() if finding else ""
+
+
+def sources_of(finding: Finding | None) -> tuple[str, ...]:
+    """Where it is."""
+    return (finding.source,) if finding and finding.source else ()
 
 
 def sources(topic: str, name: str, root: Path) -> tuple[str, ...]:
@@ -149,8 +166,9 @@ def _topic(stem: str) -> str:
 
 
 def _rung(stem: str) -> int:
-    first = _topic(stem).partition("_")[0]
-    return LADDER.index(first) if first in LADDER else len(LADDER)
+    topic = _topic(stem)
+    names = (name for name in (topic, topic.partition("_")[0]) if name in LADDER)
+    return next((LADDER.index(name) for name in names), len(LADDER))
 
 
 def _leaf(error: BaseException) -> BaseException:

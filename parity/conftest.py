@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import suppress
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import settings
 from ddpm_mindspore.accelerated.runtime import DEVICES, select_device
 from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import LEDGER
+from ddpm_mindspore.parity.explain import explain
 
 settings.register_profile("nightly", max_examples=budget.NIGHTLY_EXAMPLES)
 
@@ -46,6 +48,18 @@ def device(pytestconfig: pytest.Config) -> str:
         return select_device(pytestconfig.getoption("device", "auto"))
     except ValueError as error:
         pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure of a whole computation, its first part that is wrong."""
+    report = yield
+    finding = explain(call.excinfo.value) if call.excinfo is not None else None
+    if finding is not None:
+        report.sections.append(("first divergence", finding.text()))
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

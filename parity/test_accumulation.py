@@ -10,9 +10,11 @@ from hypothesis import given
 
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Batch, Options, Schedule
 from ddpm_mindspore.parity.test_training import in_reference, on_device
 from ddpm_mindspore.parity.tolerance import deep
+from ddpm_mindspore.parity.training_divergence import of_training
 
 
 @budget.examples(0.05)
@@ -40,15 +42,17 @@ def accumulation(
     micro = network.steps_of_batches(net, size, schedule, (count, accumulate, batch), seed)
     large = [[_joined(step)] for step in micro]
     expected, bounds = deep(in_reference(net, schedule, config, large), params)
-    for mode in modes:
-        with device.eager() if mode == "eager" else nullcontext():
-            parts = on_device(net, schedule, config, micro, params)
-            whole = on_device(net, schedule, config, large, params)
-        for name, value in parts.items():
-            bound = bounds[name]
-            check(f"{name}, micro-batches ({mode})", value, expected[name], bound)
-            check(f"{name}, one batch ({mode})", whole[name], expected[name], bound)
-            check(f"{name}, one against the other ({mode})", value, whole[name], bound)
+    first = micro[0][0]
+    with explained(lambda _: of_training(net, seed, schedule, config, first, count, accumulate)):
+        for mode in modes:
+            with device.eager() if mode == "eager" else nullcontext():
+                parts = on_device(net, schedule, config, micro, params)
+                whole = on_device(net, schedule, config, large, params)
+            for name, value in parts.items():
+                bound = bounds[name]
+                check(f"{name}, micro-batches ({mode})", value, expected[name], bound)
+                check(f"{name}, one batch ({mode})", whole[name], expected[name], bound)
+                check(f"{name}, one against the other ({mode})", value, whole[name], bound)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

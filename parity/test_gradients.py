@@ -13,8 +13,10 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.unet import Unet
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Options, Schedule
 from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.parity.training_divergence import of_gradients
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
@@ -55,12 +57,13 @@ def gradients(
         expected, bounds = deep(_reference(net, schedule, config, batch), params)
         function = _gradient(network.network(net), schedule, config)
         names = [p.name for p in network.network(net).trainable_params()]
-        for mode in modes:
-            call = device.compiled(function) if mode == "compiled" else function
-            value, grads = device.arrays(call(*batch.on_device().tensors()))
-            check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
-            for name, grad in zip(names, grads, strict=True):
-                check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
+        with explained(partial(of_gradients, net, number, schedule, config, batch)):
+            for mode in modes:
+                call = device.compiled(function) if mode == "compiled" else function
+                value, grads = device.arrays(call(*batch.on_device().tensors()))
+                check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
+                for name, grad in zip(names, grads, strict=True):
+                    check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
 
 
 @device.remembered

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.door import Door, Options
+from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.given import Given, give
+from ddpm_mindspore.parity.run_divergence import of_run
 from ddpm_mindspore.parity.strategies import Case
 from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 
@@ -62,7 +65,8 @@ def run(
         values = door_device.parameters(door, params)
         expected, bounds = truth(door, given, values, spoiled)
         left = door_run.Left(door, folder / "run", given, spoiled)
-        with nullcontext() if small else door_run.graphs_kept_in(folder / "graphs"):
+        kept = nullcontext() if small else door_run.graphs_kept_in(folder / "graphs")
+        with explained(partial(of_run, door, given, values)), kept:
             left.train(values)
             compare(left, "", door, given, expected, bounds)
             if resumed_after:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -15,8 +16,10 @@ from ddpm_mindspore.accelerated.unet import Unet
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Batch, Options, Schedule
 from ddpm_mindspore.parity.tolerance import Arrays, deep
+from ddpm_mindspore.parity.training_divergence import of_training
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.training import TrainingConfig, initial_state, training_step
 
@@ -64,11 +67,13 @@ def steps(
         for step in spoiled:
             batches[step - 1][0].x_0[0, 0, 0, 0] = np.nan
         expected, bounds = deep(in_reference(net, schedule, config, batches), params)
-        for mode in modes:
-            with device.eager() if mode == "eager" else nullcontext():
-                actual = on_device(net, schedule, config, batches, params, scale)
-            for name, value in actual.items():
-                check(f"{name} ({mode})", value, expected[name], bounds[name])
+        update = (net, number, schedule, config, batches[0][0], count, accumulate)
+        with explained(partial(of_training, *update)):
+            for mode in modes:
+                with device.eager() if mode == "eager" else nullcontext():
+                    actual = on_device(net, schedule, config, batches, params, scale)
+                for name, value in actual.items():
+                    check(f"{name} ({mode})", value, expected[name], bounds[name])
 
 
 def in_reference(

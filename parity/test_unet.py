@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, examples, network, strategies
+from ddpm_mindspore.parity import budget, device, examples, first_divergence, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import FLOAT32, Options
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
@@ -73,9 +76,11 @@ def forward(
     for number in range(seed, seed + draws):
         inputs, masks = draw_inputs(net, size, len(time), self_cond, number, precision)
         expected, bound = truth(net, inputs, time, masks, precision[1])
-        for mode in modes:
-            output = on_device(mode, net, inputs, time, masks, precision)
-            check(f"unet ({mode})", output, expected, bound, x=inputs["x"], time=time)
+        search = partial(first_divergence.of_network, net, number, inputs, time, masks)
+        with explained(search) if precision == FLOAT32 else nullcontext():
+            for mode in modes:
+                output = on_device(mode, net, inputs, time, masks, precision)
+                check(f"unet ({mode})", output, expected, bound, x=inputs["x"], time=time)
 
 
 @reproducible
