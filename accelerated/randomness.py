@@ -9,6 +9,25 @@ The numbers come from Philox-4x64 (Salmon et al. 2011, "Parallel random numbers:
 and a draw only moves ``block`` on. Two streams with another seed, purpose, step, index or layer
 therefore never share a block (short of 2**64 of them), whatever was drawn before: a run resumes
 without any saved generator state, and sample number 17 has the same noise in any batch.
+
+This is the whole table; ``parity/draws.py`` states it once more, and is compared with this file.
+
+    purpose         step        index             layer   what is drawn
+    INIT            0           0                 0       parameters, in the order of the layers
+    SHUFFLE         epoch       0                 0       a permutation of the images
+    TIME            update      position          0       t, uniform on 1..T, each by itself
+    NOISE           update      position          0       (C, H, W) normal numbers, float32
+    FLIP            update      position          0       a uniform number: mirrored below 1/2
+    SELF_CONDITION  update      position          0       a uniform number: conditioned below 1/2
+    DROPOUT         update      position          block   uniform numbers, float32: kept from p on
+    CROP            0           place             0       three uniform numbers: size, left, top
+    SAMPLE_START    0           image             0       x_T, normal numbers, float32
+    SAMPLE_NOISE    step i      image             0       the noise of step i of a sampler, from 0
+
+Updates are counted from 1; ``diffusion(images)`` counts its calls from 0 instead. A position is an
+image's place among all that an update sees, in all its micro-batches and all processes: 0, 1, ...
+A place is the image's in the endless stream of epochs: that of the first image of update n is
+(n - 1) times the images of an update. A block is a residual block, in forward order.
 """
 
 from __future__ import annotations

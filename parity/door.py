@@ -89,8 +89,9 @@ class Door:
     @property
     def dropout_shapes(self) -> list[tuple[int, int, int]]:
         """(C, H, W) of each residual block's mask."""
-        where = small_network if self.small else unet
-        return where.dropout_shapes(self.net, self.size)
+        if self.small:
+            return small_network.dropout_shapes(self.net, self.size)
+        return unet.dropout_shapes(self.net, self.size)
 
 
 def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]) -> MicroBatch:
@@ -136,7 +137,8 @@ def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
 def loss(door: Door, params: Arrays, batch: MicroBatch) -> Array:
     """The training loss of one micro-batch, in the dtype of its arrays."""
     with small_network.in_place_of_the_unet(door.small):
-        return training.training_loss(params, door.training, door.net, door.schedule, batch)
+        value = training.training_loss(params, door.training, door.net, door.schedule, batch)
+        return np.asarray(value)
 
 
 def updates(

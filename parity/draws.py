@@ -30,11 +30,11 @@ PURPOSES = {
 
 
 class Stream(NamedTuple):
-    """Where a stream begins; ``word``: the second word of its key."""
+    """Where a stream begins; ``word``: the second of its key; ``number``: what its index is."""
 
     seed: int
     word: int
-    index: int
+    number: int
     step: int
     layer: int
 
@@ -47,7 +47,7 @@ def stream(seed: int, purpose: str, step: int = 0, index: int = 0, layer: int = 
 def generator(place: Stream) -> np.random.Generator:
     """NumPy's generator at that place."""
     key = np.array([place.seed, place.word], np.uint64)
-    counter = np.array([0, place.index, place.step, place.layer], np.uint64)
+    counter = np.array([0, place.number, place.step, place.layer], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 

@@ -40,7 +40,7 @@ class Finding:
 
 @contextlib.contextmanager
 def explained(search: Callable[[AssertionError], Finding | None]) -> Iterator[None]:
-    """A comparison that fails within it can be explained by ``search``, which is given its error."""
+    """A comparison that fails within it can be explained by ``search``, given its error."""
     try:
         yield
     except AssertionError as error:

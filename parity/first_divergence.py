@@ -1,68 +1,29 @@
 """The first layer of a network that is wrong when it is given what the reference gives it.
 
-The reference runs, and every call of a layer is noted down with its arguments. Each layer of the
-device then gets the same arguments, in the order of the reference, and its result (and where asked,
-its gradients) is compared with a bound of its own. Where every layer is right, they are joined
-wrongly.
+Each layer of the device gets the arguments of the reference, in the order of the reference, and its
+result (and where asked, its gradients) is compared with a bound of its own. Where every layer is
+right, they are joined wrongly.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
-from unittest import mock
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated import layers as accelerated
 from ..accelerated.unet import Unet
 from ..reference import layers as reference
-from ..reference.training import value_and_grad
+from ..reference.layers import Array as Value
+from ..reference.layers import Params
 from ..reference.unet import unet
 from . import device, network
 from .device import Array
 from .explain import Finding, source
 from .network import Options
+from .parts import IMAGES, Part, parts, worst
 from .tolerance import Arrays, deep
-
-TRACED = (
-    "conv",
-    "resnet_block",
-    "attention",
-    "linear_attention",
-    "sinusoidal_embedding",
-    "fourier_embedding",
-    "linear",
-    "gelu",
-    "pixel_unshuffle",
-    "upsample_nearest",
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A layer as the network calls it.
-
-    Attributes:
-        path: of its cell: "downs.0.2", and "time_mlp.2" for what has none.
-        kind: the class of the cell, or the function.
-        inputs: arrays that are differentiated by.
-        constants: the dropout mask, if there is one.
-        on_device: tensors (inputs, constants) to a tensor.
-        in_reference: parameters by name and arrays to an array.
-    """
-
-    path: str
-    kind: str
-    inputs: Arrays
-    constants: tuple[Array, ...]
-    cell: nn.Cell | None
-    on_device: Callable[..., Tensor]
-    in_reference: Callable[..., Array]
 
 
 def of_network(
@@ -94,190 +55,6 @@ def of_network(
     if _whole(cells, values, inputs, time, masks):
         return _joint(cells, values, inputs, time, masks)
     return None
-
-
-def parts(
-    net: Unet, values: Arrays, inputs: Arrays, time: Sequence[float], masks: Sequence[Array]
-) -> Iterator[Part]:
-    """The layers in the order in which the reference calls them, with what it gives them."""
-    cells = dict(net.cells_and_names())
-    before: Array | None = None
-    linear = iter(("time_mlp.1", "time_mlp.3"))
-    for function, args in trace(net, values, inputs, time, masks):
-        if function in ("pixel_unshuffle", "upsample_nearest"):
-            before = args[0]
-            continue
-        if function == "linear":
-            path = next(linear)
-            yield _linear(path, cells[path], args[0])
-        elif function == "gelu":
-            yield _plain("time_mlp.2", "gelu", args[0], None, accelerated.gelu, reference.gelu)
-        elif function.endswith("embedding"):
-            yield _embedding(net, cells["time_mlp.0"], function, args)
-        elif function == "resnet_block":
-            yield _resnet(args[1], cells[args[1]], args[2:])
-        elif function.endswith("attention"):
-            yield _attention(args[1], cells[args[1]], function, args[2])
-        elif before is not None:
-            path = args[1].removesuffix(".1")
-            yield _scaled(path, cells[path], before)
-            before = None
-        else:
-            yield _convolution(args[1], cells[args[1]], args[2])
-
-
-def trace(
-    net: Unet, values: Arrays, inputs: Arrays, time: Sequence[float], masks: Sequence[Array]
-) -> list[tuple[str, tuple[Any, ...]]]:
-    """(function, arguments) of the layers that the reference's network itself calls, in float64."""
-    calls: list[tuple[str, tuple[Any, ...]]] = []
-    depth = 0
-
-    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            nonlocal depth
-            if depth == 0:
-                calls.append((name, args))
-            depth += 1
-            try:
-                return function(*args)
-            finally:
-                depth -= 1
-
-        return call
-
-    x, x_self_cond = (inputs[n].astype(np.float64) if n in inputs else None for n in IMAGES)
-    params = {name: value.astype(np.float64) for name, value in values.items()}
-    with contextlib.ExitStack() as stack:
-        for name in TRACED:
-            patch = mock.patch.object(reference, name, noting(name, getattr(reference, name)))
-            stack.enter_context(patch)
-        unet(params, net.config, x, np.asarray(time), x_self_cond, list(masks) or None)
-    return calls
-
-
-IMAGES = ("x", "x_self_cond")
-
-
-def _plain(
-    path: str,
-    kind: str,
-    x: Array,
-    cell: nn.Cell | None,
-    on_device: Callable[..., Tensor],
-    in_reference: Callable[[Array], Array],
-) -> Part:
-    """Of one array, and without parameters."""
-    return Part(path, kind, {"x": x}, (), cell, on_device, lambda params, x: in_reference(x))
-
-
-def _embedding(net: Unet, cell: nn.Cell, function: str, args: tuple[Any, ...]) -> Part:
-    kind = type(cell).__name__
-
-    def expected(params: Arrays, time: Array) -> Array:
-        if function == "fourier_embedding":
-            return reference.fourier_embedding(time, params["time_mlp.0.weights"])
-        return reference.sinusoidal_embedding(time, *args[1:])
-
-    return Part("time_mlp.0", kind, {"time": args[0]}, (), cell, cell, expected)
-
-
-def _linear(path: str, cell: nn.Cell, x: Array) -> Part:
-    def expected(params: Arrays, x: Array) -> Array:
-        return reference.linear(x, params[f"{path}.weight"], params[f"{path}.bias"])
-
-    return Part(path, "Linear", {"x": x}, (), cell, cell, expected)
-
-
-def _convolution(path: str, cell: nn.Cell, x: Array) -> Part:
-    def expected(params: Arrays, x: Array) -> Array:
-        return reference.conv(params, path, x)
-
-    return Part(path, type(cell).__name__, {"x": x}, (), cell, cell, expected)
-
-
-def _scaled(path: str, cell: nn.Cell, x: Array) -> Part:
-    down = isinstance(cell, accelerated.Downsample)
-
-    def expected(params: Arrays, x: Array) -> Array:
-        other = reference.pixel_unshuffle(x) if down else reference.upsample_nearest(x)
-        return reference.conv(params, f"{path}.1", other)
-
-    return Part(path, type(cell).__name__, {"x": x}, (), cell, cell, expected)
-
-
-def _resnet(path: str, cell: nn.Cell, args: tuple[Any, ...]) -> Part:
-    x, embedding, keep, dropout = args
-
-    def on_device(x, embedding, *keep):  # type: ignore[no-untyped-def]
-        return cell(x, ops.silu(embedding), *keep)
-
-    def expected(params: Arrays, x: Array, embedding: Array) -> Array:
-        return reference.resnet_block(params, path, x, embedding, keep, dropout)
-
-    constants = () if keep is None else (np.asarray(keep, np.float32),)
-    inputs = {"x": x, "embedding": embedding}
-    return Part(path, "ResnetBlock", inputs, constants, cell, on_device, expected)
-
-
-def _attention(path: str, cell: nn.Cell, function: str, x: Array) -> Part:
-    def expected(params: Arrays, x: Array) -> Array:
-        return getattr(reference, function)(params, path, x)  # type: ignore[no-any-return]
-
-    return Part(path, type(cell).__name__, {"x": x}, (), cell, cell, expected)
-
-
-def worst(part: Part, values: Arrays, back: bool) -> tuple[str, float] | None:
-    """The first result of a layer that is beyond its bound, and how far, if any is."""
-    inputs = {name: np.asarray(x, np.float32) for name, x in part.inputs.items()}
-    own = {n: v for n, v in values.items() if n.startswith(f"{part.path}.")}
-    rng = np.random.default_rng(0)
-
-    def output(arrays: Arrays) -> Array:
-        return part.in_reference(arrays, *(arrays[name] for name in inputs))
-
-    shape = output({**inputs, **own}).shape
-    cotangent = rng.standard_normal(shape).astype(np.float32)
-
-    def function(arrays: Arrays) -> Arrays:
-        results = {"output": output(arrays)}
-        if back:
-            grads = value_and_grad(lambda a: np.sum(output(a) * cotangent), arrays)[1]
-            results |= {f"d/d {name}": grad for name, grad in grads.items()}
-        return results
-
-    expected, bounds = deep(function, {**inputs, **own})
-    for name, value in _on_device(part, inputs, own, cotangent, back).items():
-        error = np.abs(value.astype(np.float64) - expected[name])
-        share = float(np.max(np.where(np.isnan(error), np.inf, error)) / max(bounds[name], 1e-300))
-        if share > 1.0:
-            return name, share
-    return None
-
-
-def _on_device(part: Part, inputs: Arrays, own: Arrays, cotangent: Array, back: bool) -> Arrays:
-    arrays = [Tensor(array) for array in (*inputs.values(), *part.constants)]
-    if not back:
-        return {"output": device.arrays(part.on_device(*arrays))}
-
-    def loss(*args):  # type: ignore[no-untyped-def]
-        result = part.on_device(*args[:-1])
-        return (result * args[-1]).sum(), result
-
-    weights = [] if part.cell is None else list(part.cell.trainable_params())
-    names = [*inputs, *(p.name for p in weights)]
-    positions = tuple(range(len(inputs)))
-    grad = ms.value_and_grad(loss, positions, weights or None, has_aux=True)
-    (_, result), gradients = grad(*arrays, Tensor(cotangent))
-    flat = _flat(device.arrays(gradients))
-    own_names = [f"d/d {name}" for name in names]
-    return {"output": device.arrays(result), **dict(zip(own_names, flat, strict=True))}
-
-
-def _flat(gradients: Any) -> tuple[Array, ...]:
-    if isinstance(gradients, tuple):
-        return tuple(part for gradient in gradients for part in _flat(gradient))
-    return (gradients,)
 
 
 def _where(part: Part) -> str:
@@ -356,7 +133,7 @@ def _alone(net: Options, part: Part, back: bool) -> str:
         sizes = [(h, w) for h, w in sizes if h % 2 == w % 2 == 0]
     for batch in sorted({1, 2, len(x)}):
         for size in sizes:
-            case = {
+            case: dict[str, Any] = {
                 "net": dict(net),
                 "path": part.path,
                 "batch": batch,
@@ -407,7 +184,7 @@ def _resized(part: Part, inputs: Arrays, size: tuple[int, int]) -> Part:
     def on_device(x, embedding):  # type: ignore[no-untyped-def]
         return cell(x, ops.silu(embedding))
 
-    def expected(params: Arrays, x: Array, embedding: Array) -> Array:
+    def expected(params: Params, x: Value, embedding: Value) -> Value:
         return reference.resnet_block(params, path, x, embedding)
 
     changed = {"constants": (), "on_device": on_device, "in_reference": expected}

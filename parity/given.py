@@ -104,7 +104,9 @@ def cut(
         spare = picture.width - w, picture.height - h
         left, top = (s / 2 for s in spare)
         if random:
-            left, top = (floor(d * (floor(s) + 1)) for d, s in zip(draw[1:], spare, strict=True))
+            left, top = (
+                Fraction(floor(d * (floor(s) + 1))) for d, s in zip(draw[1:], spare, strict=True)
+            )
         box = tuple(float(x) for x in (left, top, left + w, top + h))
     fitted = picture.resize((width, height), Image.Resampling.BICUBIC, box)
     levels = np.asarray(fitted, np.float64).reshape(height, width, channels)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .draws import Stream
 
-PHILOX = np.random.Philox
+PHILOX: Any = np.random.Philox
 
 
 class Use(NamedTuple):
@@ -72,9 +72,9 @@ class Recorder:
 
 def _place(generator: Any) -> tuple[Stream, int]:
     inner = PHILOX.state.__get__(generator)["state"]
-    key, counter = (tuple(int(word) for word in inner[name]) for name in ("key", "counter"))
-    block, index, step, layer = counter
-    return Stream(*key, index, step, layer), block
+    seed, word = map(int, inner["key"])
+    block, index, step, layer = map(int, inner["counter"])
+    return Stream(seed, word, index, step, layer), block
 
 
 def overlaps(uses: list[Use]) -> list[Use]:

@@ -77,7 +77,7 @@ def run(
 
 def truth(
     door: Door, given: Given, values: Arrays, spoiled: Sequence[int]
-) -> tuple[Arrays, Arrays]:
+) -> tuple[Arrays, dict[str, float]]:
     """What the run leaves by the reference, and the bounds."""
 
     def spoil(i: int, draw: Sequence[float]) -> Array:
@@ -129,7 +129,12 @@ def left_in_the_end(door: Door) -> list[int]:
 
 
 def compare(
-    left: door_run.Left, prefix: str, door: Door, given: Given, expected: Arrays, bounds: Arrays
+    left: door_run.Left,
+    prefix: str,
+    door: Door,
+    given: Given,
+    expected: Arrays,
+    bounds: dict[str, float],
 ) -> None:
     """Everything that the run has left, against the truth."""
     config = door.trainer

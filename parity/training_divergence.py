@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from mindspore import Tensor
 
 from ..accelerated import objective as accelerated
 from ..reference import objective as reference
@@ -35,7 +36,7 @@ def of_gradients(
     if finding is None:
         inputs = _given_to_the_network(net, seed, schedule, config, batch)
         masks = batch.masks or []
-        finding = of_network(net, seed, inputs, batch.t - 1.0, masks, back=True)
+        finding = of_network(net, seed, inputs, (batch.t - 1.0).tolist(), masks, back=True)
     what = "every layer and the loss are right by themselves: the training loss joins them wrongly"
     return finding or Finding(what, source("objective.py", "^def training_loss"))
 
@@ -60,7 +61,7 @@ def of_training(
     if finding is None:
         inputs = _given_to_the_network(net, seed, schedule, config, batch)
         masks = batch.masks or []
-        finding = of_network(net, seed, inputs, batch.t - 1.0, masks, back=True)
+        finding = of_network(net, seed, inputs, (batch.t - 1.0).tolist(), masks, back=True)
     what = "every layer and every formula is right by itself: the training step joins them wrongly"
     return finding or Finding(what, source("train_step.py", "^class TrainStep"))
 
@@ -120,7 +121,7 @@ def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Itera
     weights = accelerated.loss_weight(tables, config.objective, **_rule(config))
     expected = reference.loss_weight(tables, config.objective, **_rule(config))
     made = accelerated.Objective(on_device, config.objective, config.loss_type, weights)
-    times = device.Tensor(np.asarray(t, np.int32))
+    times = Tensor(np.asarray(t, np.int32))
     q_sample = partial(process.q_sample, tables)
     yield Formula(
         "q_sample",
@@ -145,7 +146,7 @@ def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Itera
     yield Formula(
         "loss_weight",
         "objective.py",
-        lambda *_: device.Tensor(weights[1:].astype(np.float32)),
+        lambda *_: Tensor(weights[1:].astype(np.float32)),
         lambda x_0, *_: expected[1:].astype(x_0.dtype),
     )
     yield Formula(
