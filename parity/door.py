@@ -16,6 +16,8 @@ from ..accelerated.config import DiffusionConfig, TrainerConfig
 from ..accelerated.ema import power_name
 from ..reference import ema, training, unet
 from ..reference.config import UnetConfig
+from ..reference.layers import Array as Value
+from ..reference.layers import Params
 from ..reference.objective import x0_from_output
 from ..reference.optimizer import ema_update
 from ..reference.samplers import ancestral, ddim
@@ -134,11 +136,10 @@ def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
     )
 
 
-def loss(door: Door, params: Arrays, batch: MicroBatch) -> Array:
-    """The training loss of one micro-batch, in the dtype of its arrays."""
+def loss(door: Door, params: Params, batch: MicroBatch) -> Value:
+    """The training loss of one micro-batch, in the dtype of its arrays; differentiable."""
     with small_network.in_place_of_the_unet(door.small):
-        value = training.training_loss(params, door.training, door.net, door.schedule, batch)
-        return np.asarray(value)
+        return training.training_loss(params, door.training, door.net, door.schedule, batch)
 
 
 def updates(

@@ -10,18 +10,23 @@ from typing import Any
 import pytest
 
 from ddpm_mindspore import accelerated
+from ddpm_mindspore.parity.device import draw
 from ddpm_mindspore.parity.explain import Finding, explain
+from ddpm_mindspore.parity.network import training_config
 from ddpm_mindspore.parity.run_divergence import PLACES
+from ddpm_mindspore.parity.update_formulas import first_wrong
 
 from .bugs import BUGS
 from .planting import Bug, planted
-from .properties import GRADIENTS, PROPERTIES, STEPS
+from .properties import ADAM, GRADIENTS, PROPERTIES, STEPS
 
 FOLDER = Path(accelerated.__file__).parent
 # bug: the property that fails, what is named, and a piece of the line that is pointed at.
 EVERY_DAY = {
     "the attention's scores are not scaled": ("unet: forward", "Attention", "class Attention"),
     "the skips are taken in the wrong order": ("unet: forward", "other x", "def construct"),
+}
+SOMETIMES = {
     "short gradients are lengthened": ("training: steps", "clipping", "shorten = "),
     "the average never moves": ("training: steps", "the average", "self.ema"),
     "accumulated gradients are added up, not averaged": (
@@ -34,8 +39,6 @@ EVERY_DAY = {
         "what a checkpoint gives back",
         "def restore",
     ),
-}
-SOMETIMES = {
     "pixel-unshuffle swaps rows and columns": ("unet: deep", "Downsample", "class Downsample"),
     "linear attention is not scaled": (
         "gradients: deep",
@@ -76,7 +79,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "gradients: deep": DEEP,
     "training: steps": {
         "count": 3,
-        "training": {**STEPS["training"], "max_grad_norm": 1.0, "ema_update_after_step": 0},
+        "training": {**STEPS["training"], "max_grad_norm": 100.0, "ema_update_after_step": 0},
     },
 }
 
@@ -92,6 +95,30 @@ def test_the_first_part_that_is_wrong_is_named(name: str) -> None:
     file, number = finding.source.rsplit(":", 1)
     assert line in Path(file).read_text(encoding="utf-8").splitlines()[int(number) - 1]
     assert Path(file).is_relative_to(FOLDER)
+
+
+# The same for the formulas of an update alone, which takes a second and not twenty.
+FORMULAS = {
+    "short gradients are lengthened": ("clipping", "shorten = "),
+    "the average takes what it should keep": ("the average", "self.ema"),
+    "accumulated gradients are not forgotten": ("accumulation", "def accumulate"),
+    "weight decay goes through the moments": ("Adam's moments", "self.adam("),
+    "what is left out moves the moments": ("leaving out what is not finite", "finite = "),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_first_formula_that_is_wrong_is_named(name: str) -> None:
+    what, line = FORMULAS[name]
+    bug = next(bug for bug in BUGS if bug.name == name)
+    config = training_config(ADAM)
+    starts, grads = ({"0.weight": draw(i, (3, 4)), "1.bias": draw(i + 1, (5,))} for i in (0, 2))
+    with planted(bug):
+        finding = first_wrong(config, starts, grads, step=3, accumulate=2)
+    assert finding is not None and finding.what.startswith(what)
+    file, number = finding.source.rsplit(":", 1)
+    assert line in Path(file).read_text(encoding="utf-8").splitlines()[int(number) - 1]
+    assert first_wrong(config, starts, grads, step=3, accumulate=2) is None
 
 
 def found(bug: Bug, where: str) -> Finding:

@@ -219,7 +219,7 @@ def ignored(module: Any, config: type, option: str) -> Iterator[None]:
     device.clear()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", names(DiffusionConfig, TrainerConfig))
 def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
     config, option = name.split(".")
