@@ -260,7 +260,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "randomness: normals": (randomness.normals, {"seed": 3, "purpose": "noise"}),
     "randomness: coins": (randomness.coins, {"seed": 3, "p": 0.1}),
     "randomness: independence": (randomness.independence, {"seed": 3}),
-    "randomness: streams": (
+    "randomness_streams: streams": (
         randomness_streams.streams,
         {
             **{name: BATCH[name] for name in ("net", "size", "data", "trainer", "images")},

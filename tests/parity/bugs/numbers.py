@@ -38,7 +38,7 @@ NUMBERS = [
         "randomness._philox",
         "[seed, Purpose(purpose)]",
         "[seed, 0]",
-        "randomness: streams",
+        "randomness_streams: streams",
     ),
     Bug(
         "all layers have the masks of the first",
@@ -87,7 +87,7 @@ NUMBERS = [
         "randomness._streams",
         'words = (0, 0, _word("step", step), _word("layer", layer))',
         'words = (_word("step", step), 0, 0, _word("layer", layer))',
-        "randomness: streams",
+        "randomness_streams: streams",
     ),
     Bug(
         "the order of epochs repeats",
@@ -146,7 +146,7 @@ BATCHES = [
         "train_batches.Batches._micro_batch",
         "Purpose.FLIP",
         "Purpose.SELF_CONDITION",
-        "randomness: streams",
+        "randomness_streams: streams",
     ),
     Bug(
         "every update sees the first images",
