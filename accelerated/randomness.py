@@ -21,6 +21,7 @@ This is the whole table; ``parity/draws.py`` states it once more, and is compare
     SELF_CONDITION  update      position          0       a uniform number: conditioned below 1/2
     DROPOUT         update      position          block   uniform numbers, float32: kept from p on
     CROP            0           place             0       three uniform numbers: size, left, top
+    REPLACE         0           place             0       the images to show if one is broken
     SAMPLE_START    0           image             0       x_T, normal numbers, float32
     SAMPLE_NOISE    step i      image             0       the noise of step i of a sampler, from 0
 

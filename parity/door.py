@@ -127,13 +127,13 @@ def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> li
 def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
     """Images at these positions of the endless stream of shuffled epochs, in [0, 1]."""
     seed = door.trainer.seed
-    numbers = draws.images(seed, given.count, positions)
-    return np.stack(
-        [
-            given.read(number, draw)
-            for number, draw in zip(numbers, draws.crops(seed, positions), strict=True)
-        ]
-    )
+    count, numbers = given.count, draws.images(seed, given.count, positions)
+    shown = [
+        draws.replaced(seed, count, position, number, given.broken)
+        for position, number in zip(positions, numbers, strict=True)
+    ]
+    cuts = draws.crops(seed, positions)
+    return np.stack([given.read(i, draw) for i, draw in zip(shown, cuts, strict=True)])
 
 
 def loss(door: Door, params: Params, batch: MicroBatch) -> Value:

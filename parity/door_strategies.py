@@ -130,7 +130,13 @@ def batch_cases(draw: st.DrawFn) -> Case:
         "steps": tuple(draw(st.sampled_from(((1, 2, 3), (5,), (2**33, 2**33 + 1))))),
         "world": draw(st.sampled_from(((0, 1), (1, 2), (2, 3)))),
         "images": draw(st.integers(0, 2**16)),
+        "broken": draw(st.sampled_from(((0,), ()))) if _read_anew(options) else (),
     }
+
+
+def _read_anew(trainer: Case) -> bool:
+    """Whether the images of a folder are read in every epoch, so that they can break."""
+    return trainer.get("data_memory_gb") == 0.0 or "random" in trainer.get("crop", "")
 
 
 @st.composite

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ PURPOSES = {
     "sample_start": 7,
     "sample_noise": 8,
     "crop": 9,
+    "replace": 10,
 }
 """The second word of the key."""
 
@@ -98,6 +99,14 @@ def images(seed: int, count: int, positions: Sequence[int]) -> list[int]:
     for epoch in {p // count for p in positions}:
         orders[epoch] = generator(stream(seed, "shuffle", epoch)).permutation(count)
     return [int(orders[p // count][p % count]) for p in positions]
+
+
+def replaced(seed: int, count: int, position: int, number: int, broken: Collection[int]) -> int:
+    """What is shown at a position: image ``number``, or if it is broken one drawn of all."""
+    numbers = generator(stream(seed, "replace", 0, position))
+    while number in broken:
+        number = int(numbers.integers(count))
+    return number
 
 
 def crops(seed: int, positions: Sequence[int]) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -27,11 +27,21 @@ class Given:
         count: how many of them are trained on.
         read: the pixels of image number i, float64 (C, H, W) in [0, 1], with its three random
             numbers if it is cropped at random (none: the middle).
+        files: of a folder, by number.
+        broken: numbers of images that cannot be decoded.
     """
 
     source: Any
     count: int
     read: Callable[[int, Sequence[float]], Array]
+    files: Sequence[Path] = ()
+    broken: Collection[int] = ()
+
+    def break_files(self, numbers: Collection[int]) -> Given:
+        """These images cannot be decoded from now on."""
+        for number in numbers:
+            self.files[number].write_bytes(b"no image")
+        return replace(self, broken=numbers)
 
 
 def give(
@@ -51,16 +61,17 @@ def give(
         levels = rng.integers(0, 256, (count, *shape), np.uint8)
         return Given(levels, count, lambda i, draw: levels[i] / 255.0)
     pictures = _write(rng, count, shape, folder)
-    chosen = [
-        picture
-        for name, picture in sorted(pictures.items())
+    names = [
+        name
+        for name in sorted(pictures)
         if not config.only_class or name.partition("/")[0] in config.only_class
     ]
+    chosen = [pictures[name] for name in names]
 
     def read(i: int, draw: Sequence[float]) -> Array:
         return cut(chosen[i], shape, config.crop, config.crop_min_share, draw)
 
-    return Given(str(folder), len(chosen), read)
+    return Given(str(folder), len(chosen), read, [folder / name for name in names])
 
 
 def _write(

@@ -39,8 +39,12 @@ def batches(
     steps: Sequence[int],
     world: tuple[int, int],
     images: int,
+    broken: Sequence[int] = (),
 ) -> None:
-    """``world``: number of this process, and how many there are; ``images``: seed of the images."""
+    """``world``: number of this process, and how many there are; ``images``: seed of the images.
+
+    ``broken``: numbers of files that break once the folder is open.
+    """
     door = door_device.door(net, {"timesteps": T}, trainer, size)
     rank, processes = world
     with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +59,7 @@ def batches(
             only_class=door.trainer.only_class,
             memory_limit=int(door.trainer.data_memory_gb * 1e9),
         )
+        given = given.break_files(broken)
         make = Batches(opened, door_device.diffusion(door), door.trainer, World(rank, processes))
         size_of_one = door.trainer.train_batch_size
         share = slice(rank * size_of_one, (rank + 1) * size_of_one)

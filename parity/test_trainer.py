@@ -179,7 +179,8 @@ def compare_picture(
 ) -> None:
     """Each pixel is one that rounding a number within the bound of the truth may give."""
     count = min(door.trainer.num_samples, given.count)
-    real = np.stack([given.read(i, ()) for i in range(count)])
+    spread = [(2 * i + 1) * given.count // (2 * count) for i in range(count)]
+    real = np.stack([given.read(i, ()) for i in spread])
     shown = slice(None) if door.net.channels in (1, 3, 4) else slice(1)
     pages = [
         np.asarray(
@@ -190,5 +191,5 @@ def compare_picture(
         )
         for drawn in door_run.levels(samples, bound)
     ]
-    middle, spread = (pages[0] + pages[1]) / 2.0, np.abs(pages[1] - pages[0]) / 2.0
-    check(name, left.picture(step), middle, spread)
+    middle, apart = (pages[0] + pages[1]) / 2.0, np.abs(pages[1] - pages[0]) / 2.0
+    check(name, left.picture(step), middle, apart)

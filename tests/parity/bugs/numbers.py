@@ -190,4 +190,22 @@ BATCHES = [
         "2.0 / 256.0",
         "train_batches: batches",
     ),
+    Bug(
+        "what replaces a broken image does not depend on its place",
+        "data.images.read_batch",
+        "index=int(positions[j])",
+        "index=j",
+        "train_batches: batches",
+        {
+            "data": {"kind": "folder", "count": 7},
+            "trainer": {
+                "seed": 5,
+                "train_batch_size": 3,
+                "gradient_accumulate_every": 2,
+                "data_memory_gb": 0.0,
+            },
+            "steps": (3, 4),
+            "broken": (0, 2),
+        },
+    ),
 ]
