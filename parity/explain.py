@@ -10,8 +10,8 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from .. import accelerated
 
@@ -39,12 +39,22 @@ class Finding:
 
 
 @contextlib.contextmanager
-def explained(search: Callable[[AssertionError], Finding | None]) -> Iterator[None]:
-    """A comparison that fails within it can be explained by ``search``, given its error."""
+def explained(search: Callable[[], Finding | None]) -> Iterator[None]:
+    """A comparison that fails within it can be explained by ``search``."""
     try:
         yield
     except AssertionError as error:
         error.search = search  # type: ignore[attr-defined]
+        raise
+
+
+@contextlib.contextmanager
+def explained_by_message(search: Callable[[str], Finding | None]) -> Iterator[None]:
+    """The same where the search is given the error's message."""
+    try:
+        yield
+    except AssertionError as error:
+        error.search = partial(search, str(error))  # type: ignore[attr-defined]
         raise
 
 
@@ -54,14 +64,14 @@ def explain(error: BaseException) -> Finding | None:
     if search is None:
         return None
     if not hasattr(error, "finding"):
-        error.finding = _safely(search, error)  # type: ignore[attr-defined]
+        error.finding = _safely(search)  # type: ignore[attr-defined]
     return error.finding  # type: ignore[attr-defined, no-any-return]
 
 
-def _safely(search: Callable[[Any], Finding | None], error: BaseException) -> Finding | None:
+def _safely(search: Callable[[], Finding | None]) -> Finding | None:
     """A search that breaks hides no failure."""
     try:
-        return search(error)
+        return search()
     except Exception as broken:
         return Finding(f"the search for it failed: {type(broken).__name__}: {broken}", "")
 

@@ -17,7 +17,7 @@ from .tolerance import Arrays
 from .training_divergence import Given, of_loss
 
 
-def of_run(door: Door, images: Images, values: Arrays, error: BaseException) -> Finding | None:
+def of_run(door: Door, images: Images, values: Arrays, message: str) -> Finding | None:
     """The formulas of the update and the loss, with the reference's values; then what differs."""
     d, config = door.diffusion, door.training
     schedule = (d.beta_schedule, d.timesteps, d.zero_terminal_snr)
@@ -38,7 +38,7 @@ def of_run(door: Door, images: Images, values: Arrays, error: BaseException) -> 
     if finding is None:
         given = Given(batch.x_0, batch.t, batch.noise, 0.5 * batch.noise)
         finding = of_loss(given, schedule, config)
-    name = str(error).splitlines()[0]
+    name = message.splitlines()[0]
     if finding is None and name.startswith(("loss", "left out", "norm")) and _sees(door, images):
         name = "model of it"
     return finding or _by_what_differs(name)

@@ -43,7 +43,7 @@ def accumulation(
     large = [[_joined(step)] for step in micro]
     expected, bounds = deep(in_reference(net, schedule, config, large), params)
     first = micro[0][0]
-    with explained(lambda _: of_training(net, seed, schedule, config, first, count, accumulate)):
+    with explained(lambda: of_training(net, seed, schedule, config, first, count, accumulate)):
         for mode in modes:
             with device.eager() if mode == "eager" else nullcontext():
                 parts = on_device(net, schedule, config, micro, params)

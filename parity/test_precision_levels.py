@@ -42,7 +42,7 @@ def test_levels(level: str, params: int) -> None:
 def levels(level: str, params: int, dtype: str = "float16") -> None:
     """One estimate of x_0 from noise, one operator at a time."""
     diffusion = {"timesteps": 2, "sampling_timesteps": 1, "clip_denoised": False}
-    trainer = {"amp_level": level, "amp_dtype": dtype}
+    trainer: dict[str, Any] = {"amp_level": level, "amp_dtype": dtype}
     door = door_device.door(NET, diffusion, trainer, (2, 3), small=False)
     values = door_device.parameters(door, params)
 

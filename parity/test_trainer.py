@@ -23,7 +23,7 @@ from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.door import Door, Options
-from ddpm_mindspore.parity.explain import explained
+from ddpm_mindspore.parity.explain import explained_by_message
 from ddpm_mindspore.parity.given import Given, give
 from ddpm_mindspore.parity.run_divergence import of_run
 from ddpm_mindspore.parity.strategies import Case
@@ -66,7 +66,7 @@ def run(
         expected, bounds = truth(door, given, values, spoiled)
         left = door_run.Left(door, folder / "run", given, spoiled)
         kept = nullcontext() if small else door_run.graphs_kept_in(folder / "graphs")
-        with explained(partial(of_run, door, given, values)), kept:
+        with explained_by_message(partial(of_run, door, given, values)), kept:
             left.train(values)
             compare(left, "", door, given, expected, bounds)
             if resumed_after:

@@ -76,7 +76,7 @@ def forward(
     for number in range(seed, seed + draws):
         inputs, masks = draw_inputs(net, size, len(time), self_cond, number, precision)
         expected, bound = truth(net, inputs, time, masks, precision[1])
-        search = partial(first_divergence.of_network, net, number, inputs, time, masks)
+        search = partial(first_divergence.of_network, net, number, inputs, time, masks, False)
         with explained(search) if precision == FLOAT32 else nullcontext():
             for mode in modes:
                 output = on_device(mode, net, inputs, time, masks, precision)

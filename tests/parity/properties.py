@@ -7,12 +7,9 @@ from typing import Any
 
 from ddpm_mindspore.parity import door_examples
 from ddpm_mindspore.parity import test_accumulation as accumulation
-<<<<<<< HEAD
 from ddpm_mindspore.parity import test_alone as alone
-=======
 from ddpm_mindspore.parity import test_commands as commands
 from ddpm_mindspore.parity import test_diffusion as diffusion
->>>>>>> 93614c0 (Plant bugs in batches, random numbers, sampling, files, runs and resuming)
 from ddpm_mindspore.parity import test_distributed as distributed
 from ddpm_mindspore.parity import test_effective as effective
 from ddpm_mindspore.parity import test_ema as ema

@@ -150,6 +150,6 @@ def test_every_line_that_is_pointed_at_is_there() -> None:
 
 def test_a_search_that_breaks_hides_no_failure() -> None:
     error = AssertionError("the values differ")
-    error.search = lambda _: 1 / 0  # type: ignore[attr-defined]
+    error.search = lambda: 1 / 0  # type: ignore[attr-defined]
     finding = explain(error)
     assert finding is not None and "ZeroDivisionError" in finding.text()
