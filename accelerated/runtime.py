@@ -1,5 +1,7 @@
 """The one place that touches the process's global state: environment, logging, device.
 
+(But for who answers Ctrl-C: see ``interrupts``.)
+
 The package imports it before anything else, because MindSpore's convolution library reads the
 environment once. It does not import MindSpore itself: that takes two seconds.
 """
@@ -26,6 +28,10 @@ def prepare_environment() -> None:
     """Set what MindSpore reads when it is imported, unless the user has set it."""
     # Warnings that a user can do nothing about stay quiet; errors are shown.
     os.environ.setdefault("GLOG_v", "3")
+    # Where a compilation ends early, by Ctrl-C say, MindSpore leaves its state in a file: not in
+    # the user's folder.
+    temporary = os.environ.get("TMPDIR") or "/tmp"
+    os.environ.setdefault("MS_OM_PATH", f"{temporary}/ddpm-mindspore-{os.getuid()}")
     # On a CPU with AVX-512 a stock 3x3 convolution would fall back to oneDNN's plain reference
     # loop, about a hundred times slower than its AVX2 kernel.
     compiled = kernels_wanted() and kernel_library() is not None

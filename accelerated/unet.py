@@ -15,6 +15,7 @@ from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ..reference.config import UnetConfig
+from .interrupts import keep_interrupts
 from .layers import (
     Attention,
     Conv2d,
@@ -45,6 +46,7 @@ class Unet(nn.Cell):
 
     def __init__(self, dim: int, *, seed: int = 0, **options: Any) -> None:
         super().__init__()
+        keep_interrupts()
         self.config = config = UnetConfig(dim=dim, **options)
         rng = stream(seed, Purpose.INIT)
         time_dim = config.time_dim
