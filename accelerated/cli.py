@@ -7,10 +7,8 @@ needs MindSpore is imported late, so that ``--help`` and wrong input answer at o
 from __future__ import annotations
 
 import io
-import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from importlib import import_module
 from itertools import dropwhile, takewhile
@@ -19,6 +17,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from .extras import without_package
 from .runtime import compile_cache_allowed, process_count
+from .say import answer, open_streams, say, settle
+from .signals import asked_as_by_ctrl_c
 from .usage import (
     EXPORT,
     IMPORT,
@@ -53,37 +53,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "export": _export,
         "info": _info,
     }
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0
-    # MindSpore's threads turn Ctrl-C into SIGTERM: let it be a KeyboardInterrupt again.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        if args[0] not in commands:
-            raise ValueError(f"command {args[0]!r} is unknown: choose {', '.join(commands)}")
-        _check_empty(args[1:])
-        return commands[args[0]](args[1:])
-    except ValueError as error:
-        print(f"ddpm-mindspore: {error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        return without_package(args, error)
-    except MemoryError as error:
-        print(f"ddpm-mindspore: not enough memory: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        from .config import INTERRUPTED
+    open_streams()
+    with asked_as_by_ctrl_c():
+        try:
+            return _run(commands, args)
+        except ValueError as error:
+            say(f"ddpm-mindspore: {error}", error=True)
+            return 2
+        except ModuleNotFoundError as error:
+            return without_package(args, error)
+        except MemoryError as error:
+            say(f"ddpm-mindspore: not enough memory: {error}", error=True)
+            return 1
+        except KeyboardInterrupt:
+            from .config import INTERRUPTED
 
-        print("ddpm-mindspore: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:  # a full disk, above all
-        print(f"ddpm-mindspore: {error}", file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            say("ddpm-mindspore: interrupted", error=True)
+            return INTERRUPTED
+        except OSError as error:  # a full disk, above all
+            say(f"ddpm-mindspore: {error}", error=True)
+            return 1
+        finally:
+            settle()
+
+
+def _run(commands: dict[str, Callable[[list[str]], int]], args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        answer(USAGE.rstrip())
+        return 0
+    if args[0] not in commands:
+        raise ValueError(f"command {args[0]!r} is unknown: choose {', '.join(commands)}")
+    _check_empty(args[1:])
+    return commands[args[0]](args[1:])
 
 
 def _parse(
@@ -108,6 +109,8 @@ def _parse(
                 default=default,
             )
             return cast(T, parsed)
+    except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
+        raise SystemExit(0) from None
     except SystemExit as stop:
         if not stop.code:
             raise

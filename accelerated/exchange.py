@@ -18,6 +18,7 @@ from .command_options import ExportConfig as ExportConfig
 from .command_options import ImportConfig as ImportConfig
 from .config import RunConfig, TrainerConfig
 from .files import replace_file
+from .say import say
 from .weights import PEER, Weights, read_weights
 from .weights_config import diffusion_config, unet_config
 
@@ -104,7 +105,7 @@ def import_run(config: ImportConfig) -> int:
     """``ddpm-mindspore import``: import weights, and say what they are."""
     run, weights = import_weights(config)
     diffusion = run.diffusion
-    print(
+    say(
         f"network: {call('Unet', run.unet)}\n"
         f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
         f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
@@ -119,7 +120,7 @@ def export_run(config: ExportConfig) -> int:
     output = config.run / "weights.safetensors" if config.output is None else config.output
     run, step = export_weights(config.run, output, config.which)
     diffusion = run.diffusion
-    print(
+    say(
         f"done: {output} ({config.which} of step {step:,}); in {PEER}:\n"
         "  from safetensors.torch import load_file\n"
         f"  model = {call('Unet', run.unet)}\n"
@@ -129,7 +130,7 @@ def export_run(config: ExportConfig) -> int:
         f"beta_schedule={diffusion.beta_schedule!r})"
     )
     if diffusion.zero_terminal_snr:
-        print("Its schedules have no zero_terminal_snr: sample from this run here.")
+        say("Its schedules have no zero_terminal_snr: sample from this run here.")
     return 0
 
 

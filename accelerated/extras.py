@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
 
+from .say import answer, say
 from .usage import TEXTS
 
 
@@ -37,7 +37,7 @@ def without_package(args: list[str], error: ModuleNotFoundError) -> int:
     extra = "parity" if command == "parity" else "accelerated"
     needs = remedy(f"ddpm-mindspore {command}", package, extra)
     if {"-h", "--help"} & set(args):
-        print(f"usage: ddpm-mindspore {command} [OPTIONS]\n\n{TEXTS[command]}\n{needs}")
+        answer(f"usage: ddpm-mindspore {command} [OPTIONS]\n\n{TEXTS[command]}\n{needs}")
         return 0
-    print(needs, file=sys.stderr)
+    say(needs, error=True)
     return 2

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import runtime
 from .command_options import InfoConfig
+from .say import answer
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 """What decides how fast matrix products are, as /proc/cpuinfo names it."""
@@ -24,7 +25,7 @@ def info(config: InfoConfig) -> int:
         ValueError: a device that is unknown, or not here.
     """
     facts = gather(config.device)
-    print(json.dumps(facts, indent=2) if config.json else describe(facts))
+    answer(json.dumps(facts, indent=2) if config.json else describe(facts))
     return 0
 
 

@@ -25,6 +25,7 @@ from .compile_cache import compiled
 from .config import RunConfig
 from .run_folder import RunFolder, build
 from .run_images import changes, known_images, place_of_images
+from .say import answer
 from .train_step import MicroBatch, gradient_function
 from .trainer import Trainer
 
@@ -49,9 +50,9 @@ def replay(config: ReplayConfig) -> int:
                 f"data {data!r} is not what the run {str(run.path)!r} was trained on: {differ}; "
                 "with other images it would be another update"
             )
-        print(f"step {config.step} of {run.path}, going on from step {start}", flush=True)
+        answer(f"step {config.step} of {run.path}, going on from step {start}")
         for line in _report(trainer, config.step):
-            print(line, flush=True)
+            answer(line)
     return 0
 
 

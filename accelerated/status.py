@@ -12,10 +12,12 @@ from .activities import shares
 from .checkpoint import newest
 from .command_options import StatusConfig
 from .run_folder import RunFolder
+from .say import answer, can_show
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
 _LAST = 100  # steps whose mean loss is shown
-_BLOCKS = " ▁▂▃▄▅▆▇█"
+_BLOCKS, _AXIS = " ▁▂▃▄▅▆▇█", "┤"
+_PLAIN, _PLAIN_AXIS = " ..::||##", "|"  # where there are no others
 
 
 def status(config: StatusConfig) -> int:
@@ -27,12 +29,14 @@ def status(config: StatusConfig) -> int:
     run = RunFolder(config.run)
     facts = gather(run)
     if config.json:
-        print(json.dumps(facts, indent=2))
+        answer(json.dumps(facts, indent=2))
         return 0
-    print(describe(facts))
+    answer(describe(facts))
     rows = [row for row in run.read_metrics(_METRICS) if row["loss"] is not None]
     if rows:
-        print(plot([row["step"] for row in rows], [row["loss"] for row in rows]))
+        curve = plot([row["step"] for row in rows], [row["loss"] for row in rows])
+        plain = str.maketrans(_BLOCKS + _AXIS, _PLAIN + _PLAIN_AXIS)
+        answer(curve if can_show(_BLOCKS + _AXIS) else curve.translate(plain))
     return 0
 
 
@@ -151,5 +155,5 @@ def plot(steps: list[int], losses: list[float], *, width: int = 60, height: int 
     for row in reversed(range(height)):
         label = {height - 1: f"{top:.3g}", 0: f"{bottom:.3g}"}.get(row, "")
         cells = np.clip(heights - 8 * row, 0, 8)
-        rows.append(f"{label:>10} ┤" + "".join(_BLOCKS[cell] for cell in cells).rstrip())
+        rows.append(f"{label:>10} {_AXIS}" + "".join(_BLOCKS[cell] for cell in cells).rstrip())
     return "\n".join([*rows, f"{'step':>10} {steps[0]:,}{steps[-1]:>{width - 1},}"])

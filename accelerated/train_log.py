@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from .activities import Activities
 from .board import Board
 from .config import TrainerConfig
 from .data import Images, note_broken, skipped_text
 from .run_folder import RunFolder
+from .say import say
 
 
 class Measured(NamedTuple):
@@ -76,7 +77,7 @@ class TrainLog:
             self._failing = False
         except OSError as error:
             if not self._failing and self._run.writes:
-                tqdm.write(f"metrics cannot be written ({error.strerror}); training goes on")
+                say(f"metrics cannot be written ({error.strerror}); training goes on")
             self._failing = True
         self._written = time.perf_counter()
         self._tell_skipped()
@@ -85,7 +86,8 @@ class TrainLog:
         """Write the rest."""
         self.write()
         if self._board:
-            self._board.close()
+            with suppress(OSError):  # write has told
+                self._board.close()
 
     def _write_files(self) -> None:
         rows, self._rows = self._rows, []
@@ -115,7 +117,7 @@ class TrainLog:
         """Name images that turned out broken meanwhile; each process those that it has met."""
         skipped = self._images.skipped
         if new := skipped[self._told :]:
-            tqdm.write(skipped_text(new))
+            say(skipped_text(new))
             if self._run.writes:
                 note_broken(self._run.path, new)
         self._told = len(skipped)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from . import pictures
 from .diffusion import GaussianDiffusion
 from .distributed import World
 from .process import to_uint8
 from .run_folder import RunFolder
+from .say import bar
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 
@@ -87,17 +87,12 @@ def _sample(
     if interrupted.is_set():
         raise InterruptedError("interrupted")
     total = math.ceil(count / size) * len(diffusion.plan())
-    with tqdm(
-        total=total,
-        desc="drawing",
-        unit="step",
-        leave=False,
-        dynamic_ncols=True,
-        disable=not world.leads,
-    ) as bar:
+    with bar(
+        total=total, desc="drawing", unit="step", leave=False, disable=not world.leads
+    ) as shown:
 
         def on_step() -> None:
-            bar.update()
+            shown.update()
             if interrupted.is_set():
                 raise InterruptedError("interrupted")
 

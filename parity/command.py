@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..accelerated.say import OUT, say
 from ..reference.plain import make_plain
 from .page import to_html
 from .report import FAIL, Report, environment, failures_text, to_json, to_table
@@ -86,7 +87,7 @@ def run(config: ParityConfig, suite: Path = SUITE) -> int:
             _show(report)
             _write(report, config.report, Path(scratch))
     except CannotRunError as reason:
-        print(f"ddpm-mindspore parity could not run: {reason}", file=sys.stderr)
+        say(f"ddpm-mindspore parity could not run: {reason}", error=True)
         return 2
     return report.exit_code
 
@@ -129,7 +130,7 @@ def _check(config: ParityConfig, device: str, suite: Path, scratch: Path) -> Rep
     from .progress import progress_on
 
     started, clock = datetime.now().astimezone(), time.monotonic()
-    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(sys.stdout))
+    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(OUT))
     said = io.StringIO()
     with _quiet_home(scratch), contextlib.redirect_stderr(said):
         code = pytest.main(_arguments(config, device, suite, scratch), plugins=[plugin])
@@ -191,9 +192,9 @@ def _explain(code: int, plugin: Collector, config: ParityConfig, said: str) -> N
 
 def _show(report: Report) -> None:
     width = shutil.get_terminal_size((LOG_WIDTH, 24)).columns
-    print(f"\n{to_table(report.outcomes, width)}\n")
+    say(f"\n{to_table(report.outcomes, width)}\n")
     if report.with_status(FAIL):
-        print(f"{failures_text(report)}\n")
+        say(f"{failures_text(report)}\n")
 
 
 def _write(report: Report, folder: Path, scratch: Path) -> None:
@@ -203,4 +204,4 @@ def _write(report: Report, folder: Path, scratch: Path) -> None:
         shutil.copyfile(scratch / "junit.xml", folder / "junit.xml")
     except OSError as error:
         raise CannotRunError(f"the report was not written to {str(folder)!r}: {error}") from error
-    print(f"{report.verdict}; report: {folder / 'report.html'}")
+    say(f"{report.verdict}; report: {folder / 'report.html'}")

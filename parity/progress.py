@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TextIO
 
+from ..accelerated.say import Stream
 from .report import FAIL, Outcome, counted, share_text
 
 
@@ -19,7 +20,7 @@ class Progress(Protocol):
 class Lines:
     """A line for each property, for logs; its name comes first, in case the run ends there."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | Stream) -> None:
         self.stream, self.total, self.count = stream, 0, 0
 
     def start(self, total: int) -> None:
@@ -45,7 +46,7 @@ class Lines:
 class Bar:
     """A progress bar with the name of the property that runs."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | Stream) -> None:
         self.stream, self.failed = stream, 0
         self.bar: Any = None
 
@@ -70,6 +71,6 @@ class Bar:
             self.bar.close()
 
 
-def progress_on(stream: TextIO) -> Progress:
+def progress_on(stream: TextIO | Stream) -> Progress:
     """A bar on a terminal, lines elsewhere."""
     return Bar(stream) if stream.isatty() else Lines(stream)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from ..files import make_folder
+from ..say import bar
 from .decode import RULE, Pixels8
 from .records import CHUNK, Records
 
@@ -101,14 +101,14 @@ def cached(records: FileRecords, folder: Path, kind: str, *, progress: bool) -> 
 
 def _write(records: Records, file: Path, *, progress: bool) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    bar = tqdm(None, "decoding images", len(records), delay=2, disable=not progress)
+    shown = bar(None, "decoding images", len(records), delay=2, disable=not progress)
     try:
-        with temporary.open("wb") as out, bar:
+        with temporary.open("wb") as out, shown:
             for start in range(0, len(records), CHUNK):
                 places = range(start, min(start + CHUNK, len(records)))
                 for found in records.read(places, [()] * len(places)):
                     out.write(_row(found, records.shape))
-                bar.update(len(places))
+                shown.update(len(places))
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(file)

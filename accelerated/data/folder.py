@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from ..say import bar
 from .arrays import Images
 from .cache import CachedRecords, cached
 from .classes import select
@@ -179,13 +179,13 @@ def _faults_at_a_glance(
     def fault(place: int) -> str | None:
         return files.fault(place, closely=bool(known) and files.names[place] not in known)
 
-    with tqdm(None, "checking images", len(files), delay=2, disable=not progress) as bar:
+    with bar(None, "checking images", len(files), delay=2, disable=not progress) as shown:
         for start in range(0, len(files), CHUNK):
             places = range(start, min(start + CHUNK, len(files)))
             for place, why in zip(places, parallel(fault, places), strict=True):
                 if why is not None:
                     yield place, why
-            bar.update(len(places))
+            shown.update(len(places))
 
 
 def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:

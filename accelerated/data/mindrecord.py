@@ -37,6 +37,13 @@ class MindRecords:
         self.shape, self.draws = shape, crop.draws
         self._file, self._crop = str(file), crop
         try:
+            self._file.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"MindRecord file {self._file!r} has a name that MindSpore does not take, as it is "
+                "not UTF-8: rename it"
+            ) from None
+        try:
             dataset = ds.MindDataset(self._file, shuffle=False)
             self._count: int = dataset.get_dataset_size()
             first = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True), None)

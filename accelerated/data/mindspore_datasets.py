@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from ..say import bar
 from .arrays import ArrayImages, Chance, Images, Pixels
 from .decode import Pixels8, decode_value, is_encoded
 from .left_out import unreadable
@@ -207,8 +207,8 @@ def open_dataset(
     rows = Rows(dataset, image_size, channels)
     if rows.count * rows.per_row * channels * math.prod(image_size) > memory_limit:
         return DatasetStream(rows, strict=strict)
-    bar = tqdm(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=not progress)
-    found = [image for row in bar for image in rows.images(row)]
+    shown = bar(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=not progress)
+    found = [image for row in shown for image in rows.images(row)]
     broken = [(_nth(place), why) for place, why in enumerate(found) if isinstance(why, str)]
     images = [image for image in found if not isinstance(image, str)]
     if broken and strict:

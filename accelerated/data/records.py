@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..randomness import Purpose, stream
+from ..say import bar
 from .arrays import Chance, Images
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable
@@ -190,11 +190,11 @@ def none_readable(count: int, path: str, why: str) -> ValueError:
 
 def read_all(records: Records, task: str, *, progress: bool) -> Iterator[tuple[int, Pixels8 | str]]:
     """Yield all records in order, as (place, pixels or why there are none)."""
-    with tqdm(None, task, len(records), delay=2, disable=not progress) as bar:
+    with bar(None, task, len(records), delay=2, disable=not progress) as shown:
         for start in range(0, len(records), CHUNK):
             places = range(start, min(start + CHUNK, len(records)))
             yield from zip(places, records.read(places, [()] * len(places)), strict=True)
-            bar.update(len(places))
+            shown.update(len(places))
 
 
 def chance_of(index: int) -> np.random.Generator:

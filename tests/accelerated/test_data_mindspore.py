@@ -198,6 +198,13 @@ def test_a_damaged_mindrecord_is_refused(tmp_path, damage, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_mindrecord_whose_name_mindspore_does_not_take_is_refused(tmp_path):
+    path = tmp_path / "\udcd6.mindrecord"
+    path.touch()
+    with pytest.raises(ValueError, match=r"'.*\\udcd6.mindrecord' has a name .*: rename it"):
+        open_images(path, (8, 6), 3)
+
+
 def test_a_mindrecord_without_images_or_classes_is_refused(tmp_path, mindrecord):
     from mindspore.mindrecord import FileWriter
 
