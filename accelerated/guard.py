@@ -35,6 +35,10 @@ class Guard:
 
     Attributes:
         skipped: updates left out so far.
+        in_a_row: updates left out since one was applied, whatever the reason. While there are any,
+            the parameters are those of before, which may be what went wrong: older checkpoints are
+            not to make room for them. A scale that is looked for ends it soon: it is halved at
+            each, and below 1 there is none.
         scaled, describe: as given.
     """
 
@@ -49,7 +53,8 @@ class Guard:
         self._folder, self._limit, self.describe = folder, limit, describe
         self._scale = LossScale() if scaled else LossScale(1.0)
         self.scaled = scaled
-        self._in_a_row = 0
+        self._unexplained = 0
+        self.in_a_row = 0
         self.skipped = 0
 
     @property
@@ -68,21 +73,26 @@ class Guard:
         if self.scaled:
             self._scale = self._scale.next(finite)
         if finite:
-            self._in_a_row = 0
+            self.in_a_row = self._unexplained = 0
             return ""
         self.skipped += 1
+        self.in_a_row += 1
         if used > 1.0 and np.isfinite(loss):
             return f"step {step} left out: the gradient overflows, the loss scale is {self.scale:g}"
-        self._in_a_row += 1
-        self._write({"step": step, "loss": loss, "grad_norm": grad_norm, "loss_scale": used})
-        if self._in_a_row >= self._limit:
-            first = step - self._in_a_row + 1
+        self._unexplained += 1
+        told = f"step {step} left out: loss {loss:g}, gradient norm {grad_norm:g}"
+        try:
+            self._write({"step": step, "loss": loss, "grad_norm": grad_norm, "loss_scale": used})
+        except OSError as error:  # hours are in memory
+            told += f" (nonfinite.jsonl cannot be written: {error.strerror})"
+        if self._unexplained >= self._limit:
+            first = step - self.in_a_row + 1
             raise NonfiniteError(
-                f"stopped at step {step}: {self._in_a_row} steps in a row, from {first} on, had a "
+                f"stopped at step {step}: {self.in_a_row} steps in a row, from {first} on, had a "
                 "loss or gradient that is NaN or infinite. None of them was applied, and the "
                 f"checkpoints from before are untouched. {self._remedy(first)}"
             )
-        return f"step {step} left out: loss {loss:g}, gradient norm {grad_norm:g}"
+        return told
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -90,13 +100,15 @@ class Guard:
             "loss_scale": self._scale.scale if self.scaled else None,
             "good_steps": self._scale.good,
             "skipped_steps": self.skipped,
-            "nonfinite_in_a_row": self._in_a_row,
+            "nonfinite_in_a_row": self._unexplained,
+            "left_out_in_a_row": self.in_a_row,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` gave; a state without these entries changes nothing."""
         self.skipped = state.get("skipped_steps", self.skipped)
-        self._in_a_row = state.get("nonfinite_in_a_row", self._in_a_row)
+        self._unexplained = state.get("nonfinite_in_a_row", self._unexplained)
+        self.in_a_row = state.get("left_out_in_a_row", self._unexplained)
         if self.scaled and state.get("loss_scale"):
             self._scale = LossScale(state["loss_scale"], state["good_steps"])
 

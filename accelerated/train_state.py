@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from .checkpoint import Checkpoint, newest, prune, save
 from .config import RunConfig, TrainerConfig
 from .distributed import World
 from .optimizer import Optimizer
 from .run_folder import RunFolder
+from .say import say
 from .unet import Unet
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
@@ -57,14 +57,16 @@ class Saver:
         self._run, self._config = run, config
         self._failure: OSError | None = None
 
-    def __call__(self, checkpoint: Checkpoint) -> None:
-        """Save, then remove the older checkpoints that are not to be kept."""
+    def __call__(self, checkpoint: Checkpoint, *, replaces: bool = True) -> None:
+        """Save; then, if it ``replaces`` others, remove older ones that are not to be kept."""
         try:
             save(self._run.path, checkpoint)
             self._failure = None
         except OSError as error:
             self._failure = error
-            tqdm.write(f"no checkpoint at step {checkpoint.step}: {error}")
+            say(f"no checkpoint at step {checkpoint.step}: {error}")
+            return
+        if not replaces:
             return
         config = self._config
         try:
@@ -75,7 +77,7 @@ class Saver:
                 keep_every=config.keep_every,
             )
         except OSError as error:
-            tqdm.write(f"an old checkpoint cannot be removed: {error}")
+            say(f"an old checkpoint cannot be removed: {error}")
 
     def check(self) -> None:
         """Raise OSError when the last attempt to save failed."""

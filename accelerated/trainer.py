@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from .board import check_tensorboard
 from .checkpoint import Checkpoint, load_newest
@@ -26,6 +25,7 @@ from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
 from .run_folder import RunFolder
 from .run_images import as_source, called, noted, open_run_images
+from .say import bar, say
 from .signals import first_interrupt_waits
 from .train_batches import Batches
 from .train_log import Measured, TrainLog
@@ -33,6 +33,8 @@ from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, 
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 from .waiting import Waiter
+
+_NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
 
 
 class Trainer:
@@ -117,6 +119,8 @@ class Trainer:
             scaled=self._guard.scaled,
         )
         self._ema_diffusion: GaussianDiffusion | None = None
+        # Whether a checkpoint and samples are due, and not there yet.
+        self._due = False
         if config.resume:
             self._restore()
         self._noted = noted(folder, self.images)
@@ -152,7 +156,7 @@ class Trainer:
             OSError: the last checkpoint could not be saved.
             NonfiniteError: too many losses or gradients in a row were NaN or infinite.
         """
-        with self.run.held(), first_interrupt_waits() as interrupted:
+        with self.run.held(), first_interrupt_waits(_NOTICE) as interrupted:
             self.run.check_unchanged(self._checkpoints)
             self.run.rewind_metrics(self.step)
             self.run.write_config(self._run_config, self.world.size, self._noted)
@@ -164,6 +168,7 @@ class Trainer:
                 self._say(left_out)
             if self._misses_samples():
                 self._draw(real, interrupted)
+            self._due = self._due and self._guard.in_a_row > 0
             if self.step < self.config.train_num_steps:
                 self._say(
                     "compiling the training step: about 20 s, and less where it was compiled before"
@@ -174,29 +179,32 @@ class Trainer:
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self.step >= self.config.train_num_steps
 
+    @property
+    def _ends(self) -> bool:
+        return self.step >= self.config.train_num_steps
+
     def _is_due(self) -> bool:
         """Whether this step is one for a checkpoint and samples."""
-        ends = self.step >= self.config.train_num_steps
-        return ends or self.step % self.config.save_and_sample_every == 0
+        return self._ends or self.step % self.config.save_and_sample_every == 0
 
     def _misses_samples(self) -> bool:
         """Whether the process that saved this step was killed before its samples were drawn."""
         picture = self.run.samples / f"step-{self.step:08d}.png"
-        misses = self.run.writes and self.step > 0 and self._is_due() and not picture.exists()
+        due = self._due and (self._ends or not self._guard.in_a_row)
+        misses = self.run.writes and self.step > 0 and due and not picture.exists()
         return bool(self.world.gather(np.array([misses], np.int32)).any())
 
     def _loop(self, real: NDArray[Any], interrupted: threading.Event) -> None:
         config = self.config
         with (
-            tqdm(
+            bar(
                 total=config.train_num_steps,
                 initial=self.step,
                 desc="training",
                 unit="step",
-                dynamic_ncols=True,
                 disable=not self.world.leads,
-            ) as bar,
-            closing(self._log(bar)) as log,  # before images are read: it tells which break
+            ) as shown,
+            closing(self._log(shown)) as log,  # before images are read: it tells which break
             Prefetch(self._batches, self.step + 1) as batches,
         ):
             with log.spent("compiling"):
@@ -207,18 +215,22 @@ class Trainer:
                 if left_out := self._guard.note(self.step, measured.loss, measured.grad_norm):
                     self._say(left_out)
                 stops = self._exchange.stops(interrupted.is_set())
-                if stops or self._is_due():
+                self._due = self._due or self._is_due()
+                # What is due waits while updates are left out, but not longer than the run.
+                waits = self._guard.in_a_row > 0
+                if stops or self._ends or (self._due and not waits):
                     log.write()
                     with log.spent("saving"):
                         taken = self._snapshot()  # all stop where it may not be saved
                         if self.world.leads:
-                            self._save(taken)
+                            self._save(taken, replaces=not waits)
                     if not stops:
                         with log.spent("drawing"):
                             self._draw(real, interrupted)
+                        self._due = False
                         # Interrupted while drawing: this step is saved, and resuming draws it.
                         stops = self.world.size == 1 and interrupted.is_set()
-                if stops or self.step >= config.train_num_steps:
+                if stops or self._ends:
                     break
                 with log.spent("data"):
                     batch = next(batches)
@@ -275,15 +287,16 @@ class Trainer:
         restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
         self._guard.restore(loaded.checkpoint.state)
         self.step = loaded.checkpoint.step
+        self._due = self._is_due() or loaded.checkpoint.state.get("due", False)
 
     def _snapshot(self) -> Checkpoint:
-        state = self._guard.state()
+        state = self._guard.state() | {"due": self._due}
         taken = snapshot(self.step, self.diffusion.model, self._optimizer, state)
         return self._guard.check(taken)
 
     def _say(self, text: str) -> None:
         if self.world.leads:
-            tqdm.write(text)
+            say(text)
 
     def _draw(self, real: NDArray[Any], interrupted: threading.Event) -> None:
         """Draw samples with the averaged parameters; failing to is no reason to stop training."""
