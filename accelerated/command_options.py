@@ -30,7 +30,8 @@ class SampleConfig:
         ema: with which average of the parameters: "default", or the length of one as a share of
             training, which is made from the checkpoints of a run with ema_sigma_rels.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
-        output: folder to write to (default: RUN/drawn).
+        output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
+            files make room.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from . import pictures
 from .command_options import SampleConfig
 from .config import INTERRUPTED, NONFINITE, RunConfig
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, World
-from .files import make_folder
+from .drawing import Drawing
 from .guard import NonfiniteError
 from .post_hoc import load_average
 from .process import to_uint8
+from .run_config import versions
 from .run_folder import RunFolder, build
 from .runtime import process_count, select_device
+from .say import bar, say
+from .signals import first_interrupt_waits
 from .trainer import Trainer
 
 
@@ -50,12 +50,12 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     if world.leads:
         _announce(trainer, device)
         if config.trainer.resume and config.data != run.read_config().data:
-            print(f"images: {config.data}", flush=True)
+            say(f"images: {config.data}")
     try:
         done = trainer.train()
     except NonfiniteError as error:
         if world.leads:
-            print(f"ddpm-mindspore: {error}", file=sys.stderr, flush=True)
+            say(f"ddpm-mindspore: {error}", error=True)
         world.wait()
         return NONFINITE
     if world.leads:
@@ -82,30 +82,27 @@ def _meet(config: RunConfig) -> tuple[str | None, World]:
 
 def _tell_the_end(trainer: Trainer, done: bool) -> None:
     if done:
-        print(_summary(trainer.run, trainer.step), flush=True)
+        say(_summary(trainer.run, trainer.step))
         return
-    print(
+    say(
         f"stopped at step {trainer.step:,} of {trainer.config.train_num_steps:,}; a checkpoint is "
         f"in {trainer.run.path}\nto go on: ddpm-mindspore train --resume --results-folder "
         f"{_quote(trainer.run)}",
-        file=sys.stderr,
-        flush=True,
+        error=True,
     )
 
 
 def _announce(trainer: Trainer, device: str) -> None:
     parameters = sum(p.size for p in trainer.diffusion.model.trainable_params())
     count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
-    print(
+    say(
         f"device: {device}; {count:,} images of {shape}; a network of {parameters:,} parameters; "
-        f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}",
-        flush=True,
+        f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
     if trainer.world.size > 1:
-        print(
+        say(
             f"{trainer.world.size} processes with {trainer.config.train_batch_size} images each; "
-            f"to stop them with a checkpoint: kill -TERM {os.getpid()}",
-            flush=True,
+            f"to stop them with a checkpoint: kill -TERM {os.getpid()}"
         )
 
 
@@ -133,52 +130,109 @@ def _quote(run: RunFolder) -> str:
 
 
 def sample(config: SampleConfig) -> int:
-    """Draw images with a trained model; 0.
+    """Draw images with a trained model; 0, or 130 when it was interrupted.
+
+    What was finished is kept in any case.
 
     Raises:
-        ValueError: not a run folder, or options that do not fit the run.
+        ValueError: not a run folder, options that do not fit the run, or an output that cannot be
+            written or holds what is no drawing.
+        OSError: a full disk.
     """
     run = RunFolder(config.run)
     diffusion_config = run.read_config().diffusion
     diffusion_config.with_sampling(config.sampling_timesteps, config.eta)
     output = config.run / "drawn" if config.output is None else config.output
-    try:
-        make_folder(output)
-    except OSError as error:
-        raise ValueError(
-            f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
-        ) from None
-    device = select_device(config.device)
-    diffusion, loaded = run.open()
-    step, refused = loaded.checkpoint.step, loaded.refused
-    if config.ema != "default":
-        average = load_average(run, config.ema)
-        diffusion.model.load_arrays(average.arrays)
-        step, refused = average.step, average.refused
-        print(
-            f"an average over {config.ema:g} of training, of {average.snapshots} snapshots; its "
-            f"profile is {average.error:.2%} off"
-        )
-    for reason in refused:
-        print(f"passed over a checkpoint: {reason}", file=sys.stderr)
-    count = config.num_samples
+    with Drawing(output, config.num_samples) as drawing:
+        device = select_device(config.device)
+        diffusion, loaded = run.open()
+        step, refused = loaded.checkpoint.step, loaded.refused
+        if config.ema != "default":
+            average = load_average(run, config.ema)
+            diffusion.model.load_arrays(average.arrays)
+            step, refused = average.step, average.refused
+            say(
+                f"an average over {config.ema:g} of training, of {average.snapshots} snapshots; "
+                f"its profile is {average.error:.2%} off"
+            )
+        for reason in refused:
+            say(f"passed over a checkpoint: {reason}", error=True)
+        say(f"device: {device}; drawing {drawing.number} images with the model of step {step:,}")
+        say("compiling the network: about 10 s, and less where it was compiled before")
+        stopped = _draw(diffusion, config, drawing, _facts(diffusion, config, step))
+    found = f"{drawing.finished} of {drawing.number} images"
+    if stopped and drawing.finished:
+        say(f"stopped: {found} are in {output}/, and samples.npy has them too", error=True)
+    elif stopped:
+        say("stopped: no image was finished, and nothing written", error=True)
+    else:
+        shape = (drawing.finished, *diffusion.shape)
+        say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
+    return INTERRUPTED if stopped else 0
+
+
+def _draw(
+    diffusion: GaussianDiffusion, config: SampleConfig, drawing: Drawing, facts: dict[str, Any]
+) -> bool:
+    """Draw batch by batch, and write each when it is finished; whether it was interrupted.
+
+    Raises:
+        OSError: a full disk; the message says how many images are there.
+    """
+    count = drawing.number
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion))
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
-    print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
-    print("compiling the network: about 10 s, and less where it was compiled before", flush=True)
     total = math.ceil(count / size) * len(plan)
-    with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
-        images = diffusion.sample(
-            size,
-            num_samples=count,
-            sampling_timesteps=config.sampling_timesteps,
-            eta=config.eta,
-            seed=config.seed,
-            on_step=lambda: bar.update() and None,
-        )
-    _write(to_uint8(images), output)
-    print(f"done: {output}/grid.png, {output}/samples.npy {images.shape}, and each image as PNG")
-    return 0
+    with (
+        first_interrupt_waits("stopping after this step; once more ends at once") as interrupted,
+        bar(total=total, desc="sampling", unit="step") as shown,
+    ):
+
+        def on_step() -> None:
+            shown.update()
+            if interrupted.is_set():
+                raise InterruptedError
+
+        try:
+            for first in range(0, count, size):
+                images = diffusion.sample(
+                    size,  # the last batch too: another size would be compiled anew
+                    first=first,
+                    sampling_timesteps=config.sampling_timesteps,
+                    eta=config.eta,
+                    seed=config.seed,
+                    on_step=on_step,
+                )
+                drawing.add(to_uint8(images[: count - first]), facts)
+            drawing.close()
+        except InterruptedError:
+            drawing.close()
+            return True
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{drawing.finished} of {count} images are in {drawing.folder}, the others could "
+                f"not be written: {error.strerror}",
+            ) from error
+    return False
+
+
+def _facts(diffusion: GaussianDiffusion, config: SampleConfig, step: int) -> dict[str, Any]:
+    """What drew the pictures, for drawn.json."""
+    sampling = diffusion.config.with_sampling(config.sampling_timesteps, config.eta)
+    steps = sampling.sampling_timesteps or sampling.timesteps
+    ancestral = steps == sampling.timesteps
+    return {
+        "versions": versions(),
+        "run": str(config.run.absolute()),
+        "step": step,
+        "weights": {"which": "average", "length": config.ema},
+        "sampler": "ancestral" if ancestral else "ddim",
+        "steps": steps,
+        "eta": None if ancestral else sampling.ddim_sampling_eta,
+        "seed": config.seed,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
 
 
 def usual_batch_size(diffusion: GaussianDiffusion) -> int:
@@ -196,10 +250,3 @@ def even_batch_size(count: int, limit: int) -> int:
     The last batch is filled up, so that one size is compiled: evenly, little is drawn in vain.
     """
     return math.ceil(count / math.ceil(count / limit))
-
-
-def _write(images: np.ndarray, output: Path) -> None:  # type: ignore[type-arg]
-    np.save(output / "samples.npy", images)
-    shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
-    pictures.save_png(pictures.grid(shown), output / "grid.png")
-    pictures.save_singles(shown, output)

@@ -102,14 +102,14 @@ def save_png(image: Image.Image, path: Path) -> None:
     replace_file(path, encoded.getvalue(), flush=False)
 
 
-def save_singles(images: NDArray[np.uint8], folder: Path) -> None:
+def save_singles(images: NDArray[np.uint8], folder: Path, first: int = 0) -> None:
     """Write uint8 (N, C, H, W) as 00000.png, 00001.png, ... in their own size.
 
-    The folder is made when it is not there.
+    The folder is made when it is not there. ``first``: the number of the first image.
     """
     _check(images)
     folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(images.transpose(0, 2, 3, 1)):
+    for i, image in enumerate(images.transpose(0, 2, 3, 1), start=first):
         save_png(_image(image), folder / f"{i:05d}.png")
 
 

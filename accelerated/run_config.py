@@ -19,10 +19,14 @@ VERSION = 1
 
 def to_json(config: RunConfig, **facts: Any) -> dict[str, Any]:
     """The document of a configuration, with other facts and the versions of what runs it."""
+    return {"version": VERSION, **_finite(asdict(config)), **facts, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """What computes here: this package, and what its results depend on."""
     packages = ("ddpm-mindspore", "mindspore", "numpy")
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    versions["python"] = platform.python_version()
-    return {"version": VERSION, **_finite(asdict(config)), **facts, "versions": versions}
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return found | {"python": platform.python_version()}
 
 
 def _finite(value: Any) -> Any:

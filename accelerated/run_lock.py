@@ -9,6 +9,7 @@ import os
 import platform
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -116,6 +117,20 @@ def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
     return True
+
+
+def lock_folder(folder: Path) -> int | None:
+    """A descriptor that keeps a folder to this process until it is closed; None: another has it.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    with suppress(OSError):  # file systems that have locks, but not for folders
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return None
+    return descriptor
 
 
 def _once_more(descriptor: int) -> bool:

@@ -33,7 +33,7 @@ Examples:
 
 SAMPLE_EXAMPLES = """Draw images with a trained model.
 
-Writes grid.png, each image as PNG, and samples.npy (N, C, H, W), uint8.
+Writes each image as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew them.
 
 The same seed gives the same pictures, whatever the batch size.
 

@@ -470,7 +470,7 @@ def test_samples_of_one_seed_are_the_same_whatever_the_batch_size(story: Story) 
     # Rounding of the network's last bits may tip a level over, and no more than that.
     difference = np.abs(one.astype(int) - other)
     assert difference.max() <= 1 and (difference > 0).sum() <= 2
-    names = {"grid.png", "samples.npy", *(f"{i:05d}.png" for i in range(6))}
+    names = {"grid.png", "samples.npy", "drawn.json", *(f"{i:05d}.png" for i in range(6))}
     for output, array in zip(outputs, (one, other), strict=True):
         assert {path.name for path in output.iterdir()} == names
         for i, image in enumerate(array):

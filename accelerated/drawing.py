@@ -1,0 +1,197 @@
+"""A folder of drawn pictures, which is written while they are drawn.
+
+FOLDER/drawn.json     what drew them, how many there are, and that they are ours
+       samples.npy    (N, C, H, W) uint8
+       00000.png ...  each of them
+       grid.png       the first of them side by side
+
+Whenever the process ends, what was finished is there and whole. A folder that holds a drawing is
+given to the next one: the files of the old one, which it knows by their names, make room when the
+first pictures of the new one are there. A folder that holds anything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import pictures
+from .files import make_folder, replace_file, write_json
+from .own_folders import DRAWN, is_drawing
+from .run_lock import lock_folder
+
+VERSION = 1
+
+IN_GRID = 1024
+"""Pictures that grid.png shows at most: more would be larger than a screen, and than memory."""
+
+_FILES = (DRAWN, "samples.npy", "grid.png")
+_HEADER = 128  # bytes of samples.npy before its pixels
+
+
+class Drawing:
+    """Within it, no other process draws into the folder.
+
+    Attributes:
+        number: pictures that are to be drawn.
+        finished: how many of them are in the folder.
+
+    Raises:
+        ValueError: the folder cannot be written, or another process draws into it, or it holds what
+            is not of a drawing. Nothing is changed then.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number, self.finished = folder, number, 0
+        self._facts: dict[str, Any] = {}
+        self._shown: list[NDArray[np.uint8]] = []
+        self._samples: BinaryIO | None = None
+        self._lock: int | None = None
+
+    def __enter__(self) -> Drawing:
+        try:
+            make_folder(self.folder)
+            self._lock = lock_folder(self.folder)
+            if self._lock is None:
+                raise ValueError(
+                    f"output {str(self.folder)!r} is being drawn into by another process: wait for "
+                    "it, or choose another folder (--output)"
+                )
+            self._check()
+            replace_file(self.folder / ".writable", b"", flush=False)
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            self._release()
+            raise ValueError(
+                f"output {str(self.folder)!r} cannot be written ({error.strerror}): choose another "
+                "folder (--output)"
+            ) from None
+        except ValueError:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._samples is not None:
+            self._samples.close()
+        self._release()
+
+    def add(self, images: NDArray[np.uint8], facts: Mapping[str, Any]) -> None:
+        """Write the next pictures (N, C, H, W); ``facts``: what drew them, as values for JSON.
+
+        Raises:
+            OSError: the disk is full. ``finished`` says how many are there.
+        """
+        if self._samples is None:
+            self._begin(images.shape[1:], facts)
+        # Before they are there: whatever happens now, the folder says that they are ours.
+        self._describe(begun=self.finished + len(images))
+        shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
+        try:
+            for i in range(len(images)):
+                pictures.save_singles(shown[i : i + 1], self.folder, first=self.finished)
+                self._append(images[i])
+                self.finished += 1
+        finally:
+            if room := IN_GRID - sum(map(len, self._shown)):
+                self._shown.append(shown[:room].copy())  # else it would keep all of them
+            self._write_header(images.shape[1:])
+        self._describe(begun=self.finished)
+
+    def close(self) -> None:
+        """Write the grid, and how many there are.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        if self.finished:
+            first = np.concatenate(self._shown)[: self.finished]
+            pictures.save_png(pictures.grid(first), self.folder / "grid.png")
+            self._describe(begun=self.finished)
+
+    def _check(self) -> None:
+        """See that nothing here is anyone else's, or at least that it stays where it is."""
+        names = sorted(path.name for path in self.folder.iterdir())
+        if not is_drawing(self.folder):
+            others = [name for name in names if not name.startswith(".")]
+            if others:
+                raise ValueError(
+                    f"output {str(self.folder)!r} holds what is no drawing ({others[0]!r}"
+                    f"{' and more' if len(others) > 1 else ''}): choose a folder that is new or "
+                    "empty (--output)"
+                )
+            return
+        begun = _begun(self.folder)
+        for name in names:
+            ours = _is_of_drawing(name, begun) and (self.folder / name).is_file()
+            if not ours and _is_of_drawing(name, self.number):
+                raise ValueError(
+                    f"output {str(self.folder)!r} holds {name!r}, which its drawing has not made "
+                    "and this one would write over: choose another folder (--output)"
+                )
+
+    def _begin(self, shape: tuple[int, ...], facts: Mapping[str, Any]) -> None:
+        """Put this drawing in the place of the one that is here."""
+        self._facts = {"version": VERSION, **facts, "number": self.number}
+        before = _begun(self.folder) if is_drawing(self.folder) else 0
+        self._describe(begun=before)
+        for path in list(self.folder.iterdir()):
+            written = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)  # and killed while it was
+            name = written[1] if written else path.name
+            if _is_of_drawing(name, before) and path.name != DRAWN:
+                path.unlink()
+        self._samples = (self.folder / "samples.npy").open("xb", buffering=0)
+        self._write_header(shape)
+
+    def _describe(self, begun: int) -> None:
+        found = self._facts | {"finished": self.finished, "begun": begun}
+        write_json(self.folder / DRAWN, found)
+
+    def _append(self, image: NDArray[np.uint8]) -> None:
+        assert self._samples is not None
+        end, data = _HEADER + self.finished * image.size, image.tobytes()
+        self._samples.seek(end)
+        while data:
+            data = data[self._samples.write(data) :]
+
+    def _write_header(self, shape: tuple[int, ...]) -> None:
+        """Say in samples.npy how many pictures it has: NumPy's format, version 1.0."""
+        assert self._samples is not None
+        fields = {"descr": "|u1", "fortran_order": False, "shape": (self.finished, *shape)}
+        text = repr(fields).ljust(_HEADER - 11) + "\n"
+        start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+        os.pwrite(self._samples.fileno(), start + text.encode("ascii"), 0)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _begun(folder: Path) -> int:
+    """How many pictures the drawing in a folder may have written."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return int(json.loads((folder / DRAWN).read_text(encoding="utf-8"))["begun"])
+    return 0
+
+
+def _is_of_drawing(name: str, number: int) -> bool:
+    """Whether a drawing of so many pictures has a file of this name."""
+    picture = re.fullmatch(r"(\d{5,})\.png", name)
+    return name in _FILES or bool(
+        picture and int(picture[1]) < number and name == f"{int(picture[1]):05d}.png"
+    )
