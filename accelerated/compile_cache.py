@@ -10,13 +10,10 @@ It only saves time: whatever goes wrong with the files, the graph is compiled wi
 
 from __future__ import annotations
 
-import atexit
-import errno
 import hashlib
 import logging
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,15 +27,13 @@ from mindspore import nn
 from . import graph_file, runtime
 from .files import replace_file
 from .fingerprint import fingerprint, parameters, shapes
+from .graph_stage import Stage, stage_of_process
 
 KEPT = 100
 """Graphs: the oldest make room for new ones."""
 
 DIGEST = 32
 """Bytes at the start of a file, the SHA-256 of the rest."""
-
-ROOM = 64 * 2**20
-"""Bytes that must be free where MindSpore writes a graph (they have up to a few million)."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,59 +80,6 @@ class _WithParameters(nn.Cell):
         return self._function(*args)
 
 
-class _Stage:
-    """The one folder where MindSpore looks for graphs, which it numbers from 0 in each process.
-
-    It reads the graph of the same number in the folder that it was told first: that of something
-    else, if another command wrote it. Therefore the folder is empty but for the right one.
-    """
-
-    def __init__(self) -> None:
-        self.top = Path(tempfile.mkdtemp(prefix="ddpm-mindspore-"))
-        atexit.register(shutil.rmtree, self.top, ignore_errors=True)
-        self._folder = self.top / "rank_0" / "graph_cache"  # as MindSpore has it
-        self._number = 0
-        self._offered: bytes | None = None
-
-    def offer(self, graph: bytes | None) -> None:
-        """Have MindSpore find this graph, or room to write one.
-
-        Raises:
-            OSError: neither can be had.
-        """
-        if not self.top.is_dir():  # made anew by this name, it might be someone else's
-            raise FileNotFoundError(errno.ENOENT, "it was removed")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self.clear()
-        self._offered = graph
-        if graph is not None:
-            (self._folder / f"compile_cache_{self._number}.mindir").write_bytes(graph)
-        elif shutil.disk_usage(self._folder).free < ROOM:
-            raise OSError(errno.ENOSPC, f"less than {ROOM >> 20} MiB are free")
-
-    def written(self) -> bytes | None:
-        """The graph that MindSpore wrote, because it found none or could not use what it found.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        for path in self._folder.glob("compile_cache_*.mindir"):
-            if (graph := path.read_bytes()) != self._offered:
-                self._number = int(path.stem.rpartition("_")[2]) + 1
-                return graph
-        self._number += self._offered is not None  # else nothing was compiled
-        return None
-
-    def clear(self) -> None:
-        """Leave nothing for the next graph to be mistaken for, nor for the disk to hold."""
-        for path in self._folder.glob("*"):
-            with suppress(OSError):
-                path.unlink()
-
-
-_stage = lru_cache(_Stage)
-
-
 class CompileCache:
     """A folder of graphs."""
 
@@ -167,11 +109,11 @@ class CompileCache:
                     ages[path] = -path.stat().st_mtime
         return sorted(ages, key=ages.__getitem__)
 
-    def _prepared(self, key: str) -> _Stage | None:
+    def _prepared(self, key: str) -> Stage | None:
         """Where MindSpore finds the graph of a key, or room for it; None if that cannot be."""
         place = tempfile.tempdir or "the temporary folder"
         try:
-            stage = _stage()
+            stage = stage_of_process()
             place = str(stage.top)
             stage.offer(self._read(key))
         except OSError as error:
@@ -194,9 +136,11 @@ class CompileCache:
         digest, graph = data[:DIGEST], data[DIGEST:]
         if hashlib.sha256(graph).digest() != digest:
             return None
-        return graph_file.for_loading(graph, _library())
+        with suppress(ValueError):
+            return graph_file.for_loading(graph, _library())
+        return None
 
-    def _keep_what_was_written(self, key: str, stage: _Stage) -> None:
+    def _keep_what_was_written(self, key: str, stage: Stage) -> None:
         with suppress(ValueError):  # of a graph in part, MindSpore has said why
             try:
                 graph = stage.written()
