@@ -21,7 +21,7 @@ class Known(NamedTuple):
     """What a run knows of its images: files' names in order, and how many (None: it does not)."""
 
     names: list[str]
-    count: int | None
+    number: int | None
 
 
 def as_source(source: Any) -> Any:
@@ -143,7 +143,7 @@ def changes(known: Known, images: Images) -> str:
     Files that are there and cannot be decoded are no difference.
     """
     before, now = set(known.names), set(images.names).difference(images.gone)
-    count = len(before) if before else known.count
+    count = len(before) if before else known.number
     if count is None or (before == now and (before or count == images.places)):
         return ""
     if not before or not now:

@@ -64,7 +64,7 @@ def as_plain(name: str, value: Any, kind: Any) -> Any:
 
 
 @lru_cache
-def _kinds(config: type) -> dict[str, Any]:
+def _kinds(config: Any) -> dict[str, Any]:
     return get_type_hints(config, include_extras=True)
 
 
@@ -153,8 +153,10 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> str:
+    text = _text(value)
+    _check(text, text != "")
     # Not Path.expanduser, which fails where a user's name is unknown.
-    return os.path.expanduser(_check(_text(value), _text(value) != ""))  # noqa: PTH111
+    return os.path.expanduser(text)  # noqa: PTH111
 
 
 def _none(value: Any) -> None:

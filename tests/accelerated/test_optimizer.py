@@ -62,14 +62,14 @@ def test_the_scalars_hold_the_bias_correction() -> None:
         assert scalars.ema == pytest.approx(1 - ema_weight(step, 0.7, 2, 2), rel=1e-12)
 
 
-def make() -> tuple[list[Parameter], Optimizer]:
+def make(limit: float = 1.5) -> tuple[list[Parameter], Optimizer]:
     rng = np.random.default_rng(0)
     shapes = {"a": (2, 3), "b": (1,), "c": (4, 1, 1)}
     parameters = [
         Parameter(Tensor(rng.standard_normal(shape).astype(np.float32)), name=name)
         for name, shape in shapes.items()
     ]
-    return parameters, Optimizer(parameters, adam_betas=BETAS, max_grad_norm=1.5)
+    return parameters, Optimizer(parameters, adam_betas=BETAS, max_grad_norm=limit)
 
 
 def test_vectors_come_apart_by_name_and_go_back() -> None:
@@ -108,9 +108,10 @@ def test_what_is_restored_is_what_a_compiled_update_goes_on_from() -> None:
     assert not np.allclose(ends[0]["params"], start["params"], atol=1e-3)
 
 
-def test_updates_are_adam_on_clipped_gradients_with_an_average() -> None:
+@pytest.mark.parametrize("limit", [1.5, math.inf])
+def test_updates_are_adam_on_clipped_gradients_with_an_average(limit: float) -> None:
     """Against Algorithm 1 of arXiv 1412.6980, step by step in float64."""
-    parameters, optimizer = make()
+    parameters, optimizer = make(limit)
 
     def update(grad, *scalars):  # type: ignore[no-untyped-def]
         return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
@@ -126,7 +127,7 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average() -> None:
         length = float(np.linalg.norm(grad.astype(np.float64)))
         assert float(norm.asnumpy()) == pytest.approx(length, rel=1e-5)
         lengths.append(length)
-        g = grad * min(1.0, 1.5 / (length + 1e-6))
+        g = grad * min(1.0, limit / (length + 1e-6))
         m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
         m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.99**step)
         p = p - learning_rate(step, 1e-2, 3) * m_hat / (np.sqrt(v_hat) + 1e-3)

@@ -25,6 +25,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, picture
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
+from ddpm_mindspore.accelerated.run_names import FILES, FOLDERS
 from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
 LOSS_CURVE = pictures.loss_curve
@@ -146,6 +147,7 @@ def test_a_run_leaves_everything_behind(run: Run) -> None:
     left = {"checkpoints", "config.json", "loss.png", "metrics.jsonl", "samples"}
     left |= {"progress.json", ".lock"}
     assert {p.name for p in run.folder.iterdir()} == left
+    assert left <= {*FILES, *FOLDERS, ".lock"}  # as others' files of these names are refused
     for picture in [run.folder / "loss.png", *(run.folder / "samples").iterdir()]:
         with Image.open(picture) as image:
             assert image.format == "PNG" and min(image.size) > 20
