@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...reference.plain import as_plain
 from ..randomness import Purpose, batch_indices, stream, uniform
 from .arrays import ArrayImages, Images, Pixels, from_array
 from .classes import select
@@ -75,8 +76,9 @@ def open_images(
         raise ValueError(f"image_size {image_size} and channels {channels} must be at least 1")
     if isinstance(source, (str, os.PathLike)) and source != "digits":
         _check_channels(channels)
-        path, shape = _path("data", source), (channels, height, width)
-        folder = None if cache is None else _path("data_cache", cache)
+        path: Path = as_plain("data", source, Path)
+        shape = (channels, height, width)
+        folder: Path | None = as_plain("data_cache", cache, Path | None)
         if folder and crop.draws:
             raise ValueError(
                 f"data_cache holds images of one crop, and crop {crop.kind!r} cuts them anew each "
@@ -175,14 +177,6 @@ def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:
     named += [f"and {len(skipped) - most} more"] * (len(skipped) > most)
     files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
     return f"skipped {files} that cannot be decoded: " + ", ".join(named)
-
-
-def _path(argument: str, value: str | os.PathLike[str]) -> Path:
-    """A path as a user gives it: ~ is the home folder."""
-    text = os.fspath(value)
-    if not text:
-        raise ValueError(f'{argument} is an empty path: name a folder ("." is the one you are in)')
-    return Path(os.path.expanduser(text))  # noqa: PTH111  (Path.expanduser fails on ~unknown)
 
 
 def _check_channels(channels: int) -> None:

@@ -224,7 +224,7 @@ def test_a_glance_sees_files_that_were_cut_or_filled_with_zeros(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", 'data is an empty path: name a folder \\("\\." is'),
+        ("", "data '' must be the path of a file or folder"),
         ("ndarray", "data 'ndarray' is no folder, but what the run was given in Python"),
         ("GeneratorDataset", "data 'GeneratorDataset' is no folder, but what the run was given"),
         ("~nobody-at-all/x", "data folder '~nobody-at-all/x' does not exist"),
@@ -241,7 +241,7 @@ def test_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(open_images("~/photos", (4, 4), 3, cache="~/cache")) == 1
     assert (tmp_path / "cache").is_dir()
-    with pytest.raises(ValueError, match="data_cache is an empty path"):
+    with pytest.raises(ValueError, match="data_cache '' must be the path of a file or folder"):
         open_images("~/photos", (4, 4), 3, cache="")
 
 
