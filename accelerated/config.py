@@ -127,8 +127,9 @@ class TrainerConfig:
             weights of convolutions and linear layers, not of biases and gains. 0 is Adam.
         max_grad_norm: longer gradients are shortened to this norm; inf shortens none.
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
-        ema_update_every: optimiser steps between two updates of the average.
-        ema_update_after_step: until this step the average is a copy.
+        ema_update_every: optimiser steps between two updates of the average; the first is after the
+            first step.
+        ema_update_after_step: until so many steps are done, each update makes it a copy.
         ema_sigma_rels: more averages, over the whole of training: their lengths as a share of it,
             up to 0.28 (arXiv 2312.02696). Two, as 0.05 0.10, let sample --ema X make one of any
             length from the checkpoints that are kept (see keep_every).
