@@ -33,18 +33,19 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
             them, or are missing; a folder that already holds a run.
     """
     weights = read_weights(config.weights)
+    unet = unet_config(weights.ema, config.sinusoidal_pos_emb_theta)
+    _check_parameters(unet, weights)
     size = config.image_size
     run_config = RunConfig(
         data=str(config.weights),
         image_size=(size, size) if isinstance(size, int) else size,  # as a training run has it
         device="auto",
-        unet=unet_config(weights.ema, config.sinusoidal_pos_emb_theta),
+        unet=unet,
         diffusion=diffusion_config(
             weights.tables, config.timesteps, config.objective, config.beta_schedule
         ),
         trainer=TrainerConfig(results_folder=config.results_folder),
     )
-    _check_parameters(run_config.unet, weights)
     _write_run(run_config, weights)
     return run_config, weights
 

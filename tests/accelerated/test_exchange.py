@@ -6,6 +6,7 @@ That the files are really those of the other package is what tests/witness prove
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,63 @@ def test_a_trainers_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert_same(found.model, parameters(seed=1))
     assert_same(found.ema, parameters(seed=2))
     assert found.step == 3000
+
+
+def wrapped(state: Arrays, names: Callable[[str], str]) -> Arrays:
+    return {names(name): array for name, array in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("state", "names"),
+    [
+        (parameters(seed=1), "module.{}".format),
+        (parameters(seed=1), "module._orig_mod.{}".format),
+        (diffusion_state(1), "_orig_mod.{}".format),
+        (diffusion_state(1), lambda name: name.replace("model.", "model.module._orig_mod.", 1)),
+        (diffusion_state(1), lambda name: name.replace("downs.0.", "downs._orig_mod.0.module.")),
+        (diffusion_state(1), "model.{}".format),
+        (diffusion_state(1), "model.module.model.{}".format),
+        (ema_state(1, None), lambda name: name.replace("ema_model.", "ema_model.module.")),
+        (ema_state(1, None), "_orig_mod.{}".format),
+    ],
+)
+def test_what_data_parallel_and_compile_put_into_names_is_left_out(
+    tmp_path: Path, state: Arrays, names: Callable[[str], str]
+) -> None:
+    path = write(tmp_path / "w.safetensors", wrapped(state, names))
+    found = read_weights(path)
+    assert_same(found.ema, parameters(seed=1))
+    assert_same(found.model, parameters(seed=1))
+    assert found.tables.keys() == (set() if "init_conv.weight" in state else TABLES)
+
+
+def test_a_trainers_file_of_wrapped_modules_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    average = wrapped(ema_state(2, 1), lambda name: name.replace("_model.", "_model._orig_mod."))
+    content = {"step": 7, "model": wrapped(diffusion_state(1), "module._orig_mod.{}".format)}
+    monkeypatch.setattr(reading, "_read_torch", lambda path: content)
+    (tmp_path / "model-3.pt").touch()
+    alone = read_weights(tmp_path / "model-3.pt")
+    assert_same(alone.ema, parameters(seed=1))
+    assert alone.step == 7
+    content["ema"] = average
+    found = read_weights(tmp_path / "model-3.pt")
+    assert_same(found.model, parameters(seed=1))
+    assert_same(found.ema, parameters(seed=2))
+
+
+def test_names_that_fit_by_half_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    twice = parameters() | {"module.init_conv.weight": np.zeros((4, 1, 7, 7), np.float32)}
+    assert "hold 'init_conv.weight' twice, once within" in refused(write(path, twice))
+    half = {f"net.{n}" if n.startswith("ups.") else n: a for n, a in parameters().items()}
+    assert "in only one of the network and the weights" in refused(write(path, half))
+    other = wrapped(parameters(), "net.module.{}".format)
+    assert "no 'init_conv.weight', as the U-Net" in refused(write(path, other))
+    assert "(theirs begin with 'net." in refused(write(path, other))
+    half = {f"model.{n}" if n.startswith("ups.") else n: a for n, a in parameters().items()}
+    assert "is in only one of weights" in refused(write(path, half))
 
 
 def test_an_imported_run_opens_with_these_weights(
