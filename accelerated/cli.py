@@ -155,9 +155,18 @@ def _train(args: list[str]) -> int:
 
 
 def _train_defaults(args: list[str]) -> RunConfig:
-    """What options start from: the run that is resumed, or a preset for the kind of data."""
+    """What options start from: the run that is resumed, or a preset for the kind of data.
+
+    A run that starts from another has its images and its network unless told otherwise.
+    """
     from .config import DIGITS, FOLDER
 
+    source = _value_of("--from", args)
+    if source is not None and "--resume" in args:
+        raise ValueError(
+            "--from starts a new run and --resume goes on with one, which knows what it was "
+            "started from: leave one of them out"
+        )
     if "--resume" in args and not {"-h", "--help"} & set(args):
         from dataclasses import replace
 
@@ -175,7 +184,12 @@ def _train_defaults(args: list[str]) -> RunConfig:
             trainer = replace(trainer, train_batch_size=size)
         return replace(config, trainer=trainer)
     data = _value_of("--data", args)
-    return DIGITS if data in (None, DIGITS.data) else FOLDER
+    if source is None or {"-h", "--help"} & set(args):
+        return DIGITS if data in (None, DIGITS.data) else FOLDER
+    from .from_run import like_source
+
+    like = like_source(DIGITS, source, data)
+    return like if like.data == DIGITS.data else like_source(FOLDER, source, data)
 
 
 def _share(images: int, distributed: bool) -> int:

@@ -6,7 +6,8 @@ import math
 import os
 import shlex
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from tqdm import tqdm
 
 from . import pictures
 from .command_options import SampleConfig
-from .config import INTERRUPTED, NONFINITE, RunConfig
-from .diffusion import GaussianDiffusion
+from .config import INTERRUPTED, NONFINITE, ImageSize, RunConfig
+from .diffusion import GaussianDiffusion, pair
 from .distributed import ALONE, World
 from .files import make_folder
 from .guard import NonfiniteError
-from .post_hoc import load_average
+from .opened import open_run
 from .process import to_uint8
+from .provenance import facts
 from .run_folder import RunFolder, build
 from .runtime import process_count, select_device
 from .trainer import Trainer
@@ -101,6 +103,8 @@ def _announce(trainer: Trainer, device: str) -> None:
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}",
         flush=True,
     )
+    if trainer.config.from_run is not None:
+        print(f"from {trainer.config.from_run} ({trainer.config.from_weights})", flush=True)
     if trainer.world.size > 1:
         print(
             f"{trainer.world.size} processes with {trainer.config.train_batch_size} images each; "
@@ -138,9 +142,10 @@ def sample(config: SampleConfig) -> int:
     Raises:
         ValueError: not a run folder, or options that do not fit the run.
     """
-    run = RunFolder(config.run)
-    diffusion_config = run.read_config().diffusion
-    diffusion_config.with_sampling(config.sampling_timesteps, config.eta)
+    run_config = RunFolder(config.run).read_config()
+    sampling = run_config.diffusion.with_sampling(config.sampling_timesteps, config.eta)
+    size = config.image_size or run_config.image_size
+    replace(run_config, image_size=size)  # raises ValueError for one that the network cannot take
     output = config.run / "drawn" if config.output is None else config.output
     try:
         make_folder(output)
@@ -149,44 +154,44 @@ def sample(config: SampleConfig) -> int:
             f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
         ) from None
     device = select_device(config.device)
-    diffusion, loaded = run.open()
-    step, refused = loaded.checkpoint.step, loaded.refused
-    if config.ema != "default":
-        average = load_average(run, config.ema)
-        diffusion.model.load_arrays(average.arrays)
-        step, refused = average.step, average.refused
-        print(
-            f"an average over {config.ema:g} of training, of {average.snapshots} snapshots; its "
-            f"profile is {average.error:.2%} off"
-        )
-    for reason in refused:
-        print(f"passed over a checkpoint: {reason}", file=sys.stderr)
+    ema = None if config.ema == "default" else config.ema
+    run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
+    for remark in run.remarks:
+        print(remark, file=sys.stderr)
+    diffusion = run.diffusion
     count = config.num_samples
-    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion))
+    batch = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, size))
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
-    print(f"device: {device}; drawing {count} images with the model of step {step:,}", flush=True)
+    print(
+        f"device: {device}; drawing {count} images with the weights of step {run.step:,} "
+        f"({run.weights})",
+        flush=True,
+    )
     print("compiling the network: about 10 s, and less where it was compiled before", flush=True)
-    total = math.ceil(count / size) * len(plan)
+    total = math.ceil(count / batch) * len(plan)
     with tqdm(total=total, desc="sampling", unit="step", dynamic_ncols=True) as bar:
         images = diffusion.sample(
-            size,
+            batch,
             num_samples=count,
             sampling_timesteps=config.sampling_timesteps,
             eta=config.eta,
             seed=config.seed,
+            image_size=size,
             on_step=lambda: bar.update() and None,
         )
-    _write(to_uint8(images), output)
+    _write(
+        to_uint8(images), output, facts(run.config, run.step, run.weights, sampling, config.seed)
+    )
     print(f"done: {output}/grid.png, {output}/samples.npy {images.shape}, and each image as PNG")
     return 0
 
 
-def usual_batch_size(diffusion: GaussianDiffusion) -> int:
+def usual_batch_size(diffusion: GaussianDiffusion, image_size: ImageSize | None = None) -> int:
     """64 images, or as many as have half a million numbers at the outermost resolution.
 
     The work of small images is mostly in starting operators, not in their arithmetic.
     """
-    height, width = diffusion.image_size
+    height, width = diffusion.image_size if image_size is None else pair(image_size)
     return max(64, 2**19 // (height * width * diffusion.model.config.dim))
 
 
@@ -198,8 +203,9 @@ def even_batch_size(count: int, limit: int) -> int:
     return math.ceil(count / math.ceil(count / limit))
 
 
-def _write(images: np.ndarray, output: Path) -> None:  # type: ignore[type-arg]
+def _write(images: np.ndarray, output: Path, metadata: Mapping[str, str]) -> None:  # type: ignore[type-arg]
     np.save(output / "samples.npy", images)
     shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
-    pictures.save_png(pictures.grid(shown), output / "grid.png")
-    pictures.save_singles(shown, output)
+    of_all = {**metadata, "Images": f"0-{len(images) - 1}"}
+    pictures.save_png(pictures.grid(shown), output / "grid.png", of_all)
+    pictures.save_singles(shown, output, metadata)

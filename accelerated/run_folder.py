@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import metrics
-from .checkpoint import Loaded, load_newest, newest, remove_leftovers
+from .checkpoint import Loaded, load, load_newest, newest, remove_leftovers
 from .config import RunConfig
 from .files import json_bytes, make_folder, replace_file, write_json
 from .own_folders import is_run
@@ -192,17 +192,24 @@ class RunFolder:
         except (OSError, ValueError, TypeError):
             return {}
 
-    def open(self) -> tuple[GaussianDiffusion, Loaded]:
-        """The run's diffusion with its averaged parameters, and the checkpoint they are from.
+    def load(self, group: str, step: int | None = None) -> Loaded:
+        """One group of tensors of the newest checkpoint that can be read, or of that of ``step``.
 
         Raises:
-            ValueError: not a run folder, or no checkpoint that can be read.
+            ValueError: there is none, or it cannot be read.
         """
-        config = self.read_config()
-        loaded = load_newest(self.path, ["ema"])
-        diffusion = build(config)
-        diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
-        return diffusion, loaded
+        if step is None:
+            return load_newest(self.path, [group])
+        folder = self.path / "checkpoints" / f"step-{step:08d}"
+        if not folder.exists():
+            steps = [int(name[5:]) for name in self.checkpoints() if name[5:].isdecimal()]
+            there = ", ".join(map(str, sorted(steps))) or "none"
+            raise ValueError(f"{self.path} has no checkpoint of step {step}: it has {there}")
+        return Loaded(load(folder, [group]), folder, [])
+
+    def imported(self) -> bool:
+        """Whether its newest checkpoint holds imported weights; ValueError without one."""
+        return "imported_from" in load_newest(self.path, []).checkpoint.state
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,14 @@ def draw_samples(
     batch_size: int,
     interrupted: threading.Event,
     world: World,
+    facts: Mapping[str, str],
 ) -> None:
     """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
     ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
+
+    ``facts``: what the picture's file says of it (``provenance.py``); its caption says step and
+    weights.
 
     Every process draws a share, and the first one writes.
 
@@ -46,8 +51,10 @@ def draw_samples(
     real = real if real.dtype == np.uint8 else to_uint8(real)
     shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
     run.samples.mkdir(exist_ok=True)
-    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown])
-    pictures.save_png(picture, run.samples / f"step-{step:08d}.png")
+    captions = f"drawn at step {step:,} ({facts['Weights']} of the weights)", "real images"
+    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
+    text = {**facts, "Images": f"0-{count - 1}"}
+    pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
     rows = run.read_metrics(_METRICS)
     losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
     pictures.loss_curve([row["step"] for row in rows], losses, run.loss_curve)

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from .data import read_spread, report, write_names
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
+from .from_run import start_from
 from .guard import Guard
 from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
+from .provenance import facts
 from .run_folder import RunFolder
 from .run_images import as_source, called, noted, open_run_images
 from .signals import first_interrupt_waits
@@ -33,6 +35,7 @@ from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, 
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 from .waiting import Waiter
+from .warm_up import remark
 
 
 class Trainer:
@@ -64,7 +67,7 @@ class Trainer:
     ) -> None:
         folder = as_source(folder)
         self.diffusion = diffusion
-        self.config = config = TrainerConfig(**options)
+        config = TrainerConfig(**options)
         self.step = 0
         self.world = World.join() if config.distributed else ALONE
         self._exchange = Exchange(self.world)
@@ -73,6 +76,11 @@ class Trainer:
             check_tensorboard()
         set_precision(diffusion.model, config.amp_level, config.amp_dtype)
         self.run.prepare(resume=config.resume)
+        if config.resume:
+            config = replace(config, from_run=self.run.read_config().trainer.from_run)
+        else:
+            config = start_from(config, diffusion.model)
+        self.config = config
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
         self._run_config = RunConfig(
@@ -299,6 +307,11 @@ class Trainer:
                 batch_size=self.config.train_batch_size,
                 interrupted=interrupted,
                 world=self.world,
+                facts=facts(
+                    self._run_config, self.step, "average", self.diffusion.config, self.config.seed
+                ),
             )
+            if none_yet := remark(self.step, self.config):
+                self._say(none_yet)
         except Exception as error:
             self._say(f"no samples at step {self.step}: {type(error).__name__}: {error}")

@@ -127,7 +127,7 @@ def test_sample_draws_with_the_average_that_is_asked_for(
     for got, wanted in zip(drawn, expected, strict=True):
         for name, array in wanted.items():
             np.testing.assert_allclose(got[name], array, rtol=1e-6, err_msg=name)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "an average over 0.08 of training, of 20 snapshots; its profile is" in said
     assert main(["sample", str(tmp_path), "--ema", "0.01"]) == 2
     assert "ema 0.01 cannot be made from 10 checkpoint(s)" in capsys.readouterr().err

@@ -19,8 +19,8 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.randomness import Purpose, normal
-from ddpm_mindspore.accelerated.run_folder import RunFolder
 
 NETWORK: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "channels": 1, "self_condition": True}
 SIZE = (4, 6)
@@ -86,9 +86,9 @@ def test_a_trainers_checkpoint_becomes_a_run_to_sample_from(
     run = tmp_path / "run"
     assert import_run(ImportConfig(path, SIZE, str(run))) == 0
     assert f"pred_noise, cosine schedule, T = {T}, images of 4 x 6" in capsys.readouterr().out
-    averaged, loaded = RunFolder(run).open()
-    assert loaded.checkpoint.step == 3000
-    assert_same(averaged.model.arrays(), parameters(trained.ema_model.model))
+    opened = open_run(run)
+    assert (opened.step, opened.remarks) == (3000, ())
+    assert_same(opened.diffusion.model.arrays(), parameters(trained.ema_model.model))
     export_weights(run, tmp_path / "model.safetensors", "model")
     assert_same(load(peer, tmp_path / "model.safetensors"), parameters(trained.model.model))
     command = "ddpm_mindspore.accelerated.cli", "sample", str(run), "--num-samples", "2"
@@ -120,7 +120,7 @@ def test_an_imported_run_draws_the_pictures_that_the_package_draws(
 ) -> None:
     path = saved_by_its_trainer(peer, trained, tmp_path / "model-3.pt")
     import_weights(ImportConfig(path, SIZE, str(tmp_path / "run")))
-    ours, _ = RunFolder(tmp_path / "run").open()
+    ours = open_run(tmp_path / "run").diffusion
     drawn = ours.sample(COUNT, sampling_timesteps=STEPS, seed=SEED)
 
     start = normal(SEED, Purpose.SAMPLE_START, 0, range(COUNT), (1, *SIZE))
