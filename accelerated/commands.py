@@ -144,7 +144,7 @@ def sample(config: SampleConfig) -> int:
     """
     run_config = RunFolder(config.run).read_config()
     sampling = run_config.diffusion.with_sampling(config.sampling_timesteps, config.eta)
-    size = config.image_size or run_config.image_size
+    size = run_config.image_size if config.image_size is None else config.image_size
     replace(run_config, image_size=size)  # raises ValueError for one that the network cannot take
     output = config.run / "drawn" if config.output is None else config.output
     try:
