@@ -18,11 +18,12 @@ from .config import DiffusionConfig, RunConfig
 def run_digest(config: RunConfig) -> str:
     """16 hexadecimal digits by which runs differ: of all that a resumed run has in common with it.
 
-    That is data, image size, network, diffusion and seed, not how long or where it is trained.
+    That is data, image size, network, diffusion, seed and the run that it started from, not how
+    long or where it is trained.
     """
     own = {name: value for name, value in asdict(config).items() if name != "device"}
     own["image_size"] = config.height_width
-    own["trainer"] = {"seed": config.trainer.seed}
+    own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 
 

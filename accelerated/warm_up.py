@@ -32,9 +32,11 @@ def remark(step: int, config: TrainerConfig) -> str:
     copied = _last_update(step, every)
     if 0 < copied <= after + 1:
         first = 1 + (after // every + 1) * every
+        copy = "the parameters themselves"
+        if copied < step:
+            copy = f"a copy of the parameters after step {copied:,}"
         return (
-            f"the average at step {step:,} is still a copy of the parameters after step "
-            f"{copied:,}: it begins to average at step {first:,}"
+            f"the average at step {step:,} is still {copy}: it begins to average at step {first:,}"
         )
     if (behind := lag(step, config)) > _EARLY * step:
         return (

@@ -63,5 +63,6 @@ def test_a_run_keeps_its_digest_when_it_is_moved_or_resumed_and_shares_it_with_n
         replace(DIGITS, unet=replace(DIGITS.unet, dim=32)),
         replace(DIGITS, diffusion=replace(DIGITS.diffusion, objective="pred_x0")),
         replace(DIGITS, trainer=replace(DIGITS.trainer, seed=1)),
+        replace(DIGITS, trainer=replace(DIGITS.trainer, from_run="other")),
     ]
     assert len({own, *map(run_digest, others)}) == 1 + len(others)

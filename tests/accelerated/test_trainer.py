@@ -443,7 +443,7 @@ def test_ctrl_c_ends_a_drawing_under_way(
 def test_pictures_that_fail_end_no_run(
     quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise OSError("disk of pictures is full")
 
     monkeypatch.setattr(pictures, "comparison", fail)

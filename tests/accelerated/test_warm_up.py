@@ -27,9 +27,9 @@ def test_the_lag_is_that_of_the_average_of_the_steps_themselves(
 
 def test_a_copy_is_called_one_until_the_average_begins() -> None:
     config = TrainerConfig()
-    for step, copied in ((1, 1), (9, 1), (10, 1), (11, 11), (101, 101), (110, 101)):
-        said = f"step {step} is still a copy of the parameters after step {copied}: it begins"
-        assert said in remark(step, config)
+    for step, copied in ((1, 0), (9, 1), (10, 1), (11, 0), (101, 0), (110, 101)):
+        copy = f"a copy of the parameters after step {copied}" if copied else "the parameters them"
+        assert f"the average at step {step} is still {copy}" in remark(step, config)
         assert remark(step, config).endswith("at step 111")
     assert remark(111, config) == ""
     assert remark(0, config) == ""
