@@ -110,7 +110,10 @@ def import_run(config: ImportConfig) -> int:
         f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
         f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
         f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
-        f"  ddpm-mindspore sample {run.trainer.results_folder}"
+        f"  ddpm-mindspore sample {run.trainer.results_folder}\n"
+        "or train on from them, on images of your own, with\n"
+        f"  ddpm-mindspore train --from {run.trainer.results_folder} --data FOLDER "
+        "--results-folder ANOTHER"
     )
     return 0
 

@@ -124,16 +124,19 @@ def _arrays(path: Path, state: Mapping[str, Any]) -> Arrays:
     """float32 arrays of all arrays and tensors; what is neither (an optimiser's state) is left."""
     arrays: Arrays = {}
     for name, value in state.items():
+        if isinstance(value, np.ndarray):
+            array = value.astype(np.float32)
+        elif hasattr(value, "detach"):
+            array = value.detach().float().numpy()
+        else:
+            continue
         own = ".".join(part for part in str(name).split(".") if part not in WRAPPERS)
-        if own in arrays:
+        if own in arrays and not np.array_equal(arrays[own], array):
             raise ValueError(
-                f"weights {str(path)!r} hold {own!r} twice, once within DataParallel or "
+                f"weights {str(path)!r} hold two of {own!r}, one within DataParallel or "
                 "torch.compile: save the state_dict() of one of the two"
             )
-        if isinstance(value, np.ndarray):
-            arrays[own] = value.astype(np.float32)
-        elif hasattr(value, "detach"):
-            arrays[own] = value.detach().float().numpy()
+        arrays[own] = array
     return arrays
 
 

@@ -255,7 +255,7 @@ def test_a_trainers_file_of_wrapped_modules_is_read(
 def test_names_that_fit_by_half_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     twice = parameters() | {"module.init_conv.weight": np.zeros((4, 1, 7, 7), np.float32)}
-    assert "hold 'init_conv.weight' twice, once within" in refused(write(path, twice))
+    assert "hold two of 'init_conv.weight', one within" in refused(write(path, twice))
     half = {f"net.{n}" if n.startswith("ups.") else n: a for n, a in parameters().items()}
     assert "in only one of the network and the weights" in refused(write(path, half))
     other = wrapped(parameters(), "net.module.{}".format)
