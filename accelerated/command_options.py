@@ -88,7 +88,7 @@ class StatusConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Turn weights of denoising-diffusion-pytorch into a run that images can be drawn with.
+    """Turn weights of denoising-diffusion-pytorch into a run to draw with or to start from.
 
     Attributes:
         weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a

@@ -23,7 +23,7 @@ from .weights_config import diffusion_config, unet_config
 
 
 def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
-    """Write ``config.results_folder``, a run that can be sampled from but not resumed.
+    """Write ``config.results_folder``, a run that can be sampled and started from, not resumed.
 
     Returns:
         The run's configuration, and what the file holds.

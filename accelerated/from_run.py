@@ -59,28 +59,31 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     )
 
 
-def start_from(config: TrainerConfig, model: Unet) -> TrainerConfig:
-    """Put the weights that ``config`` starts from into the network.
+def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerConfig:
+    """Put the weights that a new run starts from into its network.
 
-    Returns the configuration with their checkpoint's folder, for config.json to tell.
+    Returns the configuration with their checkpoint's folder, for config.json to tell; if the run is
+    resumed, with what is told there.
 
     Raises:
         ValueError: not a run, no checkpoint that can be read, or another network.
     """
+    if config.resume:
+        return replace(config, from_run=run.read_config().trainer.from_run)
     if config.from_run is None:
         return config
     from .train_state import first_difference
 
-    run, step = source_run(config.from_run)
-    unet = run.read_config().unet
+    source, step = source_run(config.from_run)
+    unet = source.read_config().unet
     # Dropout has no parameters, and is what one changes to go on with fewer images.
     same = replace(model.config, dropout=unet.dropout)
     if other := first_difference("unet", unet, same):
         raise ValueError(
-            f"{other} in the run in {str(run.path)!r}: a run starts from another's weights with "
+            f"{other} in the run in {str(source.path)!r}: a run starts from another's weights with "
             "the same network (leave out what differs)"
         )
     group = WEIGHTS[config.from_weights]
-    checkpoint, folder, _ = run.load(group, step)
+    checkpoint, folder, _ = source.load(group, step)
     model.load_arrays(checkpoint.tensors[group])
     return replace(config, from_run=str(folder))

@@ -18,6 +18,7 @@ Nothing in it names the folder itself, so a run can be moved or copied, and goes
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -86,19 +87,20 @@ class RunFolder:
                 f"{where} holds no checkpoint to resume from: start without --resume, or name the "
                 "folder of a run"
             )
-        elif "imported_from" in load_newest(self.path, []).checkpoint.state:
+        elif self.imported():
             raise ValueError(
                 f"{where} holds imported weights without the optimiser state that training goes on "
-                "with: draw from it, or train a new run"
+                f"with: draw from it, or {self._start_from()}"
             )
 
     def _check_names(self, where: str) -> None:
         """See that a new run would write over nothing but what a run left without a checkpoint."""
         own = is_run(self.path)
         if self.checkpoints() and (own or newest(self.path)):  # damaged ones too
+            imported = newest(self.path) and self.imported()
+            go_on = self._start_from() if imported else "go on with it (--resume)"
             raise ValueError(
-                f"{where} already holds a run: go on with it (--resume) or choose another "
-                "(--results-folder)"
+                f"{where} already holds a run: {go_on} or choose another (--results-folder)"
             )
         others = [] if own else taken(self.path)
         others += [] if self.lock.is_ours() else [".lock"]
@@ -107,6 +109,10 @@ class RunFolder:
                 f"{where} is no run, and holds {', '.join(others)}, which a run would write over: "
                 "choose another (--results-folder), or move them away"
             )
+
+    def _start_from(self) -> str:
+        path = shlex.quote(str(self.path))
+        return f"start a new run from it (--from {path} --results-folder ANOTHER)"
 
     def held(self) -> AbstractContextManager[object]:
         """Within it no other process may train in this folder."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from . import pictures
+from .config import RunConfig
 from .diffusion import GaussianDiffusion
 from .distributed import World
 from .process import to_uint8
+from .provenance import facts
 from .run_folder import RunFolder
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
@@ -30,14 +31,12 @@ def draw_samples(
     batch_size: int,
     interrupted: threading.Event,
     world: World,
-    facts: Mapping[str, str],
+    config: RunConfig,
 ) -> None:
     """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
     ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
-
-    ``facts``: what the picture's file says of it (``provenance.py``); its caption says step and
-    weights.
+    ``config``: the run's, of which the picture's file tells (``provenance.py``).
 
     Every process draws a share, and the first one writes.
 
@@ -51,9 +50,10 @@ def draw_samples(
     real = real if real.dtype == np.uint8 else to_uint8(real)
     shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
     run.samples.mkdir(exist_ok=True)
-    captions = f"drawn at step {step:,} ({facts['Weights']} of the weights)", "real images"
+    captions = f"drawn at step {step:,} (average of the weights)", "real images"
     picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
-    text = {**facts, "Images": f"0-{count - 1}"}
+    text = facts(config, step, "average", diffusion.config, diffusion.seed)
+    text["Images"] = f"0-{count - 1}"
     pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
     rows = run.read_metrics(_METRICS)
     losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]

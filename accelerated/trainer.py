@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from .from_run import start_from
 from .guard import Guard
 from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
-from .provenance import facts
 from .run_folder import RunFolder
 from .run_images import as_source, called, noted, open_run_images
 from .signals import first_interrupt_waits
@@ -76,11 +75,7 @@ class Trainer:
             check_tensorboard()
         set_precision(diffusion.model, config.amp_level, config.amp_dtype)
         self.run.prepare(resume=config.resume)
-        if config.resume:
-            config = replace(config, from_run=self.run.read_config().trainer.from_run)
-        else:
-            config = start_from(config, diffusion.model)
-        self.config = config
+        self.config = config = start_from(config, self.run, diffusion.model)
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
         self._run_config = RunConfig(
@@ -307,9 +302,7 @@ class Trainer:
                 batch_size=self.config.train_batch_size,
                 interrupted=interrupted,
                 world=self.world,
-                facts=facts(
-                    self._run_config, self.step, "average", self.diffusion.config, self.config.seed
-                ),
+                config=self._run_config,
             )
             if none_yet := remark(self.step, self.config):
                 self._say(none_yet)

@@ -140,6 +140,10 @@ def test_imported_weights_are_told_apart(
     assert options("--from", str(imported), "--data", "digits").data == "digits"
     assert main(["train", "--resume", "--results-folder", str(imported)]) == 2
     assert f"start a new run from it (--from {imported}" in capsys.readouterr().err
+    assert main(["train", "--results-folder", str(imported)]) == 2
+    refused = capsys.readouterr().err
+    assert f"(--from {imported} --results-folder ANOTHER) or choose" in refused
+    assert "--resume" not in refused
     assert "imported weights; a new run can start" in describe(gather(RunFolder(imported)))
 
 
