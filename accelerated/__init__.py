@@ -1,4 +1,4 @@
-"""The MindSpore backend: import Unet, GaussianDiffusion and Trainer from here.
+"""The MindSpore backend: import Unet, GaussianDiffusion, Trainer and open_run from here.
 
 The names are loaded when they are first asked for, so that a program which only prints its help
 does not wait for MindSpore.
@@ -14,14 +14,20 @@ from .runtime import prepare_environment
 
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
+    from .opened import open_run
     from .trainer import Trainer
     from .unet import Unet
 
 prepare_environment()
 
-__all__ = ["GaussianDiffusion", "Trainer", "Unet"]
+__all__ = ["GaussianDiffusion", "Trainer", "Unet", "open_run"]
 
-_HOME = {"GaussianDiffusion": ".diffusion", "Trainer": ".trainer", "Unet": ".unet"}
+_HOME = {
+    "GaussianDiffusion": ".diffusion",
+    "Trainer": ".trainer",
+    "Unet": ".unet",
+    "open_run": ".opened",
+}
 
 
 def __getattr__(name: str) -> Any:

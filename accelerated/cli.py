@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from importlib import import_module
 from itertools import dropwhile, takewhile
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settle()
 
 
-def _run(commands: dict[str, Callable[[list[str]], int]], args: list[str]) -> int:
+def _run(commands: Mapping[str, Callable[[list[str]], int]], args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         answer(USAGE.rstrip())
         return 0
@@ -158,9 +158,18 @@ def _train(args: list[str]) -> int:
 
 
 def _train_defaults(args: list[str]) -> RunConfig:
-    """What options start from: the run that is resumed, or a preset for the kind of data."""
+    """What options start from: the run that is resumed, or a preset for the kind of data.
+
+    A run that starts from another has its images and its network unless told otherwise.
+    """
     from .config import DIGITS, FOLDER
 
+    source = _value_of("--from", args)
+    if source is not None and "--resume" in args:
+        raise ValueError(
+            "--from starts a new run and --resume goes on with one, which knows what it was "
+            "started from: leave one of them out"
+        )
     if "--resume" in args and not {"-h", "--help"} & set(args):
         from dataclasses import replace
 
@@ -178,7 +187,12 @@ def _train_defaults(args: list[str]) -> RunConfig:
             trainer = replace(trainer, train_batch_size=size)
         return replace(config, trainer=trainer)
     data = _value_of("--data", args)
-    return DIGITS if data in (None, DIGITS.data) else FOLDER
+    if source is None or {"-h", "--help"} & set(args):
+        return DIGITS if data in (None, DIGITS.data) else FOLDER
+    from .from_run import like_source
+
+    like = like_source(DIGITS, source, data)
+    return like if like.data == DIGITS.data else like_source(FOLDER, source, data)
 
 
 def _share(images: int, distributed: bool) -> int:

@@ -27,8 +27,13 @@ class SampleConfig:
         seed: image number i is a function of this and of i.
         batch_size: images drawn at a time, at most (default: 64, or more if they are small); more
             is faster and takes more memory.
-        ema: with which average of the parameters: "default", or the length of one as a share of
-            training, which is made from the checkpoints of a run with ema_sigma_rels.
+        weights: average (the moving average of the parameters) or trained (the parameters as the
+            last step left them).
+        ema: with which average: "default", or the length of one as a share of training, which is
+            made from the checkpoints of a run with ema_sigma_rels.
+        step: draw with the checkpoint of this step (default: the newest).
+        image_size: height and width in pixels, one number for squares (default: as the run was
+            configured). The network takes other sizes too; how good they look is not promised.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
             files make room.
@@ -40,7 +45,10 @@ class SampleConfig:
     eta: float | None = None
     seed: int = 0
     batch_size: int | None = None
+    weights: Literal["average", "trained"] = "average"
     ema: float | Literal["default"] = "default"
+    step: int | None = None
+    image_size: ImageSize | None = None
     device: str = "auto"
     output: Path | None = None
 
@@ -48,6 +56,10 @@ class SampleConfig:
         make_plain(self)
         if self.ema != "default":
             check_sigma_rel("ema", self.ema)
+            if self.weights != "average":
+                raise ValueError(
+                    f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
+                )
         check_choice("device", self.device, DEVICES)
         if self.eta is not None and not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta {self.eta} must be from 0 to 1")
@@ -77,7 +89,7 @@ class StatusConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Turn weights of denoising-diffusion-pytorch into a run that images can be drawn with.
+    """Turn weights of denoising-diffusion-pytorch into a run to draw with or to start from.
 
     Attributes:
         weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
@@ -123,7 +135,8 @@ class ExportConfig:
     Attributes:
         run: folder of a run, as train has written it.
         output: the file to write (default: RUN/weights.safetensors).
-        which: ema (the moving average, which samples are drawn with) or model (as trained last).
+        which: ema (the moving average, which samples are drawn with) or model (as trained last);
+            sample calls them average and trained.
     """
 
     run: Annotated[Path, tyro.conf.Positional]

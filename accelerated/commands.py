@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .command_options import SampleConfig
-from .config import INTERRUPTED, NONFINITE, RunConfig
-from .diffusion import GaussianDiffusion
+from .config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
+from .diffusion import GaussianDiffusion, pair
 from .distributed import ALONE, World
 from .drawing import Drawing
 from .guard import NonfiniteError
-from .post_hoc import load_average
+from .opened import OpenedRun, open_run
 from .process import to_uint8
+from .provenance import facts
 from .run_config import versions
 from .run_folder import RunFolder, build
 from .runtime import process_count, select_device
@@ -99,6 +100,8 @@ def _announce(trainer: Trainer, device: str) -> None:
         f"device: {device}; {count:,} images of {shape}; a network of {parameters:,} parameters; "
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
+    if trainer.config.from_run is not None:
+        say(f"from {trainer.config.from_run} ({trainer.config.from_weights})")
     if trainer.world.size > 1:
         say(
             f"{trainer.world.size} processes with {trainer.config.train_batch_size} images each; "
@@ -139,48 +142,50 @@ def sample(config: SampleConfig) -> int:
             written or holds what is no drawing.
         OSError: a full disk.
     """
-    run = RunFolder(config.run)
-    diffusion_config = run.read_config().diffusion
-    diffusion_config.with_sampling(config.sampling_timesteps, config.eta)
+    run_config = RunFolder(config.run).read_config()
+    sampling = run_config.diffusion.with_sampling(config.sampling_timesteps, config.eta)
+    size = run_config.image_size if config.image_size is None else config.image_size
+    replace(run_config, image_size=size)  # raises ValueError for one that the network cannot take
     output = config.run / "drawn" if config.output is None else config.output
     with Drawing(output, config.num_samples) as drawing:
         device = select_device(config.device)
-        diffusion, loaded = run.open()
-        step, refused = loaded.checkpoint.step, loaded.refused
-        if config.ema != "default":
-            average = load_average(run, config.ema)
-            diffusion.model.load_arrays(average.arrays)
-            step, refused = average.step, average.refused
-            say(
-                f"an average over {config.ema:g} of training, of {average.snapshots} snapshots; "
-                f"its profile is {average.error:.2%} off"
-            )
-        for reason in refused:
-            say(f"passed over a checkpoint: {reason}", error=True)
-        say(f"device: {device}; drawing {drawing.number} images with the model of step {step:,}")
+        ema = None if config.ema == "default" else config.ema
+        run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
+        for remark in run.remarks:
+            say(remark, error=True)
+        say(
+            f"device: {device}; drawing {drawing.number} images with the weights of step "
+            f"{run.step:,} ({run.weights})"
+        )
         say("compiling the network: about 10 s, and less where it was compiled before")
-        stopped = _draw(diffusion, config, drawing, _facts(diffusion, config, step))
+        stopped = _draw(run, config, sampling, size, drawing)
     found = f"{drawing.finished} of {drawing.number} images"
     if stopped and drawing.finished:
         say(f"stopped: {found} are in {output}/, and samples.npy has them too", error=True)
     elif stopped:
         say("stopped: no image was finished, and nothing written", error=True)
     else:
-        shape = (drawing.finished, *diffusion.shape)
+        shape = (drawing.finished, run.config.unet.channels, *pair(size))
         say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
     return INTERRUPTED if stopped else 0
 
 
 def _draw(
-    diffusion: GaussianDiffusion, config: SampleConfig, drawing: Drawing, facts: dict[str, Any]
+    run: OpenedRun,
+    config: SampleConfig,
+    sampling: DiffusionConfig,
+    image_size: ImageSize,
+    drawing: Drawing,
 ) -> bool:
     """Draw batch by batch, and write each when it is finished; whether it was interrupted.
 
     Raises:
         OSError: a full disk; the message says how many images are there.
     """
-    count = drawing.number
-    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion))
+    diffusion, count = run.diffusion, drawing.number
+    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
+    text = facts(run.config, run.step, run.weights, sampling, config.seed)
+    written = _written(run, config, sampling)
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     total = math.ceil(count / size) * len(plan)
     with (
@@ -201,9 +206,10 @@ def _draw(
                     sampling_timesteps=config.sampling_timesteps,
                     eta=config.eta,
                     seed=config.seed,
+                    image_size=image_size,
                     on_step=on_step,
                 )
-                drawing.add(to_uint8(images[: count - first]), facts)
+                drawing.add(to_uint8(images[: count - first]), written, text)
             drawing.close()
         except InterruptedError:
             drawing.close()
@@ -217,16 +223,15 @@ def _draw(
     return False
 
 
-def _facts(diffusion: GaussianDiffusion, config: SampleConfig, step: int) -> dict[str, Any]:
+def _written(run: OpenedRun, config: SampleConfig, sampling: DiffusionConfig) -> dict[str, Any]:
     """What drew the pictures, for drawn.json."""
-    sampling = diffusion.config.with_sampling(config.sampling_timesteps, config.eta)
     steps = sampling.sampling_timesteps or sampling.timesteps
     ancestral = steps == sampling.timesteps
     return {
         "versions": versions(),
         "run": str(config.run.absolute()),
-        "step": step,
-        "weights": {"which": "average", "length": config.ema},
+        "step": run.step,
+        "weights": run.weights,
         "sampler": "ancestral" if ancestral else "ddim",
         "steps": steps,
         "eta": None if ancestral else sampling.ddim_sampling_eta,
@@ -235,12 +240,12 @@ def _facts(diffusion: GaussianDiffusion, config: SampleConfig, step: int) -> dic
     }
 
 
-def usual_batch_size(diffusion: GaussianDiffusion) -> int:
+def usual_batch_size(diffusion: GaussianDiffusion, image_size: ImageSize | None = None) -> int:
     """64 images, or as many as have half a million numbers at the outermost resolution.
 
     The work of small images is mostly in starting operators, not in their arithmetic.
     """
-    height, width = diffusion.image_size
+    height, width = diffusion.image_size if image_size is None else pair(image_size)
     return max(64, 2**19 // (height * width * diffusion.model.config.dim))
 
 

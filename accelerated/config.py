@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import tyro
 
@@ -17,6 +17,8 @@ AMP_LEVELS = ("O0", "O1", "O2", "O3")
 AMP_DTYPES = ("float16", "bfloat16")
 LR_SCHEDULES = ("constant", "cosine")
 CROPS = ("center", "random", "random_resized", "none")
+WEIGHTS = {"average": "ema", "trained": "model"}
+"""What one may draw with or start from, and which tensors of a checkpoint that is."""
 
 
 INTERRUPTED = 130
@@ -127,8 +129,9 @@ class TrainerConfig:
             weights of convolutions and linear layers, not of biases and gains. 0 is Adam.
         max_grad_norm: longer gradients are shortened to this norm; inf shortens none.
         ema_decay: decay of the moving average of the parameters, which samples are drawn with.
-        ema_update_every: optimiser steps between two updates of the average.
-        ema_update_after_step: until this step the average is a copy.
+        ema_update_every: optimiser steps between two updates of the average; the first is after the
+            first step.
+        ema_update_after_step: until so many steps are done, each update makes it a copy.
         ema_sigma_rels: more averages, over the whole of training: their lengths as a share of it,
             up to 0.28 (arXiv 2312.02696). Two, as 0.05 0.10, let sample --ema X make one of any
             length from the checkpoints that are kept (see keep_every).
@@ -157,6 +160,9 @@ class TrainerConfig:
         tensorboard: write the metrics for TensorBoard too (needs the package tensorboardX).
         results_folder: where everything is written.
         resume: go on from the newest checkpoint in results_folder.
+        from_run: start a new run from the weights of this one (its folder, or that of one of its
+            checkpoints), with its network, diffusion and image size unless told otherwise.
+        from_weights: start from its average or from the parameters as trained last.
         distributed: this is one of the processes that msrun has started, each with a device and a
             batch of batch_size images of its own.
         strict: refuse a folder that holds a file that cannot be decoded, or that is neither an
@@ -198,6 +204,8 @@ class TrainerConfig:
     tensorboard: bool = False
     results_folder: PathText = "results"
     resume: bool = False
+    from_run: Annotated[PathText | None, tyro.conf.arg(name="from")] = None
+    from_weights: Literal["average", "trained"] = "average"
     distributed: bool = False
     strict: bool = False
     seed: int = 0
@@ -218,6 +226,7 @@ class TrainerConfig:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
         if self.data_memory_gb < 0:
             raise ValueError(f"data_memory_gb {self.data_memory_gb} must not be negative")
+        check_choice("from_weights", self.from_weights, tuple(WEIGHTS))
         check_choice("amp_level", self.amp_level, AMP_LEVELS)
         check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
         for name in ("train_lr", "adam_eps", "max_grad_norm"):

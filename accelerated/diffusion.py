@@ -39,8 +39,7 @@ class GaussianDiffusion:
     ) -> None:
         self.model = model
         self.config = config = DiffusionConfig(**options)
-        size = as_plain("image_size", image_size, ImageSize)
-        self.image_size = (size, size) if isinstance(size, int) else size
+        self.image_size = pair(image_size)
         self.seed = as_plain("seed", seed, int)
         model.config.check_image_size(self.image_size)
         if model.config.out_channels != model.config.channels:
@@ -117,12 +116,14 @@ class GaussianDiffusion:
     def sample(
         self,
         batch_size: int = 16,
+        return_all_timesteps: bool = False,
         *,
         num_samples: int | None = None,
         sampling_timesteps: int | None = None,
         eta: float | None = None,
         seed: int | None = None,
         first: int = 0,
+        image_size: int | Sequence[int] | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> NDArray[np.float32]:
         """Draw images.
@@ -132,31 +133,46 @@ class GaussianDiffusion:
 
         Args:
             batch_size: how many images are drawn at a time.
+            return_all_timesteps: return the states on the way too.
             num_samples: how many in all (default: one batch).
             sampling_timesteps, eta, seed: as in the constructor, for this call.
             first: the number of the first image.
+            image_size: height and width of another size than was trained on, which the network
+                takes where it can be halved as often as the network does. The pictures may be worse
+                the further it is from that.
             on_step: called after every step of every batch.
 
         Returns:
-            (num_samples, C, H, W) float32 in [0, 1].
+            (num_samples, C, H, W) float32 in [0, 1]. With ``return_all_timesteps``
+            (num_samples, 1 + steps, C, H, W), from x_T to the pictures, on the scale of pictures;
+            only these last ones are cut to [0, 1].
 
         Raises:
-            ValueError: a number out of its range.
+            ValueError: a number out of its range, or an image size that the network cannot take.
         """
         batch_size = as_plain("batch_size", batch_size, int)
         count = batch_size if num_samples is None else as_plain("num_samples", num_samples, int)
         for name, value in (("batch_size", batch_size), ("num_samples", count)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
+        size = self.image_size if image_size is None else pair(image_size)
+        self.model.config.check_image_size(size)
         plan = self.plan(sampling_timesteps, eta)
         seed = self.seed if seed is None else seed
+        shape = (self.model.config.channels, *size)
         batches = []
         for start in range(0, count, batch_size):
             # The last batch is filled up: another shape would be compiled anew.
             indices = range(first + start, first + start + min(batch_size, count))
-            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, self.shape)
-            batches.append(self._run(plan, x_T, seed, indices, on_step)[: count - start])
-        return to_unit_range(np.concatenate(batches))
+            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, shape)
+            states = [x_T] if return_all_timesteps else None
+            drawn = self._run(plan, x_T, seed, indices, on_step, states)
+            batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
+        images = np.concatenate(batches)
+        if not return_all_timesteps:
+            return to_unit_range(images)
+        on_the_way, last = np.split(images, [-1], axis=1)
+        return np.concatenate([to_unit_range(on_the_way, clip=False), to_unit_range(last)], axis=1)
 
     def plan(self, sampling_timesteps: int | None = None, eta: float | None = None) -> Plan:
         """The sampler's table; defaults are those of the configuration."""
@@ -217,11 +233,12 @@ class GaussianDiffusion:
         seed: int,
         indices: Sequence[int],
         on_step: Callable[[], None] = lambda: None,
+        states: list[NDArray[np.float32]] | None = None,
     ) -> NDArray[np.float32]:
         def noise(i: int) -> NDArray[np.float32]:
-            return normal(seed, Purpose.SAMPLE_NOISE, i, indices, self.shape)
+            return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
-        return run_plan(self._step, plan, x, noise, on_step)
+        return run_plan(self._step, plan, x, noise, on_step, states)
 
     def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
         x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)
@@ -234,3 +251,9 @@ class GaussianDiffusion:
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
+
+
+def pair(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width, of which one number stands for both; ValueError for anything else."""
+    size = as_plain("image_size", image_size, ImageSize)
+    return (size, size) if isinstance(size, int) else size

@@ -53,6 +53,7 @@ class Drawing:
     def __init__(self, folder: Path, number: int) -> None:
         self.folder, self.number, self.finished = folder, number, 0
         self._facts: dict[str, Any] = {}
+        self._text: dict[str, str] = {}
         self._shown: list[NDArray[np.uint8]] = []
         self._samples: BinaryIO | None = None
         self._lock: int | None = None
@@ -90,20 +91,32 @@ class Drawing:
             self._samples.close()
         self._release()
 
-    def add(self, images: NDArray[np.uint8], facts: Mapping[str, Any]) -> None:
-        """Write the next pictures (N, C, H, W); ``facts``: what drew them, as values for JSON.
+    def add(
+        self,
+        images: NDArray[np.uint8],
+        facts: Mapping[str, Any],
+        text: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the next pictures (N, C, H, W).
+
+        Args:
+            facts: what drew them, as values for drawn.json.
+            text: the same for each picture's file, by keyword.
 
         Raises:
             OSError: the disk is full. ``finished`` says how many are there.
         """
         if self._samples is None:
             self._begin(images.shape[1:], facts)
+            self._text = dict(text or {})
         # Before they are there: whatever happens now, the folder says that they are ours.
         self._describe(begun=self.finished + len(images))
         shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
         try:
             for i in range(len(images)):
-                pictures.save_singles(shown[i : i + 1], self.folder, first=self.finished)
+                pictures.save_singles(
+                    shown[i : i + 1], self.folder, self._text, first=self.finished
+                )
                 self._append(images[i])
                 self.finished += 1
         finally:
@@ -120,7 +133,8 @@ class Drawing:
         """
         if self.finished:
             first = np.concatenate(self._shown)[: self.finished]
-            pictures.save_png(pictures.grid(first), self.folder / "grid.png")
+            text = {**self._text, "Images": f"0-{self.finished - 1}"}
+            pictures.save_png(pictures.grid(first), self.folder / "grid.png", text)
             self._describe(begun=self.finished)
 
     def _check(self) -> None:

@@ -24,7 +24,7 @@ from .weights_config import diffusion_config, unet_config
 
 
 def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
-    """Write ``config.results_folder``, a run that can be sampled from but not resumed.
+    """Write ``config.results_folder``, a run that can be sampled and started from, not resumed.
 
     Returns:
         The run's configuration, and what the file holds.
@@ -34,18 +34,19 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
             them, or are missing; a folder that already holds a run.
     """
     weights = read_weights(config.weights)
+    unet = unet_config(weights.ema, config.sinusoidal_pos_emb_theta)
+    _check_parameters(unet, weights)
     size = config.image_size
     run_config = RunConfig(
         data=str(config.weights),
         image_size=(size, size) if isinstance(size, int) else size,  # as a training run has it
         device="auto",
-        unet=unet_config(weights.ema, config.sinusoidal_pos_emb_theta),
+        unet=unet,
         diffusion=diffusion_config(
             weights.tables, config.timesteps, config.objective, config.beta_schedule
         ),
         trainer=TrainerConfig(results_folder=config.results_folder),
     )
-    _check_parameters(run_config.unet, weights)
     _write_run(run_config, weights)
     return run_config, weights
 
@@ -110,7 +111,10 @@ def import_run(config: ImportConfig) -> int:
         f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
         f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
         f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
-        f"  ddpm-mindspore sample {run.trainer.results_folder}"
+        f"  ddpm-mindspore sample {run.trainer.results_folder}\n"
+        "or train on from them, on images of your own, with\n"
+        f"  ddpm-mindspore train --from {run.trainer.results_folder} --data FOLDER "
+        "--results-folder ANOTHER"
     )
     return 0
 

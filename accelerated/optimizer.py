@@ -107,15 +107,19 @@ def learning_rate(
 
 
 def ema_weight(step: int, decay: float, update_every: int, update_after_step: int) -> float:
-    """The share of itself that the average keeps after update number ``step``.
+    """The share of itself that the average keeps after update number ``step`` = 1, 2, ...
 
-    1 between updates, 0 (a copy) until ``update_after_step``, then growing towards ``decay`` as
-    ``1 - (1 + step - update_after_step)^(-2/3)``, the warm-up of ``ema-pytorch``.
+    1 between updates, of which the first step has one; 0 (a copy) until ``update_after_step`` steps
+    lie before this one, then growing towards ``decay`` as ``1 - (1 + since)^(-2/3)``: the rule of
+    ``ema-pytorch``, with which a decay of 1 never moves the average again.
     """
-    if step % update_every != 0:
+    before = step - 1
+    if before % update_every != 0:
         return 1.0
-    since = step - update_after_step
-    return 0.0 if since <= 0 else min(decay, 1.0 - (1.0 + since) ** (-2.0 / 3.0))
+    since = before - update_after_step
+    if since <= 0:
+        return 0.0
+    return 1.0 if decay == 1.0 else min(decay, 1.0 - (1.0 + since) ** (-2.0 / 3.0))
 
 
 def _flatten(x: Tensor) -> Tensor:

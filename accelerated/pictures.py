@@ -6,7 +6,7 @@ import gc
 import io
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from .files import replace_file
 
@@ -95,22 +96,34 @@ def comparison(
     return page
 
 
-def save_png(image: Image.Image, path: Path) -> None:
-    """Write a PNG file in one go: whoever looks at ``path`` sees a whole picture, old or new."""
+def save_png(image: Image.Image, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a PNG file in one go: whoever looks at ``path`` sees a whole picture, old or new.
+
+    ``metadata``: text that the file carries, by keyword.
+    """
+    text = PngInfo()
+    for keyword, value in (metadata or {}).items():
+        text.add_text(keyword, value)
     encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
+    image.save(encoded, format="PNG", pnginfo=text)
     replace_file(path, encoded.getvalue(), flush=False)
 
 
-def save_singles(images: NDArray[np.uint8], folder: Path, first: int = 0) -> None:
+def save_singles(
+    images: NDArray[np.uint8],
+    folder: Path,
+    metadata: Mapping[str, str] | None = None,
+    first: int = 0,
+) -> None:
     """Write uint8 (N, C, H, W) as 00000.png, 00001.png, ... in their own size.
 
-    The folder is made when it is not there. ``first``: the number of the first image.
+    The folder is made when it is not there. To ``metadata`` each adds its number, as "Image".
+    ``first``: the number of the first image.
     """
     _check(images)
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images.transpose(0, 2, 3, 1), start=first):
-        save_png(_image(image), folder / f"{i:05d}.png")
+        save_png(_image(image), folder / f"{i:05d}.png", {**(metadata or {}), "Image": str(i)})
 
 
 def loss_curve(steps: ArrayLike, losses: ArrayLike, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -41,12 +42,14 @@ class _UnreadableError(Exception):
         self.step = step
 
 
-def load_average(run: RunFolder, sigma_rel: float) -> Average:
+def load_average(run: RunFolder, sigma_rel: float, step: int | None = None) -> Average:
     """Make the average whose length is ``sigma_rel`` of the training done (arXiv 2312.02696).
+
+    ``step``: at which it ends, of which there has to be a checkpoint (default: the newest's).
 
     Raises:
         ValueError: not a run folder; the run kept no averages to make it from; or its checkpoints
-            are too few for this length.
+            are too few for this length, or damaged, or none is of ``step``.
     """
     widths = run.read_config().trainer.ema_sigma_rels
     if not widths:
@@ -55,12 +58,12 @@ def load_average(run: RunFolder, sigma_rel: float) -> Average:
             "--ema-sigma-rels (as 0.05 0.10); draw with --ema default"
         )
     found = (int(name[5:]) for name in run.checkpoints() if name[5:].isdecimal())
-    steps = sorted(step for step in found if step > 0)
+    steps = sorted(s for s in found if 0 < s <= (math.inf if step is None else step))
     refused: list[str] = []
-    while steps:
+    while steps and step in (None, steps[-1]):
         pairs = list(product(steps, widths))
         weights, error = post_hoc_weights(
-            [step for step, _ in pairs], [width for _, width in pairs], steps[-1], sigma_rel
+            [s for s, _ in pairs], [width for _, width in pairs], steps[-1], sigma_rel
         )
         try:
             arrays = combine(_snapshots(run.path, steps, widths), weights)
@@ -70,7 +73,10 @@ def load_average(run: RunFolder, sigma_rel: float) -> Average:
             continue
         _check(error, sigma_rel, widths, len(steps))
         return Average(arrays, steps[-1], len(pairs), error, refused)
-    raise ValueError(f"{run.path} holds no checkpoint to make an average from: {refused or 'none'}")
+    of_step = "" if step is None else f" of step {step}"
+    raise ValueError(
+        f"{run.path} holds no checkpoint{of_step} to make an average from: {refused or 'none'}"
+    )
 
 
 def _snapshots(run: Path, steps: Sequence[int], widths: Sequence[float]) -> Iterator[Tensors]:

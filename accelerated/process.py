@@ -22,9 +22,10 @@ def to_model_range(images: NDArray[Any]) -> NDArray[np.float32]:
     return images.astype(np.float32) * np.float32(scale) - np.float32(1.0)
 
 
-def to_unit_range(x_0: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The way back, to [0, 1]; values beyond it are clipped."""
-    return np.clip((x_0 + np.float32(1.0)) * np.float32(0.5), 0.0, 1.0)
+def to_unit_range(x_0: NDArray[np.float32], clip: bool = True) -> NDArray[np.float32]:
+    """The way back, to [0, 1]; values beyond it are clipped, or not."""
+    images = (x_0 + np.float32(1.0)) * np.float32(0.5)
+    return np.clip(images, 0.0, 1.0) if clip else images
 
 
 def to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ Nothing in it names the folder itself, so a run can be moved or copied, and goes
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import metrics
-from .checkpoint import Loaded, load_newest, newest, remove_leftovers
+from .checkpoint import Loaded, load, load_newest, newest, remove_leftovers
 from .config import RunConfig
 from .files import json_bytes, make_folder, replace_file, write_json
 from .own_folders import is_run
@@ -86,19 +87,20 @@ class RunFolder:
                 f"{where} holds no checkpoint to resume from: start without --resume, or name the "
                 "folder of a run"
             )
-        elif "imported_from" in load_newest(self.path, []).checkpoint.state:
+        elif self.imported():
             raise ValueError(
                 f"{where} holds imported weights without the optimiser state that training goes on "
-                "with: draw from it, or train a new run"
+                f"with: draw from it, or {self._start_from()}"
             )
 
     def _check_names(self, where: str) -> None:
         """See that a new run would write over nothing but what a run left without a checkpoint."""
         own = is_run(self.path)
         if self.checkpoints() and (own or newest(self.path)):  # damaged ones too
+            imported = newest(self.path) and self.imported()
+            go_on = self._start_from() if imported else "go on with it (--resume)"
             raise ValueError(
-                f"{where} already holds a run: go on with it (--resume) or choose another "
-                "(--results-folder)"
+                f"{where} already holds a run: {go_on} or choose another (--results-folder)"
             )
         others = [] if own else taken(self.path)
         others += [] if self.lock.is_ours() else [".lock"]
@@ -107,6 +109,10 @@ class RunFolder:
                 f"{where} is no run, and holds {', '.join(others)}, which a run would write over: "
                 "choose another (--results-folder), or move them away"
             )
+
+    def _start_from(self) -> str:
+        path = shlex.quote(str(self.path))
+        return f"start a new run from it (--from {path} --results-folder ANOTHER)"
 
     def held(self) -> AbstractContextManager[object]:
         """Within it no other process may train in this folder."""
@@ -192,17 +198,24 @@ class RunFolder:
         except (OSError, ValueError, TypeError):
             return {}
 
-    def open(self) -> tuple[GaussianDiffusion, Loaded]:
-        """The run's diffusion with its averaged parameters, and the checkpoint they are from.
+    def load(self, group: str, step: int | None = None) -> Loaded:
+        """One group of tensors of the newest checkpoint that can be read, or of that of ``step``.
 
         Raises:
-            ValueError: not a run folder, or no checkpoint that can be read.
+            ValueError: there is none, or it cannot be read.
         """
-        config = self.read_config()
-        loaded = load_newest(self.path, ["ema"])
-        diffusion = build(config)
-        diffusion.model.load_arrays(loaded.checkpoint.tensors["ema"])
-        return diffusion, loaded
+        if step is None:
+            return load_newest(self.path, [group])
+        folder = self.path / "checkpoints" / f"step-{step:08d}"
+        if not folder.exists():
+            steps = [int(name[5:]) for name in self.checkpoints() if name[5:].isdecimal()]
+            there = ", ".join(map(str, sorted(steps))) or "none"
+            raise ValueError(f"{self.path} has no checkpoint of step {step}: it has {there}")
+        return Loaded(load(folder, [group]), folder, [])
+
+    def imported(self) -> bool:
+        """Whether its newest checkpoint holds imported weights; ValueError without one."""
+        return "imported_from" in load_newest(self.path, []).checkpoint.state
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

@@ -96,8 +96,12 @@ def run_plan(
     x_T: NDArray[np.float32],
     noise: Callable[[int], NDArray[np.float32]],
     on_step: Callable[[], None] = lambda: None,
+    states: list[NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """Apply a plan to x_T (B, C, H, W); ``noise(i)`` draws the i-th step's, only where c_i > 0."""
+    """Apply a plan to x_T (B, C, H, W); ``noise(i)`` draws the i-th step's, only where c_i > 0.
+
+    ``states``: each step adds the x that it led to.
+    """
     x = Tensor(x_T)
     zeros = ops.zeros_like(x)
     x0_hat = zeros
@@ -106,5 +110,7 @@ def run_plan(
         drawn = Tensor(noise(i)) if plan.coefficients[i, 2] > 0.0 else zeros
         times = Tensor(np.full(len(x_T), t, np.int32))
         x, x0_hat = step(x, times, x0_hat, drawn, a, b, c)
+        if states is not None:
+            states.append(x.asnumpy())
         on_step()
     return np.asarray(x.asnumpy())

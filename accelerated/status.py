@@ -58,6 +58,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "run": str(run.path),
         "running": holder is not None,
         "process": holder,
+        "imported": folder is not None and run.imported(),
+        "from": trainer.from_run,
         "step": step,
         "steps": steps,
         "images_per_second": progress.get("images_per_second"),
@@ -93,6 +95,8 @@ def describe(facts: dict[str, Any]) -> str:
         lines[-1] += f" ({step / steps:.0%})"
         if facts["seconds_left"] is not None and step < steps:
             lines[-1] += f", about {duration(facts['seconds_left'])} left"
+    if facts["from"]:
+        lines.append(f"  from        {facts['from']}")
     if facts["images_per_second"]:
         lines.append(f"  speed       {facts['images_per_second']:,.0f} images/s")
     if facts["loss"] is not None:
@@ -119,6 +123,8 @@ def _doing(facts: dict[str, Any]) -> str:
         return f"training{who}, heard of {duration(facts['seconds_since_update'] or 0)} ago"
     if facts["checkpoint_step"] is None:
         return "not running, and it has no checkpoint to go on from"
+    if facts["imported"]:
+        return "imported weights; a new run can start from them (train --from)"
     if facts["checkpoint_step"] >= facts["steps"]:
         return "finished"
     return f"not running; --resume goes on from step {facts['checkpoint_step']:,}"

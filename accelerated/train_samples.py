@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pictures
+from .config import RunConfig
 from .diffusion import GaussianDiffusion
 from .distributed import World
 from .process import to_uint8
+from .provenance import facts
 from .run_folder import RunFolder
 from .say import bar
 
@@ -29,10 +31,12 @@ def draw_samples(
     batch_size: int,
     interrupted: threading.Event,
     world: World,
+    config: RunConfig,
 ) -> None:
     """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
     ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
+    ``config``: the run's, of which the picture's file tells (``provenance.py``).
 
     Every process draws a share, and the first one writes.
 
@@ -46,8 +50,11 @@ def draw_samples(
     real = real if real.dtype == np.uint8 else to_uint8(real)
     shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
     run.samples.mkdir(exist_ok=True)
-    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown])
-    pictures.save_png(picture, run.samples / f"step-{step:08d}.png")
+    captions = f"drawn at step {step:,} (average of the weights)", "real images"
+    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
+    text = facts(config, step, "average", diffusion.config, diffusion.seed)
+    text["Images"] = f"0-{count - 1}"
+    pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
     rows = run.read_metrics(_METRICS)
     losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
     pictures.loss_curve([row["step"] for row in rows], losses, run.loss_curve)

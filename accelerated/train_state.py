@@ -101,7 +101,7 @@ def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:
     # An average over the whole of training cannot begin in the middle.
     parts["ema_sigma_rels"] = (before.trainer.ema_sigma_rels, now.trainer.ema_sigma_rels)
     for name, values in parts.items():
-        if difference := _difference(name, *values):
+        if difference := first_difference(name, *values):
             raise ValueError(
                 f"{difference} in the run in {folder!r}: resume without changing it, or choose "
                 "another --results-folder"
@@ -130,9 +130,9 @@ def check_same_start(
     )
 
 
-def _difference(name: str, old: Any, new: Any) -> str | None:
+def first_difference(name: str, old: Any, new: Any) -> str | None:
     """Say where two configurations first differ."""
     if is_dataclass(old):
         values = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in fields(old))
-        return next(filter(None, (_difference(*value) for value in values)), None)
+        return next(filter(None, (first_difference(*value) for value in values)), None)
     return None if old == new else f"{name} is {old}, not {new},"

@@ -20,6 +20,7 @@ from .data import read_spread, report, write_names
 from .data.prefetch import Prefetch
 from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
+from .from_run import start_from
 from .guard import Guard
 from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
@@ -33,6 +34,7 @@ from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, 
 from .train_step import MicroBatch, TrainStep
 from .unet import Unet
 from .waiting import Waiter
+from .warm_up import remark
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
 
@@ -66,7 +68,7 @@ class Trainer:
     ) -> None:
         folder = as_source(folder)
         self.diffusion = diffusion
-        self.config = config = TrainerConfig(**options)
+        config = TrainerConfig(**options)
         self.step = 0
         self.world = World.join() if config.distributed else ALONE
         self._exchange = Exchange(self.world)
@@ -75,6 +77,7 @@ class Trainer:
             check_tensorboard()
         set_precision(diffusion.model, config.amp_level, config.amp_dtype)
         self.run.prepare(resume=config.resume)
+        self.config = config = start_from(config, self.run, diffusion.model)
         self._checkpoints = self.run.checkpoints()
         self._save = Saver(self.run, config)
         self._run_config = RunConfig(
@@ -312,6 +315,9 @@ class Trainer:
                 batch_size=self.config.train_batch_size,
                 interrupted=interrupted,
                 world=self.world,
+                config=self._run_config,
             )
+            if none_yet := remark(self.step, self.config):
+                self._say(none_yet)
         except Exception as error:
             self._say(f"no samples at step {self.step}: {type(error).__name__}: {error}")

@@ -29,6 +29,7 @@ Examples:
   ddpm-mindspore train
   ddpm-mindspore train --data photos --image-size 64 --steps 20000 --results-folder my-run
   ddpm-mindspore train --resume --results-folder my-run --steps 40000
+  ddpm-mindspore train --from my-run --data sketches --lr 2e-5 --results-folder my-sketches
 """
 
 SAMPLE_EXAMPLES = """Draw images with a trained model.
@@ -40,6 +41,7 @@ The same seed gives the same pictures, whatever the batch size.
 Examples:
   ddpm-mindspore sample results
   ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
+  ddpm-mindspore sample results --weights trained   (not their average)
   ddpm-mindspore sample results --ema 0.08   (after train --ema-sigma-rels 0.05 0.10)
 """
 

@@ -3,6 +3,8 @@
 Parameters have the same names on both sides, so there is nothing to rename. What has to be told
 apart is what a file holds: the U-Net alone, the diffusion around it (``model.`` before each name,
 and the schedule's tables), its moving average (``ema_model.`` before that), or all of a Trainer.
+What DataParallel and torch.compile put into names, wherever they were wrapped around something, is
+left out first.
 """
 
 from __future__ import annotations
@@ -39,6 +41,10 @@ TABLES = {
 """What GaussianDiffusion keeps beside its network: functions of betas and of the objective."""
 
 
+WRAPPERS = {"module", "_orig_mod"}
+"""Parts of names that come from nn.DataParallel (or its kin) and from torch.compile."""
+
+
 class Weights(NamedTuple):
     """What a file holds.
 
@@ -69,11 +75,13 @@ def read_weights(path: Path) -> Weights:
         content = _read_torch(path)
     else:
         raise ValueError(f"weights {str(path)!r} must end in .safetensors, .pt or .pth")
-    if isinstance(content.get("ema"), dict) and isinstance(content.get("model"), dict):
-        model, tables = _network(path, _arrays(content["model"]))
-        ema, _ = _network(path, _under("ema_model.", _arrays(content["ema"])))
+    if isinstance(content.get("model"), dict):
+        model, tables = _network(path, _arrays(path, content["model"]))
+        ema = model
+        if isinstance(content.get("ema"), dict):
+            ema, _ = _network(path, _under("ema_model.", _arrays(path, content["ema"])))
         return Weights(model, ema, tables, int(content.get("step", 0)))
-    state = _arrays(content)
+    state = _arrays(path, content)
     averaged = _under("ema_model.", state) or state
     ema, _ = _network(path, averaged)
     model, tables = _network(path, _under("online_model.", state) or averaged)
@@ -112,14 +120,23 @@ def _read_torch(path: Path) -> dict[str, Any]:
     return content
 
 
-def _arrays(state: Mapping[str, Any]) -> Arrays:
+def _arrays(path: Path, state: Mapping[str, Any]) -> Arrays:
     """float32 arrays of all arrays and tensors; what is neither (an optimiser's state) is left."""
     arrays: Arrays = {}
     for name, value in state.items():
         if isinstance(value, np.ndarray):
-            arrays[name] = value.astype(np.float32)
+            array = value.astype(np.float32)
         elif hasattr(value, "detach"):
-            arrays[name] = value.detach().float().numpy()
+            array = value.detach().float().numpy()
+        else:
+            continue
+        own = ".".join(part for part in str(name).split(".") if part not in WRAPPERS)
+        if own in arrays and not np.array_equal(arrays[own], array):
+            raise ValueError(
+                f"weights {str(path)!r} hold two of {own!r}, one within DataParallel or "
+                "torch.compile: save the state_dict() of one of the two"
+            )
+        arrays[own] = array
     return arrays
 
 
@@ -129,7 +146,12 @@ def _under(prefix: str, state: Arrays) -> Arrays:
 
 
 def _network(path: Path, state: Arrays) -> tuple[Arrays, Arrays]:
-    """Tell the network's parameters from the diffusion's tables."""
+    """Tell the network's parameters from the diffusion's tables.
+
+    Either may be within a module of the caller's that calls it ``model``, too.
+    """
+    while state and all(name.startswith("model.") for name in state):
+        state = _under("model.", state)
     parameters = _under("model.", state)
     if not parameters:
         return state, {}

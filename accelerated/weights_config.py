@@ -49,9 +49,12 @@ def unet_config(arrays: Tensors, theta: float = 10000.0) -> UnetConfig:
         full = tuple(f"downs.{i}.2.to_out.weight" in shape for i in range(levels))
         memory = [shape[f"downs.{i}.2.mem_kv"] for i in range(levels)]
     except KeyError as error:
+        theirs = (
+            f" (theirs begin with {next(iter(shape))!r})" if shape else ", and no arrays at all"
+        )
         raise ValueError(
-            f"the weights have no {error}, as the U-Net of {PEER} has: only that network can be "
-            "imported"
+            f"the weights have no {error}, as the U-Net of {PEER} has{theirs}: only that network "
+            "can be imported"
         ) from None
     _check_channels(in_channels, channels)
     fourier = shape.get("time_mlp.0.weights")

@@ -55,6 +55,13 @@ def test_batch(case: strategies.Case) -> None:
     batch_of_one(**case)
 
 
+@budget.examples(0.05)
+@given(case=strategies.two_size_cases())
+def test_sizes(case: strategies.Case) -> None:
+    """one network at one size, at another, and at the first again"""
+    at_sizes(**case)
+
+
 @reproducible
 def forward(
     net: Options,
@@ -95,6 +102,24 @@ def batch_of_one(
         alone = {name: x[one] if name in IMAGES else x for name, x in inputs.items()}
         output = on_device("eager", net, alone, time[one], [mask[one] for mask in masks])
         check(f"unet, image {i} alone", output, expected[one], bound, x=alone["x"], time=time[i])
+
+
+@reproducible
+def at_sizes(
+    net: Options,
+    sizes: Sequence[Sequence[int]],
+    time: Sequence[float],
+    self_cond: bool,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """The same ``Unet(**net)`` for images of each of these sizes, one after the other."""
+    for mode in modes:
+        for i, size in enumerate(sizes):
+            inputs, masks = draw_inputs(net, size, len(time), self_cond, seed)
+            expected, bound = truth(net, inputs, time, masks)
+            output = on_device(mode, net, inputs, time, masks)
+            check(f"unet, size {i} ({mode})", output, expected, bound, x=inputs["x"], time=time)
 
 
 IMAGES = ("x", "x_self_cond")

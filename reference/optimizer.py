@@ -121,19 +121,25 @@ def ema_weight(
 ) -> float:
     """The w in ema <- w ema + (1 - w) params after optimiser step number ``step`` = 1, 2, ...
 
-    w = 1 (leave it) unless ``update_every`` divides step; w = 0 (copy) for
-    step <= update_after_step; afterwards w grows towards ``decay``:
+    With n = step - 1, the steps before this one: w = 1 (leave it) unless ``update_every`` divides
+    n; w = 0 (copy) for n <= update_after_step, and so after the first step; then w grows towards
+    ``decay``, and a decay of 1 leaves the average at the last copy:
 
-        w = min(decay, 1 - (1 + step - update_after_step)^(-2/3))
+        w = min(decay, 1 - (1 + n - update_after_step)^(-2/3))       (1 where decay = 1)
 
-    ``ema_pytorch`` 0.8.3 with its default power and inv_gamma uses the same numbers one step later:
-    it updates after the steps 1 + k update_every, with the w that is given here for k update_every.
+    This is ``ema_pytorch`` 0.8.3 with its default power and inv_gamma, where ``update`` is called
+    after each step. Raises ValueError for a step below 1.
     """
-    if step % update_every:
+    if step < 1:
+        raise ValueError(f"step {step} is less than 1: the first update has number 1")
+    n = step - 1
+    if n % update_every:
         return 1.0
-    if step <= update_after_step:
+    if n <= update_after_step:
         return 0.0
-    return min(decay, 1.0 - math.pow(1 + step - update_after_step, -2.0 / 3.0))
+    if decay == 1.0:
+        return 1.0
+    return min(decay, 1.0 - math.pow(1 + n - update_after_step, -2.0 / 3.0))
 
 
 def ema_update(ema: Arrays, params: Arrays, weight: float) -> dict[str, Array]:

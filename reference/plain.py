@@ -12,7 +12,6 @@ import operator
 import os
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -34,7 +33,7 @@ class _UnfitError(Exception):
     """A value is not of the wanted kind; the message is what else to say of that kind."""
 
 
-def make_plain(config: Any) -> None:
+def make_plain(config: object) -> None:
     """Make the fields of a frozen dataclass what they are annotated with: for __post_init__.
 
     Raises:
@@ -63,7 +62,6 @@ def as_plain(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"{name} {value!r} must be {wanted}") from None
 
 
-@lru_cache
 def _kinds(config: Any) -> dict[str, Any]:
     return get_type_hints(config, include_extras=True)
 

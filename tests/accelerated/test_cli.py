@@ -112,6 +112,14 @@ WRONG: list[tuple[str, str]] = [
     ("train --device TPU", "device 'TPU' is unknown: choose auto, Ascend"),
     ("sample empty --num-samples 0", "num_samples 0 must be at least 1"),
     ("sample empty --seed -3", "seed -3 must not be negative"),
+    ("sample empty --weights trained --ema 0.1", "ema 0.1 is the length of an average: leave wei"),
+    # starting from another run
+    ("train --from nowhere", "'nowhere' is not a run folder (config.json: No such file or directo"),
+    (
+        "train --from file",
+        "from 'file' is a file: make a run of it (ddpm-mindspore import), and sta",
+    ),
+    ("train --from empty --resume", "--from starts a new run and --resume goes on with one, whic"),
     # the command itself
     ("trane", "command 'trane' is unknown: choose train, sample, status"),
     ("train --steps many", "--steps: invalid literal for int() with base 10: 'many' (see ddpm-min"),
@@ -445,6 +453,8 @@ def test_an_existing_run_is_refused_without_resume(
     assert "sampling_timesteps 51 must be from 1 to timesteps, which is 50" in (
         capsys.readouterr().err
     )
+    assert main(["sample", "my run", "--image-size", "0"]) == 2
+    assert "image_size 0" in capsys.readouterr().err
     assert main(["sample", "my run", "--output", "photos/0.jpg/x"]) == 2
     assert "output 'photos/0.jpg/x' cannot be written (" in capsys.readouterr().err
     assert (story.folder / "my run" / "config.json").read_bytes() == before
@@ -461,7 +471,7 @@ def test_samples_of_one_seed_are_the_same_whatever_the_batch_size(story: Story) 
             cwd=story.folder,
         )
         assert done.code == 0 and quiet(done.out + done.err), done.err
-        assert re.match(r"device: \w+; drawing 6 images with the model of step \d+\n", done.out)
+        assert re.match(r"device: \w+; drawing 6 images with the weights of step \d+ \(", done.out)
         assert f"done: {output}/grid.png, {output}/samples.npy (6, 1, 8, 8)" in done.out
         outputs.append(story.folder / output)
     one, other = (np.load(output / "samples.npy") for output in outputs)
@@ -476,5 +486,7 @@ def test_samples_of_one_seed_are_the_same_whatever_the_batch_size(story: Story) 
         for i, image in enumerate(array):
             with Image.open(output / f"{i:05d}.png") as single:
                 np.testing.assert_array_equal(np.asarray(single), image[0])
+                said = single.text  # type: ignore[attr-defined]
+                assert (said["Weights"], said["Seed"], said["Image"]) == ("average", "3", str(i))
         with Image.open(output / "grid.png") as grid:
             assert grid.size == (3 * 52 + 4, 2 * 52 + 4)  # enlarged by 6

@@ -11,6 +11,7 @@ from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated.randomness import Purpose, normal
 from ddpm_mindspore.reference.schedule import spaced_timesteps
 
 SMALL: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "attn_heads": 1, "attn_dim_head": 8}
@@ -185,6 +186,39 @@ def test_the_defaults_are_those_of_the_constructor(diffusion: GaussianDiffusion)
     assert not np.allclose(noisy, drawn, atol=1e-2)
     ancestral, ddim = diffusion.plan(T, 0.0), diffusion.plan(T - 1, 0.0)
     assert ancestral.coefficients[0, 2] > 0 and not ddim.coefficients[:, 2].any()
+
+
+@pytest.mark.parametrize("options", [{}, {"sampling_timesteps": T}], ids=["ddim", "ancestral"])
+def test_the_states_on_the_way_lead_from_noise_to_the_pictures(
+    diffusion: GaussianDiffusion, options: dict[str, Any]
+) -> None:
+    given = {"num_samples": 4, "seed": 2, **options}
+    states = diffusion.sample(3, return_all_timesteps=True, **given)
+    steps = len(diffusion.plan(options.get("sampling_timesteps")))
+    assert states.shape == (4, 1 + steps, 2, *SIZE) and states.dtype == np.float32
+    np.testing.assert_array_equal(states[:, -1], diffusion.sample(3, **given))
+    x_T = normal(2, Purpose.SAMPLE_START, 0, range(4), (2, *SIZE))
+    np.testing.assert_allclose(2 * states[:, 0] - 1, x_T, atol=1e-6)  # not cut to [0, 1]
+    moves = np.abs(np.diff(states, axis=1)).max(axis=(2, 3, 4))
+    assert (moves > 1e-3).all()
+    np.testing.assert_array_equal(diffusion.sample(3, True, **given), states)  # as the peer has it
+
+
+def test_another_size_is_drawn_with_noise_of_its_own(diffusion: GaussianDiffusion) -> None:
+    drawn = diffusion.sample(2, num_samples=3, seed=2, eta=0.5, image_size=(6, 4))
+    assert drawn.shape == (3, 2, 6, 4) and diffusion.image_size == SIZE
+    larger = GaussianDiffusion(
+        diffusion.model, image_size=(6, 4), timesteps=T, sampling_timesteps=4, seed=5
+    )
+    np.testing.assert_array_equal(larger.sample(2, num_samples=3, seed=2, eta=0.5), drawn)
+    usual = diffusion.sample(2, seed=2)
+    assert usual.shape == (2, 2, *SIZE)  # and the graph of the usual size is still the right one
+    np.testing.assert_array_equal(diffusion.sample(2, seed=2, image_size=SIZE), usual)
+
+
+def test_a_size_that_the_network_cannot_halve_is_refused() -> None:
+    with pytest.raises(ValueError, match="image_size 6 is not divisible by 4"):
+        make({"dim_mults": (1, 1, 1)}, image_size=8).sample(1, image_size=(8, 6))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ That the files are really those of the other package is what tests/witness prove
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.accelerated.weights import TABLES, read_weights
 from ddpm_mindspore.accelerated.weights_config import (
@@ -206,6 +208,63 @@ def test_a_trainers_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.step == 3000
 
 
+def wrapped(state: Arrays, names: Callable[[str], str]) -> Arrays:
+    return {names(name): array for name, array in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("state", "names"),
+    [
+        (parameters(seed=1), "module.{}".format),
+        (parameters(seed=1), "module._orig_mod.{}".format),
+        (diffusion_state(1), "_orig_mod.{}".format),
+        (diffusion_state(1), lambda name: name.replace("model.", "model.module._orig_mod.", 1)),
+        (diffusion_state(1), lambda name: name.replace("downs.0.", "downs._orig_mod.0.module.")),
+        (diffusion_state(1), "model.{}".format),
+        (diffusion_state(1), "model.module.model.{}".format),
+        (ema_state(1, None), lambda name: name.replace("ema_model.", "ema_model.module.")),
+        (ema_state(1, None), "_orig_mod.{}".format),
+    ],
+)
+def test_what_data_parallel_and_compile_put_into_names_is_left_out(
+    tmp_path: Path, state: Arrays, names: Callable[[str], str]
+) -> None:
+    path = write(tmp_path / "w.safetensors", wrapped(state, names))
+    found = read_weights(path)
+    assert_same(found.ema, parameters(seed=1))
+    assert_same(found.model, parameters(seed=1))
+    assert found.tables.keys() == (set() if "init_conv.weight" in state else TABLES)
+
+
+def test_a_trainers_file_of_wrapped_modules_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    average = wrapped(ema_state(2, 1), lambda name: name.replace("_model.", "_model._orig_mod."))
+    content = {"step": 7, "model": wrapped(diffusion_state(1), "module._orig_mod.{}".format)}
+    monkeypatch.setattr(reading, "_read_torch", lambda path: content)
+    (tmp_path / "model-3.pt").touch()
+    alone = read_weights(tmp_path / "model-3.pt")
+    assert_same(alone.ema, parameters(seed=1))
+    assert alone.step == 7
+    content["ema"] = average
+    found = read_weights(tmp_path / "model-3.pt")
+    assert_same(found.model, parameters(seed=1))
+    assert_same(found.ema, parameters(seed=2))
+
+
+def test_names_that_fit_by_half_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    twice = parameters() | {"module.init_conv.weight": np.zeros((4, 1, 7, 7), np.float32)}
+    assert "hold two of 'init_conv.weight', one within" in refused(write(path, twice))
+    half = {f"net.{n}" if n.startswith("ups.") else n: a for n, a in parameters().items()}
+    assert "in only one of the network and the weights" in refused(write(path, half))
+    other = wrapped(parameters(), "net.module.{}".format)
+    assert "no 'init_conv.weight', as the U-Net" in refused(write(path, other))
+    assert "(theirs begin with 'net." in refused(write(path, other))
+    half = {f"model.{n}" if n.startswith("ups.") else n: a for n, a in parameters().items()}
+    assert "is in only one of weights" in refused(write(path, half))
+
+
 def test_an_imported_run_opens_with_these_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,8 +272,9 @@ def test_an_imported_run_opens_with_these_weights(
     state |= {f"online_model.{n}": a for n, a in tables("linear", 30, "pred_noise").items()}
     path, run = write(tmp_path / "w.safetensors", state), tmp_path / "run"
     assert import_run(ImportConfig(path, image_size=(4, 6), results_folder=str(run))) == 0
-    diffusion, loaded = RunFolder(run).open()
-    assert loaded.checkpoint.step == 0
+    opened = open_run(run)
+    diffusion = opened.diffusion
+    assert (opened.step, opened.weights, opened.remarks) == (0, "average", ())
     assert_same(diffusion.model.arrays(), parameters(seed=1))
     assert_same(load_newest(run).checkpoint.tensors["model"], parameters(seed=2))
     assert diffusion.model.config == TINY
@@ -227,7 +287,7 @@ def test_an_imported_run_opens_with_these_weights(
     assert "pred_noise, linear schedule, T = 30, images of 4 x 6" in said
     with pytest.raises(ValueError, match="already holds a run: choose another"):
         import_weights(ImportConfig(path, image_size=4, results_folder=str(run)))
-    with pytest.raises(ValueError, match="imported weights without the optimiser state"):
+    with pytest.raises(ValueError, match=r"without the optimiser state .*\(--from .*/run "):
         RunFolder(run).prepare(resume=True)
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ddpm_mindspore.accelerated import Trainer
 from ddpm_mindspore.accelerated.checkpoint import load
 from ddpm_mindspore.accelerated.config import DIGITS
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.run_folder import RunFolder, build
 from ddpm_mindspore.reference.config import UnetConfig
 
@@ -86,8 +87,8 @@ def test_a_run_of_version_1_is_opened_and_trained_on(tmp_path: Path) -> None:
     before = [json.loads(line) for line in (FIXTURE / "metrics.jsonl").open()]
     run = tmp_path / "run"
     shutil.copytree(FIXTURE, run)
-    diffusion, loaded = RunFolder(run).open()
-    assert loaded.checkpoint.step == STOP and diffusion.shape == (1, 4, 4)
+    opened = open_run(run)
+    assert opened.step == STOP and opened.diffusion.shape == (1, 4, 4)
     now = go_on(run)
     assert [row["step"] for row in now] == list(range(1, STEPS + 1))
     for old, new in zip(before, now, strict=True):

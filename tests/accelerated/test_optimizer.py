@@ -43,12 +43,13 @@ def test_the_learning_rate_warms_up() -> None:
 
 def test_the_average_copies_first_then_slows_down_to_its_decay() -> None:
     weights = [ema_weight(step, 0.9, 10, 100) for step in range(1, 1001)]
-    updates = weights[9::10]
-    assert all(w == 1 for i, w in enumerate(weights, 1) if i % 10)
-    assert updates[:10] == [0.0] * 10
-    assert updates[10] == pytest.approx(1 - 11 ** (-2 / 3))
+    updates = weights[::10]  # after steps 1, 11, 21, ...
+    assert all(w == 1 for i, w in enumerate(weights) if i % 10)
+    assert updates[:11] == [0.0] * 11
+    assert updates[11] == pytest.approx(1 - 11 ** (-2 / 3))
     assert all(a <= b for a, b in pairwise(updates))
     assert updates[-1] == 0.9
+    assert ema_weight(111, 1.0, 10, 100) == 1  # a decay of 1 never moves it again
 
 
 def test_the_scalars_hold_the_bias_correction() -> None:

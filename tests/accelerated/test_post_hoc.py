@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ddpm_mindspore.accelerated import commands
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
@@ -15,6 +16,7 @@ from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name, power_weight
 from ddpm_mindspore.accelerated.post_hoc import load_average
+from ddpm_mindspore.accelerated.provenance import facts
 from ddpm_mindspore.accelerated.run_folder import RunFolder, build
 from ddpm_mindspore.reference.config import UnetConfig
 
@@ -123,11 +125,15 @@ def test_sample_draws_with_the_average_that_is_asked_for(
     monkeypatch.setattr(commands, "select_device", lambda name: name)
     for ema in ("default", "0.05", "0.08"):
         assert main(["sample", str(tmp_path), "--num-samples", "1", "--ema", ema]) == 0
+        with Image.open(tmp_path / "drawn" / "grid.png") as grid:
+            said = grid.text  # type: ignore[attr-defined]
+        average = "average" if ema == "default" else f"average over {ema} of training"
+        assert said == facts(config, 10, average, config.diffusion, 0) | {"Images": "0-0"}
     expected = [start, groups["ema_0_05"], load_average(run, 0.08).arrays]
     for got, wanted in zip(drawn, expected, strict=True):
         for name, array in wanted.items():
             np.testing.assert_allclose(got[name], array, rtol=1e-6, err_msg=name)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "an average over 0.08 of training, of 20 snapshots; its profile is" in said
     assert main(["sample", str(tmp_path), "--ema", "0.01"]) == 2
     assert "ema 0.01 cannot be made from 10 checkpoint(s)" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.run_folder import RunFolder, build
 from ddpm_mindspore.reference.config import UnetConfig
 
@@ -95,7 +96,7 @@ def test_what_is_no_configuration_is_refused(
     with pytest.raises(ValueError, match=message):
         run.read_config()
     with pytest.raises(ValueError, match=message):
-        run.open()
+        open_run(run.path)
 
 
 @pytest.mark.parametrize(
@@ -147,27 +148,6 @@ def test_an_unfinished_last_line_is_left_out_and_resuming_rewinds(run: RunFolder
         (3, 1.0),
         (4, 2.0),
     ]
-
-
-def test_a_run_is_opened_with_the_averaged_parameters_of_its_newest_checkpoint(
-    run: RunFolder,
-) -> None:
-    checkpoint(run, 5, seed=7)
-    newest = checkpoint(run, 10, seed=8)
-    run.write_config(CONFIG)
-    diffusion, loaded = run.open()
-    assert loaded.checkpoint.step == 10 and loaded.refused == []
-    assert diffusion.shape == (1, 4, 8) and diffusion.seed == 3
-    assert diffusion.config == CONFIG.diffusion and diffusion.model.config == CONFIG.unet
-    for name, array in diffusion.model.arrays().items():
-        np.testing.assert_array_equal(array, newest[name])
-
-
-def test_a_run_without_a_checkpoint_cannot_be_opened(run: RunFolder) -> None:
-    run.prepare(resume=False)
-    run.write_config(CONFIG)
-    with pytest.raises(ValueError, match="run holds no checkpoint"):
-        run.open()
 
 
 def test_the_initial_parameters_follow_the_runs_seed() -> None:

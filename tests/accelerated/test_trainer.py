@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +22,19 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures, train_state
+from ddpm_mindspore.accelerated import (
+    GaussianDiffusion,
+    Trainer,
+    Unet,
+    pictures,
+    train_samples,
+    train_state,
+)
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
+from ddpm_mindspore.accelerated.provenance import facts
 from ddpm_mindspore.accelerated.randomness import batch_indices
+from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.accelerated.run_names import FILES, FOLDERS
 from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
@@ -161,6 +171,29 @@ def test_a_run_leaves_everything_behind(run: Run) -> None:
 def test_every_sample_is_drawn_with_the_average_of_its_time(run: Run) -> None:
     pictures_of = [(run.folder / f"samples/step-{s:08d}.png").read_bytes() for s in (1, 2, 4, 6)]
     assert pictures_of[0] != pictures_of[1] != pictures_of[2] != pictures_of[3]
+    for step in (1, 6):
+        with Image.open(run.folder / f"samples/step-{step:08d}.png") as picture:
+            picture.load()
+            said = picture.text  # type: ignore[attr-defined]
+        config = RunFolder(run.folder).read_config()
+        expected = facts(config, step, "average", config.diffusion, config.trainer.seed)
+        assert said == {**expected, "Images": f"0-{config.trainer.num_samples - 1}"}
+
+
+def test_an_average_that_is_none_yet_is_announced_with_its_pictures(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_samples, "draw_samples", lambda *_, **__: None)
+    said = []
+    for step in (4, 5):
+        monkeypatch.setattr(run.trainer, "step", step)
+        run.trainer._draw(np.zeros(0), threading.Event())
+        said.append(capsys.readouterr().out)
+    assert said == [
+        "the average at step 4 is still a copy of the parameters after step 3: "
+        "it begins to average at step 5\n",
+        "",
+    ]
 
 
 def test_metrics_tell_every_step(run: Run) -> None:
@@ -181,7 +214,7 @@ def test_the_average_follows_its_formula(run: Run) -> None:
         for name, array in tensors["model"].items():
             ema[name] = weight * ema[name] + (1 - weight) * array
             np.testing.assert_allclose(tensors["ema"][name], ema[name], rtol=1e-5, atol=1e-6)
-    assert 0 < ema_weight(4, 0.7, 2, 2) < 1  # neither a copy nor untouched
+    assert 0 < ema_weight(5, 0.7, 2, 2) < 1  # neither a copy nor untouched
     moved = np.abs(ema["init_conv.weight"] - run.tensors(STEPS)["model"]["init_conv.weight"])
     assert moved.max() > 1e-4
 
@@ -412,7 +445,7 @@ def test_ctrl_c_ends_a_drawing_under_way(
 def test_pictures_that_fail_end_no_run(
     quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise OSError("disk of pictures is full")
 
     monkeypatch.setattr(pictures, "comparison", fail)

@@ -82,6 +82,11 @@ FORWARD = {
     "seed": 0,
     **EAGER,
 }
+SIZES = {
+    **{name: value for name, value in FORWARD.items() if name != "size"},
+    "net": {**NET, "dim_mults": (1, 1)},
+    "sizes": ((4, 6), (6, 4), (4, 6)),
+}
 GRADIENTS = {
     "net": NET,
     "size": (2, 3),
@@ -224,6 +229,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),
+    "unet: sizes": (unet.at_sizes, SIZES),
     "gradients: gradients": (gradients.gradients, GRADIENTS),
     "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),

@@ -98,15 +98,19 @@ def test_learning_rate_climbs_to_its_value():
     assert learning_rate(1, 0.8) == 0.8
 
 
-def test_ema_weight_leaves_copies_and_warms_up():
-    assert [ema_weight(s) for s in (1, 9, 11, 99, 101, 109)] == [1.0] * 6
-    assert [ema_weight(s) for s in (10, 50, 100)] == [0.0] * 3
-    assert ema_weight(110) == pytest.approx(1 - 11 ** (-2 / 3), rel=1e-15)
-    assert ema_weight(200) == pytest.approx(1 - 101 ** (-2 / 3), rel=1e-15)
-    assert ema_weight(100_000) == 0.995
-    assert ema_weight(1, 0.9, update_every=1, update_after_step=0) == pytest.approx(
+def test_ema_weight_copies_after_the_first_step_then_leaves_copies_and_warms_up():
+    assert [ema_weight(s) for s in (1, 11, 51, 101)] == [0.0] * 4
+    assert [ema_weight(s) for s in (2, 9, 10, 12, 100, 110)] == [1.0] * 6
+    assert ema_weight(111) == pytest.approx(1 - 11 ** (-2 / 3), rel=1e-15)
+    assert ema_weight(201) == pytest.approx(1 - 101 ** (-2 / 3), rel=1e-15)
+    assert ema_weight(100_001) == 0.995
+    assert ema_weight(1, 0.9, update_every=1, update_after_step=0) == 0.0
+    assert ema_weight(2, 0.9, update_every=1, update_after_step=0) == pytest.approx(
         1 - 2 ** (-2 / 3), rel=1e-15
     )
+    assert [ema_weight(s, 1.0) for s in (91, 101, 111, 10_001)] == [0.0, 0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="step 0 is less than 1"):
+        ema_weight(0)
 
 
 def ema_pytorch(weights, decay, every, after):
@@ -115,23 +119,24 @@ def ema_pytorch(weights, decay, every, after):
     for step, p in enumerate(weights):  # its counter is 0 in the first call
         if average is None or (step % every == 0 and step <= after):
             average = p
-        elif step % every == 0:
+        elif step % every == 0 and decay != 1.0:
             epoch = max(step + 1 - after - 1, 0)
             beta = 0.0 if epoch <= 0 else min(max(1 - (1 + epoch) ** (-2 / 3), 0.0), decay)
             average = average + (1 - beta) * (p - average)
     return average
 
 
-@pytest.mark.parametrize(("every", "after"), [(10, 100), (1, 0), (7, 15)])
-def test_ema_follows_ema_pytorch_one_step_ahead(every, after):
-    rng = np.random.default_rng(0)
-    sequence = rng.standard_normal(400)
-    ema = {"p": sequence[:1]}
+@pytest.mark.parametrize(
+    ("decay", "every", "after"), [(0.9, 10, 100), (0.9, 1, 0), (0.9, 7, 15), (1.0, 10, 100)]
+)
+def test_ema_follows_ema_pytorch(decay, every, after):
+    sequence = np.random.default_rng(0).standard_normal(400)
+    ema = {"p": np.array([np.nan])}  # what it was before the first step is of no account
     for step in range(1, len(sequence)):
-        # Its update number step + 1 sees the parameters that ours sees after step number `step`.
-        p = {"p": sequence[step : step + 1]}
-        ema = ema_update(ema, p, ema_weight(step, 0.9, every, after))
-        theirs = ema_pytorch(sequence[: step + 1], 0.9, every, after)
+        p = {"p": sequence[step - 1 : step]}
+        weight = ema_weight(step, decay, every, after)
+        ema = p if weight == 0.0 else ema_update(ema, p, weight)
+        theirs = ema_pytorch(sequence[:step], decay, every, after)
         assert ema["p"][0] == pytest.approx(theirs, rel=1e-12)
 
 

@@ -73,7 +73,9 @@ def test_three_steps_are_what_the_papers_say():
             lr = 5e-3 if step == 1 else 1e-2
             m_hat, v_hat = m[name] / (1 - 0.9**step), v[name] / (1 - 0.99**step)
             params[name] = params[name] - lr * m_hat / (np.sqrt(v_hat) + 1e-8)
-            if step == 2:
+            if step == 1:
+                ema[name] = params[name]
+            if step == 3:
                 w = 1 - 3 ** (-2 / 3)
                 ema[name] = w * ema[name] + (1 - w) * params[name]
         assert state.step == step

@@ -5,6 +5,7 @@ the same parameter names and the same formulas, so each of its results can stand
 
     test_network.py    one set of weights, three networks, one answer
     test_process.py    schedules, the process, its posterior, ancestral sampling and DDIM
+    test_average.py    the moving average of the parameters, update by update
     test_weights.py    its checkpoints become runs to sample from, and our runs weights for it
 
     tests/witness/run    makes an environment with PyTorch, and runs these tests there

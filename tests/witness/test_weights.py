@@ -19,8 +19,8 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.randomness import Purpose, normal
-from ddpm_mindspore.accelerated.run_folder import RunFolder
 
 NETWORK: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "channels": 1, "self_condition": True}
 SIZE = (4, 6)
@@ -86,9 +86,9 @@ def test_a_trainers_checkpoint_becomes_a_run_to_sample_from(
     run = tmp_path / "run"
     assert import_run(ImportConfig(path, SIZE, str(run))) == 0
     assert f"pred_noise, cosine schedule, T = {T}, images of 4 x 6" in capsys.readouterr().out
-    averaged, loaded = RunFolder(run).open()
-    assert loaded.checkpoint.step == 3000
-    assert_same(averaged.model.arrays(), parameters(trained.ema_model.model))
+    opened = open_run(run)
+    assert (opened.step, opened.remarks) == (3000, ())
+    assert_same(opened.diffusion.model.arrays(), parameters(trained.ema_model.model))
     export_weights(run, tmp_path / "model.safetensors", "model")
     assert_same(load(peer, tmp_path / "model.safetensors"), parameters(trained.model.model))
     command = "ddpm_mindspore.accelerated.cli", "sample", str(run), "--num-samples", "2"
@@ -115,12 +115,57 @@ def test_every_state_dict_it_can_save_is_read(
         assert_same(weights.model, parameters(trained.model.model))
 
 
+@pytest.mark.parametrize("wrapper", ["DataParallel", "compile", "both", "each within"])
+def test_what_is_wrapped_is_read(wrapper: str, peer: Any, trained: Any, tmp_path: Path) -> None:
+    torch = peer.torch
+    module = trained.model
+    if wrapper == "each within":
+        module.model.downs[0] = torch.compile(module.model.downs[0])
+        module.model = torch.compile(torch.nn.DataParallel(module.model))
+    wrap = {
+        "DataParallel": torch.nn.DataParallel,
+        "compile": torch.compile,
+        "both": lambda m: torch.compile(torch.nn.DataParallel(m)),
+        "each within": lambda m: m,
+    }[wrapper]
+    expected = parameters(diffusion(peer).model)
+    state = wrap(module).state_dict()
+    assert any("module." in name or "_orig_mod." in name for name in state)
+    torch.save(state, tmp_path / "w.pt")
+    ema = peer.EMA(wrap(diffusion(peer)))
+    torch.save({"step": 5, "model": state, "ema": ema.state_dict()}, tmp_path / "model-1.pt")
+    _, weights = import_weights(ImportConfig(tmp_path / "w.pt", SIZE, str(tmp_path / "run")))
+    plain = parameters(trained.ema_model.model)
+    assert weights.model.keys() == plain.keys()
+    _, of_trainer = import_weights(ImportConfig(tmp_path / "model-1.pt", SIZE, str(tmp_path / "2")))
+    assert_same(of_trainer.model, weights.model)
+    assert_same(of_trainer.ema, expected)
+
+
+def test_the_states_on_the_way_are_those_of_the_package(
+    peer: Any, trained: Any, tmp_path: Path, table: Any
+) -> None:
+    path = saved_by_its_trainer(peer, trained, tmp_path / "model-3.pt")
+    import_weights(ImportConfig(path, SIZE, str(tmp_path / "run")))
+    ours = open_run(tmp_path / "run").diffusion.sample(
+        COUNT, return_all_timesteps=True, sampling_timesteps=STEPS, seed=SEED
+    )
+    start = normal(SEED, Purpose.SAMPLE_START, 0, range(COUNT), (1, *SIZE))
+    with peer.drawing(start, iter([np.zeros_like(start)] * STEPS)):
+        theirs = trained.ema_model.sample(COUNT, return_all_timesteps=True).numpy()
+    assert ours.shape == theirs.shape == (COUNT, 1 + STEPS, 1, *SIZE)
+    theirs[:, -1] = np.clip(theirs[:, -1], 0.0, 1.0)
+    error = float(np.abs(ours - theirs).max())
+    table.add("imported run: states on the way", f"{error:.1e}", "1e-3")
+    assert error <= 1e-3  # float32 on both sides, of numbers up to 3
+
+
 def test_an_imported_run_draws_the_pictures_that_the_package_draws(
     peer: Any, trained: Any, tmp_path: Path, table: Any
 ) -> None:
     path = saved_by_its_trainer(peer, trained, tmp_path / "model-3.pt")
     import_weights(ImportConfig(path, SIZE, str(tmp_path / "run")))
-    ours, _ = RunFolder(tmp_path / "run").open()
+    ours = open_run(tmp_path / "run").diffusion
     drawn = ours.sample(COUNT, sampling_timesteps=STEPS, seed=SEED)
 
     start = normal(SEED, Purpose.SAMPLE_START, 0, range(COUNT), (1, *SIZE))

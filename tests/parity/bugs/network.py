@@ -162,6 +162,16 @@ LAYERS = [
         "layers: gelu",
     ),
     Bug(
+        "what was prepared for one size is used for another with as many pixels",
+        "layers.upsample_nearest",
+        "rows = ops.matmul(x.reshape(-1, width), Tensor(repeat, x.dtype))",
+        "_, width = vars(upsample_nearest).setdefault(height * width, (height, width))\n"
+        "    repeat = np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)\n"
+        "    rows = ops.matmul(x.reshape(-1, width), Tensor(repeat, x.dtype))\n"
+        "    width = x.shape[3]",
+        "unet: sizes",
+    ),
+    Bug(
         "enlarging puts rows where columns belong",
         "layers.upsample_nearest",
         "np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)",

@@ -40,9 +40,25 @@ TRAINING = [
     Bug(
         "the average is one step late",
         "optimizer.ema_weight",
-        "since = step - update_after_step",
-        "since = step - update_after_step - 1",
+        "since = before - update_after_step",
+        "since = before - update_after_step - 1",
         "optimizer: scalars",
+    ),
+    Bug(
+        "the average waits for as many steps as lie between its updates",
+        "optimizer.ema_weight",
+        "before % update_every",
+        "step % update_every",
+        "optimizer: scalars",
+        {"step": 1, "ema_update_every": 10},
+    ),
+    Bug(
+        "an average with a decay of 1 goes on moving",
+        "optimizer.ema_weight",
+        "1.0 if decay == 1.0 else ",
+        "",
+        "optimizer: scalars",
+        {"ema_decay": 1.0},
     ),
     Bug(
         "the average takes what it should keep",

@@ -1,0 +1,89 @@
+"""Open a run to draw with it: the network with the weights that were asked for, and what they are.
+
+run = open_run("my-run")
+pictures = run.diffusion.sample(batch_size=4)
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..reference.config import check_choice
+from .config import WEIGHTS, RunConfig, check_sigma_rel
+from .diffusion import GaussianDiffusion
+from .post_hoc import load_average
+from .run_folder import RunFolder, build
+from .warm_up import remark
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run, as one draws with it.
+
+    Attributes:
+        diffusion: its diffusion, the network holding the weights.
+        config: everything the run was started with.
+        step: the training step that the weights are of.
+        weights: "average", "average over 0.08 of training" or "trained".
+        remarks: what to know about them: an average that is none yet, checkpoints passed over.
+    """
+
+    diffusion: GaussianDiffusion
+    config: RunConfig
+    step: int
+    weights: str
+    remarks: tuple[str, ...] = ()
+
+
+def open_run(
+    path: str | os.PathLike[str],
+    *,
+    weights: str = "average",
+    ema: float | None = None,
+    step: int | None = None,
+) -> OpenedRun:
+    """Open the folder of a run to draw with it.
+
+    Args:
+        path: the folder, as ``train`` or ``import`` has written it.
+        weights: "average", the moving average that samples are drawn with, or "trained", the
+            parameters as the step left them.
+        ema: the length, as a share of training, of another average, which is made from the
+            checkpoints of a run with ``ema_sigma_rels``.
+        step: of which checkpoint (default: the newest that can be read).
+
+    Raises:
+        ValueError: not a run folder; no such checkpoint, or none that can be read; weights that are
+            unknown, or an average that the run's checkpoints cannot make.
+    """
+    check_choice("weights", weights, tuple(WEIGHTS))
+    run = RunFolder(Path(path))
+    config = run.read_config()
+    diffusion = build(config)
+    if ema is not None:
+        check_sigma_rel("ema", ema)
+        if weights != "average":
+            raise ValueError(
+                f"ema {ema} is the length of an average: leave weights {weights!r} out"
+            )
+        average = load_average(run, ema, step)
+        diffusion.model.load_arrays(average.arrays)
+        name = f"average over {ema:g} of training"
+        made = (
+            f"an {name}, of {average.snapshots} snapshots; its profile is {average.error:.2%} off"
+        )
+        remarks = [made, *map(_passed_over, average.refused)]
+        return OpenedRun(diffusion, config, average.step, name, tuple(remarks))
+    group = WEIGHTS[weights]
+    checkpoint, _, refused = run.load(group, step)
+    diffusion.model.load_arrays(checkpoint.tensors[group])
+    remarks = list(map(_passed_over, refused))
+    if weights == "average" and "imported_from" not in checkpoint.state:
+        remarks += filter(None, [remark(checkpoint.step, config.trainer)])
+    return OpenedRun(diffusion, config, checkpoint.step, weights, tuple(remarks))
+
+
+def _passed_over(reason: str) -> str:
+    return f"passed over a checkpoint: {reason}"
