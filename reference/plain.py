@@ -39,7 +39,8 @@ def make_plain(config: object) -> None:
     Raises:
         ValueError: a field that is of another kind, by its name and value.
     """
-    for name, kind in _kinds(type(config)).items():
+    of: Any = type(config)
+    for name, kind in _kinds(of).items():
         object.__setattr__(config, name, as_plain(name, getattr(config, name), kind))
 
 
