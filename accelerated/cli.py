@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from .extras import without_package
 from .runtime import compile_cache_allowed, process_count
-from .say import answer, open_streams, say, settle
+from .say import answer, close_bars, open_streams, say, settle
 from .signals import asked_as_by_ctrl_c
 from .usage import (
     EXPORT,
@@ -58,23 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(commands, args)
         except ValueError as error:
-            say(f"ddpm-mindspore: {error}", error=True)
-            return 2
+            return _failed(str(error), 2)
         except ModuleNotFoundError as error:
             return without_package(args, error)
         except MemoryError as error:
-            say(f"ddpm-mindspore: not enough memory: {error}", error=True)
-            return 1
+            return _failed(f"not enough memory: {error}", 1)
         except KeyboardInterrupt:
             from .config import INTERRUPTED
 
-            say("ddpm-mindspore: interrupted", error=True)
-            return INTERRUPTED
+            return _failed("interrupted", INTERRUPTED)
         except OSError as error:  # a full disk, above all
-            say(f"ddpm-mindspore: {error}", error=True)
-            return 1
+            return _failed(str(error), 1)
         finally:
             settle()
+
+
+def _failed(why: str, code: int) -> int:
+    close_bars()
+    say(f"ddpm-mindspore: {why}", error=True)
+    return code
 
 
 def _run(commands: Mapping[str, Callable[[list[str]], int]], args: list[str]) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 # Signs that move a terminal's cursor or clear its screen, in the name of a file, say. A line ends
@@ -153,10 +154,28 @@ def settle() -> None:
             setattr(sys, name, None)
 
 
-def _bars_aside() -> AbstractContextManager[Any]:
-    """Within it, bars are off the screen; where tqdm was never imported, there are none."""
+def close_bars() -> None:
+    """End what is on the screen of bars whose work has failed, so that a message can follow."""
+    for shown in _bars():
+        shown.close()
+
+
+@contextmanager
+def _bars_aside() -> Iterator[None]:
+    """Within it, bars are off the screen."""
+    bars = _bars()
+    for shown in bars:
+        shown.clear()
+    yield
+    for shown in bars:
+        shown.refresh()
+
+
+def _bars() -> list[Any]:
+    """The bars that are on the screen; where tqdm was never imported, there are none."""
     try:
-        tqdm = sys.modules.get("tqdm")
-        return tqdm.tqdm.external_write_mode(file=ERR) if tqdm else nullcontext()
-    except Exception:  # Python is about to end
-        return nullcontext()
+        bars = list(getattr(sys.modules["tqdm"].tqdm, "_instances", ()))
+        # One that waits a while before it shows itself has been drawn when its time has moved.
+        return [b for b in bars if b.fp == ERR and (b.delay <= 0 or b.last_print_t > b.start_t)]
+    except Exception:  # half made, or Python is about to end
+        return []

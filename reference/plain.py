@@ -12,6 +12,7 @@ import operator
 import os
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -33,7 +34,7 @@ class _UnfitError(Exception):
     """A value is not of the wanted kind; the message is what else to say of that kind."""
 
 
-def make_plain(config: object) -> None:
+def make_plain(config: Any) -> None:
     """Make the fields of a frozen dataclass what they are annotated with: for __post_init__.
 
     Raises:
@@ -63,6 +64,7 @@ def as_plain(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"{name} {value!r} must be {wanted}") from None
 
 
+@lru_cache
 def _kinds(config: Any) -> dict[str, Any]:
     return get_type_hints(config, include_extras=True)
 

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import pytest
 
-from ddpm_mindspore.accelerated.say import ERR, OUT, answer, bar, can_show, say
+from ddpm_mindspore.accelerated.say import ERR, OUT, answer, bar, can_show, close_bars, say
 
 GBK = os.fsdecode("种.png".encode("gbk"))
 STREAMS = pytest.mark.parametrize("name", ["stdout", "stderr"])
@@ -159,6 +159,24 @@ def test_a_message_moves_a_bar_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     *_, cleared, after = sys.stderr.getvalue().rpartition("a message\n")  # type: ignore[attr-defined]
     assert cleared == "a message\n"
     assert "training" in after  # drawn again below it
+
+
+def test_a_bar_that_is_not_shown_yet_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with bar(total=3, desc="decoding", delay=60) as shown:
+        shown.update()
+        say("a message", error=True)
+        assert sys.stderr.getvalue() == "a message\n"  # type: ignore[attr-defined]
+
+
+def test_a_bar_whose_work_has_failed_is_ended_by_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    shown = bar(total=3, desc="decoding", mininterval=0)
+    shown.update()
+    close_bars()
+    say("a message", error=True)
+    *_, last, message = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert message == "a message" and "1/3" in last
 
 
 @pytest.mark.parametrize(("encoding", "expected"), [("utf-8", True), ("latin-1", False)])
