@@ -19,6 +19,7 @@ from ddpm_mindspore.parity.update_formulas import first_wrong
 from .bugs import BUGS
 from .planting import Bug, planted
 from .properties import ADAM, GRADIENTS, PROPERTIES, STEPS
+from .test_command import command, write_suite
 
 FOLDER = Path(accelerated.__file__).parent
 # bug: the property that fails, what is named, and a piece of the line that is pointed at.
@@ -153,3 +154,26 @@ def test_a_search_that_breaks_hides_no_failure() -> None:
     error.search = lambda: 1 / 0  # type: ignore[attr-defined]
     finding = explain(error)
     assert finding is not None and "ZeroDivisionError" in finding.text()
+
+
+EXPLAINED = """
+from ddpm_mindspore.parity.explain import Finding, explained
+
+def test_forward():
+    finding = Finding("Attention 'mid_attn': output is 7 times its bound", "/a/layers.py:7", "f(1)")
+    with explained(lambda: finding):
+        raise AssertionError("the output differs")
+"""
+
+
+def test_the_report_names_it_and_points_at_it_first(tmp_path: Path) -> None:
+    done = command(tmp_path, write_suite(tmp_path / "suite", test_unet=EXPLAINED))
+    (row,) = done.report["outcomes"]
+    assert row["message"].splitlines() == [
+        "the output differs",
+        "first divergence: Attention 'mid_attn': output is 7 times its bound",
+        "in /a/layers.py:7",
+        "alone: f(1)",
+    ]
+    assert row["sources"][0] == "/a/layers.py:7"
+    assert "first divergence: Attention" in done.out
