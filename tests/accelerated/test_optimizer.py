@@ -230,7 +230,10 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
         ({"lr_schedule": "cosine", "min_lr": -1.0}, "min_lr -1.0 must not be negative"),
         ({"weight_decay": -0.1}, "weight_decay -0.1 must not be negative"),
         ({"ema_sigma_rels": (0.05, 0.3)}, "ema_sigma_rels 0.3 must be above 0 and at most 0.28"),
-        ({"ema_sigma_rels": (math.nan,)}, "ema_sigma_rels (nan,) must be a tuple of finite numbers"),
+        (
+            {"ema_sigma_rels": (math.nan,)},
+            "ema_sigma_rels (nan,) must be a tuple of finite numbers",
+        ),
         ({"ema_sigma_rels": [0.1, 0.1]}, "hold one length twice"),
     ],
 )
