@@ -110,6 +110,7 @@ class Collector:
             cases=record.cases if record else 0,
             worst_share=float(record.worst_share) if record else None,
             worst_example=record.worst_example if record else "",
+            failed_at=record.failed_at if record else None,
             message="\n".join(filter(None, (self._message, example, text_of(self._finding)))),
             reproduce=reproduce,
             sources=(

@@ -45,6 +45,7 @@ class ParityConfig:
             parentheses combine.
         report: folder to write report.html, report.json and junit.xml to.
         seed: the examples are a function of it.
+        fail_fast: stop at the first property that fails, and do not look for a smaller example.
 
     Raises:
         ValueError: a value out of its range.
@@ -55,6 +56,7 @@ class ParityConfig:
     only: str | None = None
     report: Path = Path("parity-report")
     seed: int = 0
+    fail_fast: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -175,6 +177,7 @@ def _arguments(config: ParityConfig, device: str, suite: Path, scratch: Path) ->
     options += ["-m", "not nightly", f"--junit-xml={scratch / 'junit.xml'}"]
     options += [f"--device={device}", f"--hypothesis-seed={config.seed}"]
     options += [f"--examples={config.examples}"] if config.examples else []
+    options += ["-x"] * config.fail_fast
     return options + (["-k", config.only] if config.only else [])
 
 

@@ -34,6 +34,7 @@ class Outcome:
         reproduce: one line of Python that computes the failing example again, or "".
         sources: installed files that hold the formula, with the line where it is known, and the
             property itself.
+        failed_at: the number, from 1, of the first example that failed, None for none.
     """
 
     nodeid: str
@@ -48,6 +49,7 @@ class Outcome:
     message: str = ""
     reproduce: str = ""
     sources: tuple[str, ...] = ()
+    failed_at: int | None = None
 
 
 @dataclass(frozen=True)

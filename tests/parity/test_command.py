@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -18,6 +16,8 @@ import pytest
 from ddpm_mindspore.parity.command import INSTALL, ParityConfig, run
 from ddpm_mindspore.parity.progress import progress_on
 from ddpm_mindspore.parity.report import FAIL, Outcome
+
+from .planted_copy import copy_package
 
 CONFTEST = """
 import pytest
@@ -194,6 +194,13 @@ def test_examples_and_seed_reach_the_properties(failed: Run) -> None:
     assert (row["cases"], row["worst_example"]) == (9, "CPU 4")
 
 
+def test_the_first_failure_can_end_the_run(tmp_path: Path) -> None:
+    files = {"test_samplers": PROPERTIES, "test_unet": FAILING}
+    done = command(tmp_path, write_suite(tmp_path / "suite", **files), "fail_fast=True")
+    assert done.code == 1
+    assert list(done.rows()) == ["wrong_value"] and done.report["interrupted"] is True
+
+
 def test_junit_lists_every_property(failed: Run) -> None:
     suite = ElementTree.parse(failed.folder / "parity-report/junit.xml").getroot().find("testsuite")
     assert suite is not None
@@ -314,12 +321,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The package laid out as a wheel lays it out, to be imported from there."""
-    site = tmp_path / "site"
-    for name in ("reference", "accelerated", "parity"):
-        source = Path(importlib.import_module(f"ddpm_mindspore.{name}").__path__[0])
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, site / "ddpm_mindspore" / name, ignore=ignored)
-    return site
+    return copy_package(tmp_path / "site")
 
 
 REAL = "examples=3, only='q_posterior or q_sample'"
