@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity import budget, device, examples, layers, strategies
+from ddpm_mindspore.parity import budget, device, examples, layers, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 
@@ -151,11 +151,12 @@ def layer(
         rng = np.random.default_rng(number)
         values = {n: layers.varied(rng, n, x, sharpness) for n, x in initial.items()}
         layers.assign(made.cell, values)
-        _compare(kind, made, values, batch, scale, number, dtype, modes)
+        _compare(kind, options, made, values, batch, scale, number, dtype, modes)
 
 
 def _compare(
     kind: str,
+    options: dict[str, Any],
     made: layers.Layer,
     values: Arrays,
     batch: int,
@@ -174,6 +175,11 @@ def _compare(
     cotangent = device.draw(seed + 2, (batch, *made.output))
     function = made.in_reference(tuple(inputs), masks, cotangent)
     expected, bounds = deep(function, {**inputs, **params}, dtype)
+    if dtype == "float32":
+        given = {**inputs, **params, **dict(zip(("mask",), masks, strict=False))}
+        given["cotangent"] = cotangent
+        results = ({n.replace("d/d", "grad"): x for n, x in v.items()} for v in (expected, bounds))
+        trace.note(lambda: (kind, options, given, *results))
     for mode in modes:
         constants = [*(mask.astype(np.float32) for mask in masks), cotangent]
         out, gradients = made.backward(mode, [*inputs.values()], constants)

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -126,6 +126,9 @@ def simple_loss(
     expected = reference.simple_loss(*wide, table[times], loss_type)
     roundings = 8 + int(np.prod(shape)) + len(t) + 4
     bound = elementwise(roundings, expected)
+    inputs = {"output": output, "target": target, "t": times, "weight": table}
+    results = {"loss": expected}, {"loss": bound}
+    trace.note(lambda: ("simple_loss", {"loss_type": loss_type}, inputs, *results))
     process = device.process(schedule, T, zero_snr)
     function = accelerated.Objective(process, objective, loss_type, table).simple_loss
     for mode in modes:

@@ -154,7 +154,7 @@ def test_a_suite_that_holds_exits_with_0(held: Run) -> None:
     assert "noise" not in held.out
     row = held.rows()["holds"]
     assert (row["cases"], row["worst_share"], row["worst_example"]) == (5, 0.5, "CPU 0")
-    assert (row["formula"], row["reproduce"]) == ("x_t = x_t.", "")
+    assert (row["formula"], row["reproduce"], row["failed_at"]) == ("x_t = x_t.", "print(1)", None)
     line = PROPERTIES[: PROPERTIES.index("@drawn")].count("\n") + 1
     names = ["process.py", "process.py", f"test_process.py:{line}"]
     assert [Path(source).name for source in row["sources"]] == names
@@ -324,7 +324,7 @@ def installed(tmp_path: Path) -> Path:
     return copy_package(tmp_path / "site")
 
 
-REAL = "examples=3, only='q_posterior or q_sample'"
+REAL = "examples=3, only='q_posterior or q_sample', record=Path('trace')"
 
 
 def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
@@ -334,8 +334,12 @@ def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_pa
     assert row["cases"] >= 3 and 0.0 < row["worst_share"] < 1.0
     assert "T=" in row["worst_example"] and row["sources"][0].startswith(str(installed))
     written = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
-    names = ("report.html", "report.json", "junit.xml")
-    assert written == {"parity-report", *(f"parity-report/{name}" for name in names)}
+    files = {
+        "parity-report": ("report.html", "report.json", "junit.xml"),
+        "trace": ("cases.npz", "manifest.json", "verify_trace.py"),
+    }
+    assert written == {*files} | {f"{d}/{name}" for d, names in files.items() for name in names}
+    assert "6 cases to check a device by: trace/verify_trace.py\n" in done.out
     assert not list(installed.glob("ddpm_mindspore/parity/**/*pytest*.pyc"))
 
 
@@ -351,7 +355,7 @@ def test_a_broken_operation_is_found_and_its_line_reproduces_it(
     assert done.code == 1
     assert done.rows()["q_sample"]["status"] == "pass"
     row = done.rows()["q_posterior"]
-    assert row["status"] == FAIL and row["worst_share"] != 0.0
+    assert row["status"] == FAIL and row["worst_share"] != 0.0 and row["failed_at"] == 1
     line = text[: text.index("def q_posterior")].count("\n") + 1
     assert f"  look at:    {file}:{line}\n" in done.out
     again = subprocess.run(
