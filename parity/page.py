@@ -131,9 +131,14 @@ def _row(o: Outcome, compared: bool) -> str:
         + _cell("number", "worst / bound", share_text(o.worst_share) if o.cases else "")
         + (_cell("number", "before", before) if compared else "")
         + _cell("number", "seconds", f"{o.seconds:.1f}")
-        + _cell("example", "", f"<code>{escape(said)}</code>" if said else "")
+        + _cell("example", "", _folded(said) if said else "")
         + "</tr>"
     )
+
+
+def _folded(text: str) -> str:
+    """Two lines of it, and all of it for who clicks."""
+    return f"<details><summary><code>{escape(text)}</code></summary></details>"
 
 
 def _cell(kind: str, label: str, content: str) -> str:

@@ -1,6 +1,6 @@
 """Does the command itself find a planted bug? Measured with processes that know nothing of it.
 
-    python -m tests.parity.scoring            every bug, into parity/score.json
+    python -m tests.parity.scoring            every bug, into parity/score.json and README.md
     python -m tests.parity.scoring gelu mask  only those whose names contain a word; nothing written
 
 The bug stands in a copy of the package, whose command is run with its default examples: first only
@@ -11,6 +11,7 @@ runs, the ordinary test that is named is run in the same way.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_mindspore.parity.digest import suite_digest
-from ddpm_mindspore.parity.score import Catch, Score, write_score
+from ddpm_mindspore.parity.score import FILE, Catch, Score, write_score
 
 from .bug import Bug
 from .planted_copy import copy_package, importing, planted_in
 
 ROOT = Path(__file__).parents[2]
 FOUND, SOUND = 1, 0
+SENTENCE = re.compile(r"finds (\d+) of (\d+)(\s+bugs\s+that\s+are\s+planted[^.]*?)(\d+) more")
 
 
 def score_of(caught: dict[str, Catch]) -> Score:
@@ -54,6 +56,19 @@ def measure(bugs: Iterable[Bug], folder: Path) -> Iterator[tuple[Bug, Catch]]:
         with planted_in(site, bug):
             catch = _by_test(bug, site) if bug.by_test else _by_command(bug, site, folder)
         yield bug, Catch(catch.by, catch.example, round(time.monotonic() - started, 1))
+
+
+def write_down(score: Score, root: Path = ROOT) -> None:
+    """Put the score into ``parity/score.json``, and its numbers into README.md."""
+    write_score(score, root / "parity" / FILE.name)
+    readme = root / "README.md"
+    numbers = (score.by_command, len(score.bugs) - score.by_tests, score.by_tests)
+    text, count = SENTENCE.subn(
+        lambda m: f"finds {numbers[0]} of {numbers[1]}{m[3]}{numbers[2]} more",
+        readme.read_text(encoding="utf-8"),
+    )
+    assert count == 1, "README.md does not tell the score in one sentence"
+    readme.write_text(text, encoding="utf-8")
 
 
 def _by_test(bug: Bug, site: Path) -> Catch:
@@ -108,7 +123,7 @@ def main(words: list[str]) -> int:
     score = score_of(caught)
     print(score.sentence)
     if not words:
-        write_score(score)
+        write_down(score)
     return int(any(not catch.by for catch in caught.values()))
 
 

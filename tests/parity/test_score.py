@@ -16,7 +16,7 @@ from ddpm_mindspore.parity.score import Catch, Score, read_score, write_score
 from .bug import Bug, module_of
 from .bugs import BUGS
 from .planted_copy import PARTS, copy_package, planted_in, with_bug
-from .scoring import measure, score_of
+from .scoring import SENTENCE, measure, score_of, write_down
 
 ROOT = Path(__file__).parents[2]
 SUITE = Path(parity.__path__[0])
@@ -27,7 +27,7 @@ def test_the_command_finds_every_planted_bug(tmp_path: Path) -> None:
     """A process or two for each, a quarter of an hour in all; the score is written down anew."""
     assert kernels.in_use(), f"bugs in compiled operators cannot show: {kernels.describe()}"
     caught = {bug.name: catch for bug, catch in measure(BUGS, tmp_path)}
-    write_score(score_of(caught))
+    write_down(score_of(caught))
     assert not [name for name, catch in caught.items() if not catch.by]
 
 
@@ -42,12 +42,21 @@ def test_the_score_is_that_of_the_catalogue() -> None:
 
 
 def test_the_readme_says_what_the_file_says() -> None:
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    found = re.search(r"finds (\d+) of (\d+) .*? (\d+) more", text)
+    found = SENTENCE.search((ROOT / "README.md").read_text(encoding="utf-8"))
     assert found, "README.md does not tell the score"
     score = read_score()
     numbers = (score.by_command, len(score.bugs) - score.by_tests, score.by_tests)
-    assert tuple(map(int, found.groups())) == numbers
+    assert (int(found[1]), int(found[2]), int(found[4])) == numbers
+
+
+def test_what_is_measured_is_written_into_both(tmp_path: Path) -> None:
+    (tmp_path / "parity").mkdir()
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
+    bugs = {"a": Catch("layers: gelu", 2, 1.5), "b": Catch("tests/a.py::test_b"), "c": Catch("")}
+    write_down(score_of(bugs), tmp_path)
+    assert read_score(tmp_path / "parity/score.json").bugs == bugs
+    found = SENTENCE.search((tmp_path / "README.md").read_text())
+    assert found and (found[1], found[2], found[4]) == ("1", "2", "1")
 
 
 def test_names_are_unique() -> None:
