@@ -3,8 +3,8 @@
 What is drawn depends on chance, and the default is few: a value of a short list may come late or
 never, and an error that shows with it alone would pass. So each kind of objective, weight, loss,
 sampler and operator is tried at least once, with values that hide nothing: several images at
-unequal times, other weights at each, estimates beyond the clip, times beyond 2048, from which on
-float16 cannot count.
+unequal times, other weights at each, estimates beyond the clip; times beyond 2048, where float16
+knows even numbers only: there t or t - 1 is odd.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def first(cases: Iterable[Case]) -> Callable[[Any], Any]:
     return mark
 
 
-LONG: Case = {"schedule": "cosine", "T": 4000, "zero_snr": False, "t": (2050, 4000, 1)}
+LONG: Case = {"schedule": "cosine", "T": 4000, "zero_snr": False, "t": (2050, 3999, 1)}
 IMAGES: Case = {**LONG, "shape": (2, 3, 5), "scale": 1.0, "seed": 1}
 
 GATHERS: list[Case] = [LONG, {**LONG, "schedule": "sigmoid", "T": 20, "zero_snr": True, "t": (20,)}]
@@ -99,7 +99,7 @@ GRADIENTS: list[Case] = [
             **{"dim": 4, "dim_mults": (1,), "channels": 1, "self_condition": True},
             **{"attn_heads": 1, "attn_dim_head": 4},
         },
-        **{"size": (2, 3), "schedule": ("cosine", 4000, False), "t": (4000, 2050, 1)},
+        **{"size": (2, 3), "schedule": ("cosine", 4000, False), "t": (2050, 3999, 1)},
         **{"loss": {"objective": "pred_v", "loss_type": "l2"}, "seed": 1},
     }
 ]

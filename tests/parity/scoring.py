@@ -6,10 +6,14 @@
 The bug stands in a copy of the package, whose command is run with its default examples: first only
 the property that is meant to find it, and if that holds, all of them. For a bug in what no property
 runs, the ordinary test that is named is run in the same way.
+
+What an interrupted measurement has found is not measured again, as long as neither the package nor
+the bug has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -17,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +31,7 @@ from ddpm_mindspore.parity.digest import suite_digest
 from ddpm_mindspore.parity.score import FILE, Catch, Score, write_score
 
 from .bug import Bug
-from .planted_copy import copy_package, importing, planted_in
+from .planted_copy import PARTS, copy_package, importing, planted_in
 
 ROOT = Path(__file__).parents[2]
 FOUND, SOUND = 1, 0
@@ -108,22 +113,53 @@ def _python(arguments: list[str], site: Path, cwd: Path) -> subprocess.Completed
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
 
 
+class Notes:
+    """What was measured, for the case that it is interrupted: of this package, and of each bug."""
+
+    def __init__(self) -> None:
+        digest = hashlib.sha256()
+        for path in sorted(p for part in PARTS for p in (ROOT / part).rglob("*.py")):
+            digest.update(path.read_bytes())
+        name = f"ddpm-mindspore-score-{digest.hexdigest()[:16]}.json"
+        self._file = Path(tempfile.gettempdir()) / name
+        self._known: dict[str, Any] = {}
+        if self._file.exists():
+            self._known = json.loads(self._file.read_text(encoding="utf-8"))
+
+    def find(self, bug: Bug) -> Catch | None:
+        """What became of a bug the last time, if nothing has changed since."""
+        entry = self._known.get(repr(bug))
+        return None if entry is None else Catch(**entry)
+
+    def keep(self, bug: Bug, catch: Catch) -> None:
+        """Note it down."""
+        self._known[repr(bug)] = asdict(catch)
+        self._file.write_text(json.dumps(self._known), encoding="utf-8")
+
+    def forget(self) -> None:
+        """It is written down elsewhere."""
+        self._file.unlink(missing_ok=True)
+
+
 def main(words: list[str]) -> int:
     """Measure, and write it down unless only some were asked for; 1 if a bug was not found."""
     from .bugs import BUGS
 
+    notes = Notes()
     chosen = [bug for bug in BUGS if not words or any(word in bug.name for word in words)]
-    caught: dict[str, Catch] = {}
+    new = [bug for bug in chosen if notes.find(bug) is None]
     with tempfile.TemporaryDirectory(prefix="ddpm-mindspore-score-") as folder:
-        for bug, catch in measure(chosen, Path(folder)):
-            caught[bug.name] = catch
+        for bug, catch in measure(new, Path(folder)):
+            notes.keep(bug, catch)
             at = f", example {catch.example}" if catch.example else ""
             said = f"{catch.by}{at}" if catch.by else "NOT FOUND"
             print(f"{bug.name}: {said} ({catch.seconds:.0f} s)", flush=True)
+    caught = {bug.name: catch for bug in chosen if (catch := notes.find(bug)) is not None}
     score = score_of(caught)
     print(score.sentence)
     if not words:
         write_down(score)
+        notes.forget()
     return int(any(not catch.by for catch in caught.values()))
 
 
