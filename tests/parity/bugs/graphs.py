@@ -15,7 +15,7 @@ GRAPHS = [
         "a graph's key ignores the shapes of the arguments",
         "fingerprint.fingerprint",
         ", *shapes(arguments)):",
-        "):",
+        ",):",
         f"{FINGERPRINTS}test_shapes_and_types_of_a_batch_are_told_apart",
     ),
     Bug(
