@@ -27,7 +27,7 @@ RUN_FILES = [
         "guard.Guard.state",
         '"good_steps": self._scale.good',
         '"good_steps": 0',
-        "tests/accelerated/test_guard.py::test_its_state_goes_through_json_and_back",
+        "tests/accelerated/test_guard.py::test_good_updates_in_a_row_go_on_counting_where_they_were",
     ),
     Bug(
         "a checkpoint's checksums are not looked at",

@@ -50,10 +50,10 @@ PROCESSES = [
         TOGETHER,
     ),
     Bug(
-        "a stream is read from each process's own share on",
+        "every process takes the stream's images of the first",
         "train_batches.Batches._read",
-        "positions.start // whole * whole",
-        "positions.start",
+        "batch[positions.start - first : positions.stop - first]",
+        "batch[: len(positions)]",
         TOGETHER,
     ),
     Bug(
