@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .earlier import Earlier
 
 SUITE = Path(__file__).parent
+JSON = "report.json"
 INSTALL = "pip install 'ddpm-mindspore[parity]'"
 # Wide enough for a name and an example where the output is no terminal.
 LOG_WIDTH = 140
@@ -174,6 +175,11 @@ def _earlier(config: ParityConfig, suite: Path) -> Earlier | None:
         return None
     from .earlier import read_earlier
 
+    if config.compare.resolve() == (config.report / JSON).resolve():
+        raise CannotRunError(
+            f"{str(config.compare)!r} would be replaced by this run's report: write that elsewhere "
+            "(--report)"
+        )
     run = {"suite": suite_digest(suite), "seed": config.seed, "examples": config.examples}
     try:
         return read_earlier(config.compare, {**run, "hypothesis": version("hypothesis")})
@@ -207,6 +213,7 @@ def _check(
         seconds=round(time.monotonic() - clock, 3),
         environment=environment(),
         suite=suite_digest(suite),
+        compare=earlier.name if earlier else None,
         compared_with=earlier.title if earlier else None,
         interrupted=len(plugin.outcomes) < plugin.total,
     )
@@ -266,7 +273,7 @@ def _show(report: Report) -> None:
 
 def _write(report: Report, folder: Path, scratch: Path) -> None:
     try:
-        (folder / "report.json").write_text(to_json(report), encoding="utf-8")
+        (folder / JSON).write_text(to_json(report), encoding="utf-8")
         (folder / "report.html").write_text(to_html(report), encoding="utf-8")
         shutil.copyfile(scratch / "junit.xml", folder / "junit.xml")
     except OSError as error:

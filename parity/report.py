@@ -68,6 +68,7 @@ class Report:
         seconds: of the whole run.
         environment: names and versions, see `environment`.
         suite: digest of the properties, see `digest.suite_digest`.
+        compare: the file of an earlier report, or None.
         compared_with: the earlier report whose shares the outcomes have, or None.
         interrupted: the run was stopped before its end.
     """
@@ -81,6 +82,7 @@ class Report:
     seconds: float
     environment: dict[str, str]
     suite: str = ""
+    compare: str | None = None
     compared_with: str | None = None
     interrupted: bool = False
 
@@ -115,6 +117,7 @@ class Report:
         only = bare(outcome.name) if outcome else self.only
         parts = [f"ddpm-mindspore parity --device {self.device} --seed {self.seed}"]
         parts += [f"--examples {self.examples}"] if self.examples else []
+        parts += [f"--compare {shlex.quote(self.compare)}"] if self.compare else []
         parts += [f"--only {shlex.quote(only)}"] if only else []
         return " ".join(parts)
 

@@ -99,10 +99,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise DamagedError(f"{folder / MANIFEST} is damaged: record the trace again") from None
     if (form, version) != (FORMAT, VERSION):
-        raise DamagedError(
-            f"{folder / MANIFEST} is {form!r} version {version}, and this program reads "
-            f"{FORMAT!r} version {VERSION}: use the verify_trace.py that lies beside it"
-        )
+        found = f"{folder / MANIFEST} is {form!r} version {version}, and this program reads"
+        raise DamagedError(f"{found} version {VERSION}: use the verify_trace.py beside it")
     if document.get("sha256") != seal(document):
         raise DamagedError(f"{folder / MANIFEST} is not what was written: record the trace again")
     for name, digest in document["files"].items():
@@ -162,8 +160,10 @@ def _shares(case: Case, answer: Answer) -> Iterator[tuple[float, str]]:
         traceback.print_exc()
         yield float("inf"), f"{type(error).__name__}: {error}"
         return
+    if results is None:
+        return
     options = f", {json.dumps(case.options)}" if case.options else ""
-    for name, expected in case.expected.items() if results is not None else ():
+    for name, expected in case.expected.items():
         if name not in results:
             yield float("inf"), f"{name} is missing"
         elif np.shape(results[name]) != expected.shape:
@@ -182,7 +182,7 @@ def functions_of(path: Path) -> Answer:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise DamagedError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise DamagedError(f"{path} cannot be imported: {error!r}") from error
 
     def answer(case: Case) -> Any:
         function = getattr(module, case.operation, None)
@@ -211,8 +211,8 @@ def export(cases: list[Case], folder: Path) -> None:
         inputs.mkdir(parents=True, exist_ok=True)
         for name, array in case.inputs.items():
             np.save(str(inputs / f"{name}.npy"), array)
-        shapes = {name: list(array.shape) for name, array in case.expected.items()}
-        about = {"operation": case.operation, "options": case.options, "results": shapes}
+        results = {name: list(array.shape) for name, array in case.expected.items()}
+        about = {"operation": case.operation, "options": case.options, "results": results}
         (folder / case.name / "case.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -261,8 +261,8 @@ def verify(document: dict[str, Any], cases: list[Case], answer: Answer) -> int:
     held = [row.operation for row in rows if row.status == "pass"]
     skipped = f" ({len(rows) - len(held) - len(failed)} skipped)"
     if failed:
-        count = f"{len(failed)} of {len(failed) + len(held)} operations fail{skipped}"
-        print(f"\n{count}: {', '.join(failed)}")
+        count = f"{len(failed)} of {len(failed) + len(held)} operations fail"
+        print(f"\n{count}{skipped}: {', '.join(failed)}")
         return 1
     print(f"\n{len(held)} operations hold{skipped}" if held else "\nnothing was checked")
     return 0 if held else 2
@@ -280,17 +280,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         document, cases = read_manifest(options.trace), list(read_cases(options.trace))
+        if options.answer is not None:
+            if not options.answer.exists():
+                raise DamagedError(f"{options.answer} is not there")
+            of = files_of if options.answer.is_dir() else functions_of
+            return verify(document, cases, of(options.answer))
         if options.export is not None:
             export(cases, options.export)
-            print(f"{len(cases)} cases are in {options.export}")
-            return 0
-        if options.answer is None:
-            print(describe(document, cases))
-            return 0
-        if not options.answer.exists():
-            raise DamagedError(f"{options.answer} is not there")
-        of = files_of if options.answer.is_dir() else functions_of
-        return verify(document, cases, of(options.answer))
+        said = f"{len(cases)} cases are in {options.export}"
+        print(said if options.export is not None else describe(document, cases))
+        return 0
     except DamagedError as reason:
         print(f"verify_trace.py: {reason}", file=sys.stderr)
         return 2

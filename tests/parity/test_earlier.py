@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm_mindspore.parity.command import ParityConfig, run
 from ddpm_mindspore.parity.earlier import FLOOR, Earlier, read_earlier
 from ddpm_mindspore.parity.page import to_html
 from ddpm_mindspore.parity.report import Outcome, Report, environment, to_json, to_table
@@ -61,6 +62,10 @@ def test_an_error_that_grew_fails_although_it_is_within_its_bound(tmp_path: Path
     assert grown.code == 1
     row = grown.rows()["first"]
     assert row["status"] == "FAIL" and row["reproduce"] == "print(1)"
+    assert (
+        f"run again:  ddpm-mindspore parity --device CPU --seed 0 --compare {old} --only first\n"
+        in (grown.out)
+    )
     assert "0.41 of its bound, from 0.1 in" in row["message"] and "4.1 times" in row["message"]
     assert grown.rows()["second"]["status"] == "pass"
     junit = ElementTree.parse(grown.folder / "parity-report/junit.xml").getroot().find("testsuite")
@@ -115,6 +120,16 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no report")
     with pytest.raises(ValueError, match="is no report"):
         read_earlier(tmp_path / "text", RUN)
+
+
+def test_a_report_is_not_replaced_by_what_is_compared_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(to_json(report()))
+    assert run(ParityConfig(compare=file, report=tmp_path)) == 2
+    assert "would be replaced by this run's report" in capsys.readouterr().err
+    assert file.read_text() == to_json(report())
 
 
 def test_table_and_page_show_both() -> None:
