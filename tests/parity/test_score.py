@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from ddpm_mindspore import parity
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.parity.digest import suite_digest
+from ddpm_mindspore.parity.page import to_html
+from ddpm_mindspore.parity.report import Report, environment
 from ddpm_mindspore.parity.score import Catch, Score, read_score, write_score
 
 from .bug import Bug, module_of
@@ -47,6 +50,15 @@ def test_the_readme_says_what_the_file_says() -> None:
     score = read_score()
     numbers = (score.by_command, len(score.bugs) - score.by_tests, score.by_tests)
     assert (int(found[1]), int(found[2]), int(found[4])) == numbers
+
+
+def test_the_page_says_what_the_file_says() -> None:
+    score = read_score()
+    started, facts = "2026-01-02T03:04:05+00:00", environment()
+    report = Report((), "CPU", 0, None, None, started, 1.0, facts, suite=score.suite)
+    assert f'<p class="score">{score.sentence}.</p>' in to_html(report)
+    changed = f'<p class="score">{score.sentence}. The properties have changed since.</p>'
+    assert changed in to_html(replace(report, suite="another"))
 
 
 def test_what_is_measured_is_written_into_both(tmp_path: Path) -> None:
