@@ -26,6 +26,9 @@ Array = NDArray[Any]
 PER_OPERATION = 3
 """Cases that are kept of each operation: the first, among them the simplest."""
 
+LARGEST = 2**20
+"""Bytes of inputs that a case may have, so that a trace has a few million at most."""
+
 _TABLES = "alpha_bar (T + 1,) is the schedule's table, t (B,) in 1..T"
 _LAYER = (
     "results: output, and 'grad NAME', the gradient of sum(output * cotangent) by every float input"
@@ -118,11 +121,12 @@ class Trace:
         expected: Mapping[str, ArrayLike],
         bounds: Mapping[str, ArrayLike],
     ) -> None:
-        """Keep a case, if it is new and among the first few of its operation."""
+        """Keep a case, if it is new, small and among the first few of its operation."""
         assert operation in OPERATIONS, f"operation {operation!r} is not described in trace.py"
         number = sum(case["operation"] == operation for case in self.cases) + 1
         key = _digest(operation, options, inputs)
-        if number > PER_OPERATION or key in self._seen:
+        size = sum(np.asarray(array).nbytes for array in inputs.values())
+        if number > PER_OPERATION or size > LARGEST or key in self._seen:
             return
         self._seen.add(key)
         name = f"{operation}-{number}"

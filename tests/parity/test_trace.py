@@ -179,6 +179,17 @@ def test_what_is_missing_or_of_another_version_is_refused(copy: Path) -> None:
     assert "holds no trace" in verify(copy).stderr
 
 
+def test_a_few_small_and_different_cases_of_each_operation_are_kept() -> None:
+    noted = trace.Trace()
+    for size in (2, 2, trace.LARGEST, 3, 4, 5, 6):
+        x = np.zeros(size, np.float32)
+        noted.note("gelu", {}, {"x": x}, {"output": x}, {"output": 1.0})
+    shapes = [noted.arrays[f"{case['case']}/in/x"].shape for case in noted.cases]
+    assert shapes == [(2,), (3,), (4,)]
+    with pytest.raises(AssertionError, match="is not described"):
+        noted.note("no such", {}, {}, {}, {})
+
+
 def test_nan_and_infinity_are_beyond_any_bound() -> None:
     expected = np.zeros(2)
     assert verify_trace.share_of(np.array([np.nan, 0.0]), expected, 1.0) == np.inf
