@@ -1,4 +1,4 @@
-"""Examples that every run tries before those that it draws.
+"""More fixed examples, of kinds: every run tries each before it draws.
 
 What is drawn depends on chance, and the default is few: a value of a short list may come late or
 never, and an error that shows with it alone would pass. So each kind of objective, weight, loss,
@@ -9,26 +9,11 @@ knows even numbers only: there t or t - 1 is odd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
-from hypothesis import example
-
 from ..reference.objective import LOSSES, OBJECTIVES
 from .strategies import Case
-
-
-def first(cases: Iterable[Case]) -> Callable[[Any], Any]:
-    """Give a property these cases first, whatever the number of examples."""
-
-    def mark(test: Any) -> Any:
-        for case in reversed(list(cases)):
-            test = example(case=case)(test)
-        return test
-
-    return mark
-
 
 LONG: Case = {"schedule": "cosine", "T": 4000, "zero_snr": False, "t": (2050, 3999, 1)}
 IMAGES: Case = {**LONG, "shape": (2, 3, 5), "scale": 1.0, "seed": 1}

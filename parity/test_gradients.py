@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.unet import Unet
-from ddpm_mindspore.parity import budget, device, network, pinned, strategies, trace
+from ddpm_mindspore.parity import budget, device, examples, network, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Options, Schedule
@@ -22,7 +22,7 @@ from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
 
-@pinned.first(pinned.GRADIENTS)
+@examples.fixed(pinned.GRADIENTS)
 @budget.examples(0.1)
 @given(case=strategies.gradient_cases())
 def test_gradients(case: strategies.Case) -> None:

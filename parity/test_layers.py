@@ -36,7 +36,7 @@ def test_large_compiled(case: strategies.Case) -> None:
     layer(**case, draws=2, modes=("compiled",))
 
 
-@pinned.first(pinned.stock(kernel=3))
+@examples.fixed(pinned.stock(kernel=3))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
 def test_conv2d(case: strategies.Case) -> None:
@@ -58,7 +58,7 @@ def test_gelu(case: strategies.Case) -> None:
     layer(kind="gelu", **case, draws=2)
 
 
-@pinned.first(pinned.stock())
+@examples.fixed(pinned.stock())
 @budget.examples(0.2)
 @given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
 def test_rms_norm(case: strategies.Case) -> None:
@@ -66,7 +66,7 @@ def test_rms_norm(case: strategies.Case) -> None:
     layer(kind="rms_norm", **case, draws=2)
 
 
-@pinned.first(pinned.stock())
+@examples.fixed(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_upsample(case: strategies.Case) -> None:
@@ -74,7 +74,7 @@ def test_upsample(case: strategies.Case) -> None:
     layer(kind="upsample", **case, draws=2)
 
 
-@pinned.first(pinned.stock())
+@examples.fixed(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_downsample(case: strategies.Case) -> None:
@@ -96,7 +96,7 @@ def test_fourier_embedding(case: strategies.Case) -> None:
     layer(kind="fourier_embedding", **case, draws=2)
 
 
-@pinned.first(pinned.stock())
+@examples.fixed(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_block(case: strategies.Case) -> None:
@@ -104,7 +104,7 @@ def test_block(case: strategies.Case) -> None:
     layer(kind="block", **case, draws=2)
 
 
-@pinned.first(pinned.stock(dropout=0.25))
+@examples.fixed(pinned.stock(dropout=0.25))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
 def test_resnet_block(case: strategies.Case) -> None:
@@ -112,7 +112,7 @@ def test_resnet_block(case: strategies.Case) -> None:
     layer(kind="resnet_block", **case, draws=2)
 
 
-@pinned.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@examples.fixed(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_linear_attention(case: strategies.Case) -> None:
@@ -120,7 +120,7 @@ def test_linear_attention(case: strategies.Case) -> None:
     layer(kind="linear_attention", **case, draws=2)
 
 
-@pinned.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@examples.fixed(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_attention(case: strategies.Case) -> None:

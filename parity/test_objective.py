@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import budget, device, pinned, strategies, trace
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -17,7 +17,7 @@ from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 
 
-@pinned.first(pinned.CONVERSIONS)
+@examples.fixed(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_target(case: strategies.Case) -> None:
@@ -25,7 +25,7 @@ def test_target(case: strategies.Case) -> None:
     conversion(formula="target", **case)
 
 
-@pinned.first(pinned.CONVERSIONS)
+@examples.fixed(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_x0_from_output(case: strategies.Case) -> None:
@@ -33,7 +33,7 @@ def test_x0_from_output(case: strategies.Case) -> None:
     conversion(formula="x0_from_output", **case)
 
 
-@pinned.first(pinned.WEIGHTS)
+@examples.fixed(pinned.WEIGHTS)
 @budget.examples()
 @given(case=strategies.weight_cases())
 def test_loss_weight(case: strategies.Case) -> None:
@@ -41,7 +41,7 @@ def test_loss_weight(case: strategies.Case) -> None:
     loss_weight(**case)
 
 
-@pinned.first(pinned.LOSS_CASES)
+@examples.fixed(pinned.LOSS_CASES)
 @budget.examples()
 @given(case=strategies.loss_cases())
 def test_simple_loss(case: strategies.Case) -> None:

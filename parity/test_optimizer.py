@@ -12,7 +12,7 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity import budget, device, pinned, strategies, trace
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.network import Options, step_scalars, training_config
@@ -22,7 +22,7 @@ from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
 
 
-@pinned.first(pinned.SCALARS)
+@examples.fixed(pinned.SCALARS)
 @budget.examples()
 @given(case=strategies.scalar_cases())
 def test_scalars(case: strategies.Case) -> None:

@@ -17,7 +17,7 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated import samplers as accelerated
-from ddpm_mindspore.parity import budget, device, pinned, strategies, trace
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.closed_form import Denoiser
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -26,7 +26,7 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@pinned.first(pinned.STEPS)
+@examples.fixed(pinned.STEPS)
 @budget.examples(0.5)
 @given(case=strategies.step_cases())
 def test_step(case: strategies.Case) -> None:
@@ -34,7 +34,7 @@ def test_step(case: strategies.Case) -> None:
     walk(**case)
 
 
-@pinned.first(pinned.TRAJECTORIES)
+@examples.fixed(pinned.TRAJECTORIES)
 @budget.examples(0.5)
 @given(case=strategies.trajectory_cases())
 def test_trajectory(case: strategies.Case) -> None:
