@@ -59,6 +59,8 @@ Exit code 0: all hold; 1: one does not; 2: could not run.
 Examples:
   ddpm-mindspore parity
   ddpm-mindspore parity --device Ascend --examples 200 --report my-report
+  ddpm-mindspore parity --compare old/report.json
+  ddpm-mindspore parity --record trace   (for a device where this cannot be installed)
 """
 
 REPLAY = """Do one update of a run again, to see where a NaN comes from.

@@ -14,10 +14,17 @@ NIGHTLY_EXAMPLES = 400
 
 @dataclass
 class Budget:
-    """How many examples a cheap property gets, and whether every run draws the same ones."""
+    """How many examples a cheap property gets, and what becomes of them.
+
+    Attributes:
+        examples: of a cheap property.
+        fixed: whether every run draws the same ones.
+        shrink: whether a failing example is made as small as it can be.
+    """
 
     examples: int = EXAMPLES
     fixed: bool = True
+    shrink: bool = True
 
 
 BUDGET = Budget()
@@ -30,7 +37,8 @@ def examples(share: float = 1.0) -> Callable[[Any], Any]:
     A small share means that an example costs seconds: then its failure is reported as it was drawn,
     since hundreds of attempts to shrink it would take many minutes.
     """
-    phases = [Phase.explicit, Phase.generate] + [Phase.shrink] * (share == 1.0)
+    phases = [Phase.explicit, Phase.generate]
+    phases += [Phase.shrink] * (share == 1.0 and BUDGET.shrink)
     return settings(
         max_examples=max(1, round(BUDGET.examples * share)),
         derandomize=BUDGET.fixed,

@@ -11,6 +11,7 @@ from traceback import extract_tb
 import pytest
 
 from .compare import Record
+from .earlier import Earlier
 from .explain import Finding, explain
 from .progress import Progress
 from .report import FAIL, PASS, SKIP, Outcome, bare
@@ -32,6 +33,7 @@ class Collector:
         records: what the properties measured, by node id.
         library: the folder that holds ``accelerated`` and ``reference``.
         progress: where to say how far the run is.
+        earlier: a run to compare errors with.
 
     Attributes:
         outcomes: what is known so far, in the order of the run.
@@ -39,7 +41,14 @@ class Collector:
         total: properties that were chosen.
     """
 
-    def __init__(self, records: dict[str, Record], library: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        records: dict[str, Record],
+        library: Path,
+        progress: Progress,
+        earlier: Earlier | None = None,
+    ) -> None:
+        self.earlier = earlier
         self.records, self.library, self.progress = records, library, progress
         self.outcomes: list[Outcome] = []
         self.broken: list[tuple[str, str]] = []
@@ -82,10 +91,13 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         self._seconds += call.duration
+        if report.passed and report.when == "call" and (grown := self._growth(item.nodeid)):
+            report.outcome, report.longrepr = "failed", grown
+            self._status, self._message = FAIL, grown
         if report.failed and call.excinfo is not None:
             error = _leaf(call.excinfo.value)
             self._status, self._message = FAIL, message_of(error, self.library)
@@ -94,10 +106,19 @@ class Collector:
             self._status, self._message = SKIP, str(call.excinfo.value)
         return report
 
+    def _growth(self, nodeid: str) -> str:
+        """That an error has grown since the earlier run, "" if it has not."""
+        record = self.records.get(nodeid)
+        if self.earlier is None or record is None or not record.cases:
+            return ""
+        if not self.earlier.has_grown(nodeid, record.worst_share):
+            return ""
+        return self.earlier.growth_text(nodeid, record.worst_share)
+
     def _outcome(self, item: pytest.Item, topic: str, name: str) -> Outcome:
         record = self.records.get(item.nodeid)
         record = record if record and record.cases else None
-        reproduce = record.reproduce if record and self._status == FAIL else ""
+        reproduce = record.reproduce if record else ""
         example = "" if reproduce else self._example
         doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
         return Outcome(
@@ -110,6 +131,8 @@ class Collector:
             cases=record.cases if record else 0,
             worst_share=float(record.worst_share) if record else None,
             worst_example=record.worst_example if record else "",
+            failed_at=record.failed_at if record else None,
+            earlier_share=self.earlier.shares.get(item.nodeid) if self.earlier else None,
             message="\n".join(filter(None, (self._message, example, text_of(self._finding)))),
             reproduce=reproduce,
             sources=(

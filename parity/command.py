@@ -9,23 +9,27 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..accelerated.say import OUT, say
 from ..reference.plain import make_plain
+from .digest import suite_digest
 from .page import to_html
 from .report import FAIL, Report, environment, failures_text, to_json, to_table
 from .report_folder import files_of_others
 
 if TYPE_CHECKING:
     from .collect import Collector
+    from .earlier import Earlier
 
 SUITE = Path(__file__).parent
+JSON = "report.json"
 INSTALL = "pip install 'ddpm-mindspore[parity]'"
 # Wide enough for a name and an example where the output is no terminal.
 LOG_WIDTH = 140
@@ -45,6 +49,11 @@ class ParityConfig:
             parentheses combine.
         report: folder to write report.html, report.json and junit.xml to.
         seed: the examples are a function of it.
+        compare: report.json of an earlier run with the same suite, seed and examples; a property
+            fails when its error grew more than fourfold, though it is within its bound.
+        record: folder to write a trace to: some of the cases as files, and a program that checks a
+            device by them where this suite cannot be installed.
+        fail_fast: stop at the first property that fails, and do not look for a smaller example.
 
     Raises:
         ValueError: a value out of its range.
@@ -55,6 +64,9 @@ class ParityConfig:
     only: str | None = None
     report: Path = Path("parity-report")
     seed: int = 0
+    compare: Path | None = None
+    record: Path | None = None
+    fail_fast: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -81,10 +93,13 @@ def run(config: ParityConfig, suite: Path = SUITE) -> int:
     try:
         _require_packages()
         _prepare_folder(config.report)
+        earlier = _earlier(config, suite)
         device = _select_device(config.device)
         with tempfile.TemporaryDirectory(prefix="ddpm-mindspore-parity-") as scratch:
-            report = _check(config, device, suite, Path(scratch))
+            with _recorded(config) as save:
+                report = _check(config, device, suite, Path(scratch), earlier)
             _show(report)
+            save(report)
             _write(report, config.report, Path(scratch))
     except CannotRunError as reason:
         say(f"ddpm-mindspore parity could not run: {reason}", error=True)
@@ -113,6 +128,39 @@ def _prepare_folder(folder: Path) -> None:
         raise CannotRunError(f"report folder {str(folder)!r} is not writable: {reason}") from error
 
 
+@contextlib.contextmanager
+def _recorded(config: ParityConfig) -> Iterator[Callable[[Report], None]]:
+    """Within it, cases are noted if a trace is wanted; what is yielded writes it in the end."""
+    from . import trace
+
+    folder = config.record
+    if folder is None:
+        yield lambda report: None
+        return
+    try:
+        trace.check_folder(folder)
+    except ValueError as error:
+        raise CannotRunError(str(error)) from error
+    _prepare_folder(folder)
+    noted = trace.record()
+
+    def save(report: Report) -> None:
+        package = f"ddpm-mindspore {report.environment['ddpm-mindspore']}"
+        about = {"package": package, "suite": report.suite, "seed": report.seed}
+        try:
+            noted.write(folder, {**about, "created": report.started})
+        except OSError as error:
+            raise CannotRunError(
+                f"the trace was not written to {str(folder)!r}: {error}"
+            ) from error
+        say(f"{len(noted.cases)} cases to check a device by: {folder / 'verify_trace.py'}")
+
+    try:
+        yield save
+    finally:
+        trace.stop()
+
+
 def _select_device(name: str) -> str:
     try:
         from ..accelerated.runtime import select_device
@@ -122,7 +170,26 @@ def _select_device(name: str) -> str:
         raise CannotRunError(" ".join(str(error).split())) from error
 
 
-def _check(config: ParityConfig, device: str, suite: Path, scratch: Path) -> Report:
+def _earlier(config: ParityConfig, suite: Path) -> Earlier | None:
+    if config.compare is None:
+        return None
+    from .earlier import read_earlier
+
+    if config.compare.resolve() == (config.report / JSON).resolve():
+        raise CannotRunError(
+            f"{str(config.compare)!r} would be replaced by this run's report: write that elsewhere "
+            "(--report)"
+        )
+    run = {"suite": suite_digest(suite), "seed": config.seed, "examples": config.examples}
+    try:
+        return read_earlier(config.compare, {**run, "hypothesis": version("hypothesis")})
+    except ValueError as error:
+        raise CannotRunError(f"nothing to compare with: {error}") from error
+
+
+def _check(
+    config: ParityConfig, device: str, suite: Path, scratch: Path, earlier: Earlier | None
+) -> Report:
     import pytest
 
     from .collect import Collector
@@ -130,7 +197,7 @@ def _check(config: ParityConfig, device: str, suite: Path, scratch: Path) -> Rep
     from .progress import progress_on
 
     started, clock = datetime.now().astimezone(), time.monotonic()
-    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(OUT))
+    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(OUT), earlier)
     said = io.StringIO()
     with _quiet_home(scratch), contextlib.redirect_stderr(said):
         code = pytest.main(_arguments(config, device, suite, scratch), plugins=[plugin])
@@ -145,6 +212,9 @@ def _check(config: ParityConfig, device: str, suite: Path, scratch: Path) -> Rep
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         environment=environment(),
+        suite=suite_digest(suite),
+        compare=earlier.name if earlier else None,
+        compared_with=earlier.title if earlier else None,
         interrupted=len(plugin.outcomes) < plugin.total,
     )
 
@@ -175,6 +245,7 @@ def _arguments(config: ParityConfig, device: str, suite: Path, scratch: Path) ->
     options += ["-m", "not nightly", f"--junit-xml={scratch / 'junit.xml'}"]
     options += [f"--device={device}", f"--hypothesis-seed={config.seed}"]
     options += [f"--examples={config.examples}"] if config.examples else []
+    options += ["-x"] * config.fail_fast
     return options + (["-k", config.only] if config.only else [])
 
 
@@ -192,14 +263,17 @@ def _explain(code: int, plugin: Collector, config: ParityConfig, said: str) -> N
 
 def _show(report: Report) -> None:
     width = shutil.get_terminal_size((LOG_WIDTH, 24)).columns
-    say(f"\n{to_table(report.outcomes, width)}\n")
+    compared = report.compared_with is not None
+    say(f"\n{to_table(report.outcomes, width, compared)}\n")
+    if compared:
+        say(f"before: in {report.compared_with}\n")
     if report.with_status(FAIL):
         say(f"{failures_text(report)}\n")
 
 
 def _write(report: Report, folder: Path, scratch: Path) -> None:
     try:
-        (folder / "report.json").write_text(to_json(report), encoding="utf-8")
+        (folder / JSON).write_text(to_json(report), encoding="utf-8")
         (folder / "report.html").write_text(to_html(report), encoding="utf-8")
         shutil.copyfile(scratch / "junit.xml", folder / "junit.xml")
     except OSError as error:

@@ -27,12 +27,16 @@ class Record:
         worst_share: the largest error as a share of its bound; more than 1 is a failure.
         worst_example: what was compared then, and the arguments of the property.
         reproduce: a line of Python that compares it again.
+        examples: number of examples, each of one or more comparisons.
+        failed_at: the number, from 1, of the first example that failed.
     """
 
     cases: int = 0
     worst_share: float = 0.0
     worst_example: str = ""
     reproduce: str = ""
+    examples: int = 0
+    failed_at: int | None = None
 
 
 @dataclass
@@ -52,13 +56,23 @@ class Ledger:
     def enter(self, example: str, line: str) -> None:
         """What follows compares this example, which ``line`` reproduces."""
         self._example, self._line = example, line
+        self._record.examples += 1
+
+    def fail(self) -> None:
+        """The example that is compared has failed."""
+        if self._record.failed_at is None:
+            self._record.failed_at = self._record.examples
+
+    @property
+    def _record(self) -> Record:
+        return self.records.setdefault(self._nodeid, Record())
 
     def note(self, name: str, share: float) -> str:
         """Record one comparison; return the line that reproduces it.
 
         Hypothesis tries the smallest failing example last, so the last failure is kept.
         """
-        record = self.records.setdefault(self._nodeid, Record())
+        record = self._record
         record.cases += 1
         better = share > record.worst_share and record.worst_share <= 1.0
         if better or share > 1.0 or not record.worst_example:
@@ -88,9 +102,11 @@ def reproducible(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except AssertionError:
+            LEDGER.fail()
             raise
         except Exception as error:
             LEDGER.note(type(error).__name__, float("inf"))
+            LEDGER.fail()
             raise
 
     return compare

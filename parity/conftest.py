@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # The everyday run draws the same examples each time; a seed, or a long run, draws others.
     seed = config.getoption("hypothesis_seed", None)
     budget.BUDGET.fixed = seed is None and not nightly
+    # Who wants to hear of the first failure only does not wait for its smallest example.
+    budget.BUDGET.shrink = config.getoption("maxfail", 0) != 1
 
 
 @pytest.fixture(scope="session", autouse=True)

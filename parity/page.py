@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from .report import FAIL, PASS, SKIP, Outcome, Report, duration_text, share_text
+from .score import read_score
 
 MARKS = {PASS: "✓", FAIL: "✗", SKIP: "–"}
 ROW_HEIGHT = 26
@@ -25,10 +26,13 @@ def to_html(report: Report) -> str:
         mark=MARKS[status],
         verdict=escape(report.verdict[0].upper() + report.verdict[1:]),
         subtitle=escape(_subtitle(report)),
+        score=escape(_score(report)),
         tiles=_terms(_tiles(report)),
         failures=_failures(report),
+        compared=_compared(report),
         plot=_plot(report.outcomes),
-        rows=_rows(report.outcomes),
+        before='<th class="number">Before</th>' if report.compared_with else "",
+        rows=_rows(report.outcomes, report.compared_with is not None),
         environment=_terms(_facts(report)),
         command=escape(report.command()),
     )
@@ -38,6 +42,19 @@ def _subtitle(report: Report) -> str:
     versions = report.environment
     parts = [f"{name} {versions[name]}" for name in ("ddpm-mindspore", "mindspore")]
     return " · ".join([*parts, report.started.replace("T", " ")])
+
+
+def _score(report: Report) -> str:
+    """What this command is known to find."""
+    score = read_score()
+    since = "" if score.suite == report.suite else " The properties have changed since."
+    return f"{score.sentence}.{since}"
+
+
+def _compared(report: Report) -> str:
+    if report.compared_with is None:
+        return ""
+    return f"A ring is the same property in {escape(report.compared_with)}."
 
 
 def _tiles(report: Report) -> dict[str, str]:
@@ -94,16 +111,17 @@ def _copyable(text: str) -> str:
     return f'<pre class="copy" title="click to select">{escape(text)}</pre>'
 
 
-def _rows(outcomes: Iterable[Outcome]) -> str:
+def _rows(outcomes: Iterable[Outcome], compared: bool) -> str:
     lines: list[str] = []
     for topic, group in groupby(outcomes, key=lambda o: o.topic):
-        lines.append(f'<tr class="topic"><th colspan="6">{escape(topic)}</th></tr>')
-        lines += [_row(o) for o in group]
+        lines.append(f'<tr class="topic"><th colspan="{6 + compared}">{escape(topic)}</th></tr>')
+        lines += [_row(o, compared) for o in group]
     return "\n".join(lines)
 
 
-def _row(o: Outcome) -> str:
+def _row(o: Outcome, compared: bool) -> str:
     said = o.message if o.status == SKIP else o.worst_example
+    before = "" if o.earlier_share is None else share_text(o.earlier_share)
     formula = f'<span class="soft">{escape(o.formula)}</span>' if o.formula else ""
     return (
         f'<tr class="property" id="{_anchor(o)}" data-status="{o.status}">'
@@ -111,10 +129,16 @@ def _row(o: Outcome) -> str:
         f'<td class="name"><code>{_breakable(o.name)}</code>{formula}</td>'
         + _cell("number", "cases", f"{o.cases:,}" if o.cases else "")
         + _cell("number", "worst / bound", share_text(o.worst_share) if o.cases else "")
+        + (_cell("number", "before", before) if compared else "")
         + _cell("number", "seconds", f"{o.seconds:.1f}")
-        + _cell("example", "", f"<code>{escape(said)}</code>" if said else "")
+        + _cell("example", "", _folded(said) if said else "")
         + "</tr>"
     )
+
+
+def _folded(text: str) -> str:
+    """Two lines of it, and all of it for who clicks."""
+    return f"<details><summary><code>{escape(text)}</code></summary></details>"
 
 
 def _cell(kind: str, label: str, content: str) -> str:
@@ -138,7 +162,8 @@ def _plot(outcomes: Iterable[Outcome]) -> str:
     measured = [o for o in outcomes if o.worst_share is not None]
     if not measured:
         return '<p class="soft">No property of this run measured an error.</p>'
-    axis = _Axis([_severity(o.worst_share) for o in measured])
+    earlier = [o.earlier_share for o in measured if o.earlier_share is not None]
+    axis = _Axis([_severity(share) for share in (*(o.worst_share for o in measured), *earlier)])
     topics = groupby(measured, key=lambda o: o.topic)
     strips = "".join(_strip(axis, topic, list(group)) for topic, group in topics)
     return (
@@ -148,11 +173,20 @@ def _plot(outcomes: Iterable[Outcome]) -> str:
 
 
 def _strip(axis: _Axis, topic: str, outcomes: list[Outcome]) -> str:
-    dots = "".join(_dot(axis, o) for o in outcomes)
+    dots = "".join(_ring(axis, o) + _dot(axis, o) for o in outcomes)
     return (
         f'<span>{escape(topic)}</span><svg height="{ROW_HEIGHT}" role="img" '
         f'aria-label="{escape(topic)}: errors as shares of their bounds">{axis.lines()}{dots}</svg>'
     )
+
+
+def _ring(axis: _Axis, o: Outcome) -> str:
+    """Where the dot was in an earlier run."""
+    if o.earlier_share is None:
+        return ""
+    x = axis.position(_severity(o.earlier_share))
+    title = f"<title>{escape(o.name)}: {share_text(o.earlier_share)} before</title>"
+    return f'<circle class="before" cx="{x:.2f}%" cy="{ROW_HEIGHT // 2}" r="7">{title}</circle>'
 
 
 def _dot(axis: _Axis, o: Outcome) -> str:

@@ -31,9 +31,11 @@ class Outcome:
         worst_share: largest error as a share of its bound, None when it measures none.
         worst_example: the example that made it.
         message: why it failed, or was skipped.
-        reproduce: one line of Python that computes the failing example again, or "".
+        reproduce: one line of Python that computes the worst example again, or "".
         sources: installed files that hold the formula, with the line where it is known, and the
             property itself.
+        failed_at: the number, from 1, of the first example that failed, None for none.
+        earlier_share: the worst share in the run that is compared with, None for none.
     """
 
     nodeid: str
@@ -48,6 +50,8 @@ class Outcome:
     message: str = ""
     reproduce: str = ""
     sources: tuple[str, ...] = ()
+    failed_at: int | None = None
+    earlier_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class Report:
         started: local time, ISO 8601 with its offset.
         seconds: of the whole run.
         environment: names and versions, see `environment`.
+        suite: digest of the properties, see `digest.suite_digest`.
+        compare: the file of an earlier report, or None.
+        compared_with: the earlier report whose shares the outcomes have, or None.
         interrupted: the run was stopped before its end.
     """
 
@@ -74,6 +81,9 @@ class Report:
     started: str
     seconds: float
     environment: dict[str, str]
+    suite: str = ""
+    compare: str | None = None
+    compared_with: str | None = None
     interrupted: bool = False
 
     def with_status(self, status: str) -> tuple[Outcome, ...]:
@@ -107,6 +117,7 @@ class Report:
         only = bare(outcome.name) if outcome else self.only
         parts = [f"ddpm-mindspore parity --device {self.device} --seed {self.seed}"]
         parts += [f"--examples {self.examples}"] if self.examples else []
+        parts += [f"--compare {shlex.quote(self.compare)}"] if self.compare else []
         parts += [f"--only {shlex.quote(only)}"] if only else []
         return " ".join(parts)
 
@@ -163,30 +174,35 @@ def to_json(report: Report) -> str:
     """Everything as JSON; a share that is no finite number is the string "inf" or "nan"."""
     data = asdict(report)
     for row in data["outcomes"]:
-        share = row["worst_share"]
-        if share is not None and not math.isfinite(share):
-            row["worst_share"] = str(share)
+        for name in ("worst_share", "earlier_share"):
+            if row[name] is not None and not math.isfinite(row[name]):
+                row[name] = str(row[name])
     data = {"verdict": report.verdict, "exit_code": report.exit_code, **data}
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def to_table(outcomes: Iterable[Outcome], width: int) -> str:
-    """The outcomes as lines of at most ``width`` characters, grouped by topic."""
+def to_table(outcomes: Iterable[Outcome], width: int, compared: bool = False) -> str:
+    """The outcomes as lines of at most ``width`` characters, grouped by topic.
+
+    ``compared``: with a column for the shares of an earlier run.
+    """
     rows = list(outcomes)
     longest = max((len(o.name) for o in rows), default=0)
-    name_width = max(20, min(longest, width - 36, max(width // 2, 44)))
-    head = f"      {'property':{name_width}}  {'cases':>6} {'worst/bound':>11} {'seconds':>7}"
-    lines = [_cut(f"{head}  example", width)]
+    name_width = max(20, min(longest, width - 36 - 9 * compared, max(width // 2, 44)))
+    before = f" {'before':>8}" if compared else ""
+    head = f"      {'property':{name_width}}  {'cases':>6} {'worst/bound':>11}{before}"
+    lines = [_cut(f"{head} {'seconds':>7}  example", width)]
     for topic, group in groupby(rows, key=lambda o: o.topic):
-        lines += [topic, *(_cut(_row(o, name_width), width) for o in group)]
+        lines += [topic, *(_cut(_row(o, name_width, compared), width) for o in group)]
     return "\n".join(lines)
 
 
-def _row(o: Outcome, name_width: int) -> str:
+def _row(o: Outcome, name_width: int, compared: bool) -> str:
     share, cases = share_text(o.worst_share), str(o.cases or "-")
+    before = f" {share_text(o.earlier_share):>8}" if compared else ""
     said = o.message if o.status == SKIP else o.worst_example
     return (
-        f"{o.status:4}  {_cut(o.name, name_width):{name_width}}  {cases:>6} {share:>11} "
+        f"{o.status:4}  {_cut(o.name, name_width):{name_width}}  {cases:>6} {share:>11}{before} "
         f"{o.seconds:>7.1f}  {said}"
     )
 

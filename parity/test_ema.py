@@ -9,12 +9,13 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import ema as accelerated
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.tolerance import Array, elementwise, gamma
 from ddpm_mindspore.reference import ema as reference
 
 
+@examples.fixed(pinned.WIDTHS)
 @budget.examples()
 @given(case=strategies.width_cases())
 def test_widths(case: strategies.Case) -> None:
@@ -22,6 +23,7 @@ def test_widths(case: strategies.Case) -> None:
     widths(**case)
 
 
+@examples.fixed(pinned.RECONSTRUCTIONS)
 @budget.examples()
 @given(case=strategies.reconstruction_cases())
 def test_reconstruction(case: strategies.Case) -> None:

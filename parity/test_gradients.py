@@ -11,16 +11,18 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.unet import Unet
-from ddpm_mindspore.parity import budget, device, network, strategies
+from ddpm_mindspore.parity import budget, device, examples, network, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Options, Schedule
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.parity.training_divergence import of_gradients
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
 
+@examples.fixed(pinned.GRADIENTS)
 @budget.examples(0.1)
 @given(case=strategies.gradient_cases())
 def test_gradients(case: strategies.Case) -> None:
@@ -57,6 +59,7 @@ def gradients(
         expected, bounds = deep(_reference(net, schedule, config, batch), params)
         function = _gradient(network.network(net), schedule, config)
         names = [p.name for p in network.network(net).trainable_params()]
+        _note(net, schedule, config, batch, params, names, expected, bounds)
         with explained(partial(of_gradients, net, number, schedule, config, batch)):
             for mode in modes:
                 call = device.compiled(function) if mode == "compiled" else function
@@ -64,6 +67,42 @@ def gradients(
                 check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
                 for name, grad in zip(names, grads, strict=True):
                     check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
+
+
+def _note(
+    net: Options,
+    schedule: Schedule,
+    config: TrainingConfig,
+    batch: network.Batch,
+    params: Arrays,
+    names: Sequence[str],
+    expected: Arrays,
+    bounds: Mapping[str, float],
+) -> None:
+    """The same as a case of a trace, where one is recorded."""
+    given = {"x_0": batch.x_0, "t": batch.t, "noise": batch.noise}
+    given |= {"conditioned": batch.conditioned} if net.get("self_condition") else {}
+    given |= {f"mask.{i}": mask for i, mask in enumerate(batch.masks or [])}
+    tables = device.schedule(*schedule)
+    weight = loss_weight(
+        tables,
+        config.objective,
+        p2_loss_weight_gamma=config.p2_loss_weight_gamma,
+        p2_loss_weight_k=config.p2_loss_weight_k,
+        min_snr_loss_weight=config.min_snr_loss_weight,
+        min_snr_gamma=config.min_snr_gamma,
+    )
+    constants = {"alpha_bar": tables.alpha_bar, "weight": weight}
+    options = {
+        "net": dict(net),
+        "objective": config.objective,
+        "loss_type": config.loss_type,
+    }
+    results = (
+        {"loss": v["loss"], **{f"grad {n}": v[n] for n in names}} for v in (expected, bounds)
+    )
+    inputs = {**constants, **given, **params}
+    trace.note(lambda: ("training_loss", options, inputs, *results))
 
 
 @device.remembered

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -17,6 +17,7 @@ from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 
 
+@examples.fixed(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_target(case: strategies.Case) -> None:
@@ -24,6 +25,7 @@ def test_target(case: strategies.Case) -> None:
     conversion(formula="target", **case)
 
 
+@examples.fixed(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_x0_from_output(case: strategies.Case) -> None:
@@ -31,6 +33,7 @@ def test_x0_from_output(case: strategies.Case) -> None:
     conversion(formula="x0_from_output", **case)
 
 
+@examples.fixed(pinned.WEIGHTS)
 @budget.examples()
 @given(case=strategies.weight_cases())
 def test_loss_weight(case: strategies.Case) -> None:
@@ -38,6 +41,7 @@ def test_loss_weight(case: strategies.Case) -> None:
     loss_weight(**case)
 
 
+@examples.fixed(pinned.LOSS_CASES)
 @budget.examples()
 @given(case=strategies.loss_cases())
 def test_simple_loss(case: strategies.Case) -> None:
@@ -126,6 +130,9 @@ def simple_loss(
     expected = reference.simple_loss(*wide, table[times], loss_type)
     roundings = 8 + int(np.prod(shape)) + len(t) + 4
     bound = elementwise(roundings, expected)
+    inputs = {"output": output, "target": target, "t": times, "weight": table}
+    results = {"loss": expected}, {"loss": bound}
+    trace.note(lambda: ("simple_loss", {"loss_type": loss_type}, inputs, *results))
     process = device.process(schedule, T, zero_snr)
     function = accelerated.Objective(process, objective, loss_type, table).simple_loss
     for mode in modes:

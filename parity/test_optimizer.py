@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -11,7 +12,7 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.network import Options, step_scalars, training_config
@@ -21,6 +22,7 @@ from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
 
 
+@examples.fixed(pinned.SCALARS)
 @budget.examples()
 @given(case=strategies.scalar_cases())
 def test_scalars(case: strategies.Case) -> None:
@@ -83,9 +85,30 @@ def updates(
     grads = [device.draw(seed + 100 * step, (size,), scale) for step in range(1, steps + 1)]
     inputs = starts | {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
     expected, bounds = deep(partial(in_reference, config, names, ema_sigma_rels), inputs)
+    trace.note(lambda: _case(config, steps, inputs, expected, bounds))
     for mode in modes:
         for name, value in on_device(mode, config, ema_sigma_rels, starts, grads).items():
             check(f"{name} ({mode})", value, expected[name], bounds[name])
+
+
+def _case(
+    config: TrainingConfig,
+    steps: int,
+    inputs: Arrays,
+    expected: Arrays,
+    bounds: Mapping[str, float],
+) -> tuple[Any, ...]:
+    """The same without the averages, as a case of a trace."""
+    options = {
+        "rates": [config.learning_rate(step) for step in range(1, steps + 1)],
+        "betas": list(config.adam_betas),
+        "eps": config.adam_eps,
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+    }
+    names = ["params", "m", "v", *(f"norm {step}" for step in range(1, steps + 1))]
+    results = ({name: values[name] for name in names} for values in (expected, bounds))
+    return "adam", options, inputs, *results
 
 
 def in_reference(

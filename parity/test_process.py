@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.tolerance import elementwise
@@ -62,6 +62,15 @@ def test_q_posterior(case: strategies.Case) -> None:
     q_posterior(**case)
 
 
+NAMES = {
+    "q_sample": ("x_0", "noise", "x_t"),
+    "x0_from_eps": ("x_t", "eps", "x_0"),
+    "eps_from_x0": ("x_t", "x_0", "eps"),
+    "v_from_x0": ("x_0", "eps", "v"),
+    "x0_from_v": ("x_t", "v", "x_0"),
+}
+"""What the first and the second array are, and the result."""
+
 FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
     "q_sample": lambda s: (s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar),
     "x0_from_eps": lambda s: (1.0 / s.sqrt_alpha_bar, s.snr**-0.5),
@@ -92,6 +101,9 @@ def two_terms(
     with np.errstate(divide="ignore"):
         factors = [gather(table, times, wide[0]) for table in FACTORS[formula](s)]
     bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
+    one, other, result = NAMES[formula]
+    inputs = {"alpha_bar": s.alpha_bar, "t": times, one: first, other: second}
+    trace.note(lambda: (formula, {}, inputs, {result: expected}, {result: bound}))
     function = getattr(device.process(schedule, T, zero_snr), formula)
     for mode in modes:
         actual = device.run(mode, function, first, times, second)
@@ -119,6 +131,10 @@ def q_posterior(
         gather(s.posterior_mean_coef_x0, times, wide[0]) * wide[0],
         gather(s.posterior_mean_coef_xt, times, wide[1]) * wide[1],
     )
+    inputs = {"alpha_bar": s.alpha_bar, "t": times, "x_0": x_0, "x_t": x_t}
+    results = {"mean": mean, "var": var, "log_var": log_var}
+    bounds = {"mean": mean_bound, "var": elementwise(1, var), "log_var": elementwise(1, log_var)}
+    trace.note(lambda: ("q_posterior", {}, inputs, results, bounds))
     function = device.process(schedule, T, zero_snr).q_posterior
     for mode in modes:
         actual = device.run(mode, function, x_0, x_t, times)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -16,7 +17,7 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated import samplers as accelerated
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.closed_form import Denoiser
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -25,6 +26,7 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
+@examples.fixed(pinned.STEPS)
 @budget.examples(0.5)
 @given(case=strategies.step_cases())
 def test_step(case: strategies.Case) -> None:
@@ -32,6 +34,7 @@ def test_step(case: strategies.Case) -> None:
     walk(**case)
 
 
+@examples.fixed(pinned.TRAJECTORIES)
 @budget.examples(0.5)
 @given(case=strategies.trajectory_cases())
 def test_trajectory(case: strategies.Case) -> None:
@@ -63,6 +66,7 @@ def walk(
     eta = 1.0 if sampler == "ancestral" else eta
     states, estimates = reference_walk(denoiser, sampler, eta, timesteps, clip, x_T, noise)
     bounds = bounds_of(denoiser, eta, timesteps, clip, states, estimates, noise)
+    trace.note(lambda: first_step(s, eta, timesteps, states[0], estimates[0], noise[0]))
     for mode in modes:
         actual = device_walk(denoiser, sampler, eta, timesteps, clip, x_T, noise, mode)
         for i, (t, (x, x0_hat)) in enumerate(zip(timesteps, actual, strict=True)):
@@ -175,6 +179,25 @@ def bounds_of(
         bounds.append((e_c, e_x))
         before = x0_hat
     return bounds
+
+
+def first_step(
+    s: Schedule, eta: float, timesteps: Sequence[int], x_t: Array, x0_hat: Array, noise: Array
+) -> tuple[Any, ...]:
+    """The first step of a walk on its own, from an estimate that is given, as a case of a trace."""
+    t, to = (int(time) for time in (*timesteps, 0)[:2])
+    inputs = {"x_t": x_t, "x0_hat": x0_hat, "noise": noise}
+    inputs = {name: array.astype(np.float32) for name, array in inputs.items()}
+    factors = coefficients(s, t, to, eta)
+    terms = [f * x.astype(np.float64) for f, x in zip(factors, inputs.values(), strict=True)]
+    # Each term: its coefficient, its product, two sums.
+    results = {"x_s": sum(terms)}, {"x_s": elementwise(4, *terms)}
+    return (
+        "ddim_step",
+        {"eta": eta, "t": t, "s": to},
+        {"alpha_bar": s.alpha_bar, **inputs},
+        *results,
+    )
 
 
 def coefficients(s: Schedule, t: int, to: int, eta: float) -> tuple[float, float, float]:

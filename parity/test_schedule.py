@@ -8,13 +8,14 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
-from ddpm_mindspore.parity import budget, device, strategies
+from ddpm_mindspore.parity import budget, device, examples, pinned, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference.schedule import Schedule
 
 
+@examples.fixed(pinned.GATHERS)
 @budget.examples()
 @given(case=strategies.gather_cases())
 def test_gathers(case: strategies.Case) -> None:

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, examples, first_divergence, network, strategies
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    examples,
+    first_divergence,
+    network,
+    strategies,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.explain import explained
@@ -157,6 +165,10 @@ def truth(
         return {"output": unet(arrays, UnetConfig(**net), x, time, x_self_cond, masks or None)}
 
     expected, bounds = deep(function, inputs, dtype)
+    if dtype == "float32":
+        named = {f"mask.{i}": mask for i, mask in enumerate(masks)}
+        given = {**inputs, "time": np.array(time, np.float32), **named}
+        trace.note(lambda: ("unet", {"net": dict(net)}, given, expected, bounds))
     return expected["output"], bounds["output"]
 
 

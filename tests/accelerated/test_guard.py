@@ -109,6 +109,17 @@ def test_its_state_goes_through_json_and_back(scaled: bool) -> None:
     assert watch.scale == 1.0
 
 
+def test_good_updates_in_a_row_go_on_counting_where_they_were() -> None:
+    watch = guard(scaled=True)
+    for step in range(1, 2000):
+        watch.note(step, 0.5, 1.0)
+    again = guard(scaled=True)
+    again.restore(watch.state())
+    assert again.scale == watch.scale == 65536.0
+    again.note(2000, 0.5, 1.0)
+    assert again.scale == 131072.0
+
+
 def test_a_checkpoint_from_before_is_a_start_with_nothing_left_out() -> None:
     watch = guard(scaled=True)
     watch.restore({})

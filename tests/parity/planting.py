@@ -1,4 +1,7 @@
-"""Plant a bug: exchange a piece of one accelerated function's source for another."""
+"""Plant a bug in this process: quick, for properties that run one operator at a time.
+
+What is compiled needs source in a file: see ``planted_copy.py``, which does it for other processes.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +9,26 @@ import contextlib
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from ddpm_mindspore import accelerated
 from ddpm_mindspore.parity import device
 
+from .bug import Bug, changed, module_of
+
 PACKAGE = "ddpm_mindspore"
-
-
-@dataclass(frozen=True)
-class Bug:
-    """A bug, and the property that has to catch it.
-
-    Attributes:
-        name: what is wrong.
-        where: the function that has it, as "layers.Attention.construct".
-        old: a piece of that function's source, which occurs there once.
-        new: what stands there instead.
-        caught_by: the name of the property.
-        example: what the property is given instead of its usual arguments.
-    """
-
-    name: str
-    where: str
-    old: str
-    new: str
-    caught_by: str
-    example: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["Bug", "planted"]
 
 
 @contextlib.contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """Within it, the accelerated code has the bug, wherever the function is known by name."""
-    module_name, *path = bug.where.split(".")
-    owner: Any = import_module(f"{PACKAGE}.accelerated.{module_name}")
+    module, path = module_of(bug.where, Path(accelerated.__path__[0]))
+    owner: Any = import_module(".".join((PACKAGE, "accelerated", *module)))
     namespace = vars(owner)
     for part in path[:-1]:
         owner = getattr(owner, part)
@@ -61,10 +47,7 @@ def planted(bug: Bug) -> Iterator[None]:
 
 
 def _rewritten(original: Any, owner: Any, namespace: dict[str, Any], bug: Bug) -> Any:
-    source = textwrap.dedent(inspect.getsource(original))
-    count = source.count(bug.old)
-    assert count == 1, f"{bug.where} has {count} times {bug.old!r}: the bug {bug.name!r} is stale"
-    source = source.replace(bug.old, bug.new)
+    source = changed(textwrap.dedent(inspect.getsource(original)), bug)
     # A function around it gives zero-argument super() its class.
     lines = [
         "from __future__ import annotations",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -18,6 +16,8 @@ import pytest
 from ddpm_mindspore.parity.command import INSTALL, ParityConfig, run
 from ddpm_mindspore.parity.progress import progress_on
 from ddpm_mindspore.parity.report import FAIL, Outcome
+
+from .planted_copy import copy_package
 
 CONFTEST = """
 import pytest
@@ -154,7 +154,7 @@ def test_a_suite_that_holds_exits_with_0(held: Run) -> None:
     assert "noise" not in held.out
     row = held.rows()["holds"]
     assert (row["cases"], row["worst_share"], row["worst_example"]) == (5, 0.5, "CPU 0")
-    assert (row["formula"], row["reproduce"]) == ("x_t = x_t.", "")
+    assert (row["formula"], row["reproduce"], row["failed_at"]) == ("x_t = x_t.", "print(1)", None)
     line = PROPERTIES[: PROPERTIES.index("@drawn")].count("\n") + 1
     names = ["process.py", "process.py", f"test_process.py:{line}"]
     assert [Path(source).name for source in row["sources"]] == names
@@ -192,6 +192,13 @@ def test_examples_and_seed_reach_the_properties(failed: Run) -> None:
     assert (report["seed"], report["examples"], report["exit_code"]) == (4, 9, 1)
     row = failed.rows()["holds"]
     assert (row["cases"], row["worst_example"]) == (9, "CPU 4")
+
+
+def test_the_first_failure_can_end_the_run(tmp_path: Path) -> None:
+    files = {"test_samplers": PROPERTIES, "test_unet": FAILING}
+    done = command(tmp_path, write_suite(tmp_path / "suite", **files), "fail_fast=True")
+    assert done.code == 1
+    assert list(done.rows()) == ["wrong_value"] and done.report["interrupted"] is True
 
 
 def test_junit_lists_every_property(failed: Run) -> None:
@@ -314,15 +321,10 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The package laid out as a wheel lays it out, to be imported from there."""
-    site = tmp_path / "site"
-    for name in ("reference", "accelerated", "parity"):
-        source = Path(importlib.import_module(f"ddpm_mindspore.{name}").__path__[0])
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, site / "ddpm_mindspore" / name, ignore=ignored)
-    return site
+    return copy_package(tmp_path / "site")
 
 
-REAL = "examples=3, only='q_posterior or q_sample'"
+REAL = "examples=3, only='q_posterior or q_sample', record=Path('trace')"
 
 
 def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
@@ -332,8 +334,12 @@ def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_pa
     assert row["cases"] >= 3 and 0.0 < row["worst_share"] < 1.0
     assert "T=" in row["worst_example"] and row["sources"][0].startswith(str(installed))
     written = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
-    names = ("report.html", "report.json", "junit.xml")
-    assert written == {"parity-report", *(f"parity-report/{name}" for name in names)}
+    files = {
+        "parity-report": ("report.html", "report.json", "junit.xml"),
+        "trace": ("cases.npz", "manifest.json", "verify_trace.py"),
+    }
+    assert written == {*files} | {f"{d}/{name}" for d, names in files.items() for name in names}
+    assert "6 cases to check a device by: trace/verify_trace.py\n" in done.out
     assert not list(installed.glob("ddpm_mindspore/parity/**/*pytest*.pyc"))
 
 
@@ -349,7 +355,7 @@ def test_a_broken_operation_is_found_and_its_line_reproduces_it(
     assert done.code == 1
     assert done.rows()["q_sample"]["status"] == "pass"
     row = done.rows()["q_posterior"]
-    assert row["status"] == FAIL and row["worst_share"] != 0.0
+    assert row["status"] == FAIL and row["worst_share"] != 0.0 and row["failed_at"] == 1
     line = text[: text.index("def q_posterior")].count("\n") + 1
     assert f"  look at:    {file}:{line}\n" in done.out
     again = subprocess.run(

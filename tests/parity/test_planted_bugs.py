@@ -1,4 +1,8 @@
-"""The parity suite can fail: every bug of the catalogue is caught by the property meant for it."""
+"""Every bug in a formula is caught by the property meant for it, on one small example.
+
+That is quick, and says what a property can see. What the command does see, with the examples that
+it draws, is measured in ``test_score.py``.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,12 @@ from .bugs import BUGS
 from .planting import Bug, planted
 from .properties import PROPERTIES
 
+QUICK = [bug for bug in BUGS if bug.caught_by in PROPERTIES]
 _sound: set[str] = set()
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
 def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
     if bug.where.startswith("kernels.") and not kernels.in_use():
         pytest.skip(f"not on the way here: {kernels.describe()}")
@@ -43,10 +48,6 @@ def test_a_bug_whose_place_changed_is_stale() -> None:
     bug = Bug("stale", "process.gather", "no such text", "", "schedule: gathers")
     with pytest.raises(AssertionError, match="stale"), planted(bug):
         pass
-
-
-def test_names_are_unique() -> None:
-    assert len({bug.name for bug in BUGS}) == len(BUGS)
 
 
 def compare(bug: Bug, once: bool = False) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from .casts import CASTS
 from .distributed import DISTRIBUTED
 from .door import FILES, RUNS, SAMPLING
+from .files import RUN_FILES
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
+from .graphs import GRAPHS
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
+from .processes import PROCESSES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
 from .sums import ROUNDED, SUMS
@@ -33,4 +37,8 @@ BUGS = [
     *SAMPLING,
     *FILES,
     *RUNS,
+    *CASTS,
+    *PROCESSES,
+    *GRAPHS,
+    *RUN_FILES,
 ]

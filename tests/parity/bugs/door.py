@@ -110,14 +110,14 @@ FILES = [
     ),
     Bug(
         "the command ignores its seed",
-        "commands.sample",
+        "commands._draw",
         "seed=config.seed",
         "seed=None",
         "commands: sample",
     ),
     Bug(
         "the command ignores eta",
-        "commands.sample",
+        "commands._draw",
         "eta=config.eta,",
         "eta=None,",
         "commands: sample",

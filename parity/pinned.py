@@ -1,0 +1,90 @@
+"""More fixed examples, of kinds: every run tries each before it draws.
+
+What is drawn depends on chance, and the default is few: a value of a short list may come late or
+never, and an error that shows with it alone would pass. So each kind of objective, weight, loss,
+sampler and operator is tried at least once, with values that hide nothing: several images at
+unequal times, other weights at each, estimates beyond the clip; times beyond 2048, where float16
+knows even numbers only: there t or t - 1 is odd.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from ..reference.objective import LOSSES, OBJECTIVES
+from .strategies import Case
+
+LONG: Case = {"schedule": "cosine", "T": 4000, "zero_snr": False, "t": (2050, 3999, 1)}
+IMAGES: Case = {**LONG, "shape": (2, 3, 5), "scale": 1.0, "seed": 1}
+
+GATHERS: list[Case] = [LONG, {**LONG, "schedule": "sigmoid", "T": 20, "zero_snr": True, "t": (20,)}]
+CONVERSIONS: list[Case] = [{**IMAGES, "objective": objective} for objective in OBJECTIVES]
+
+RULES: list[Case] = [
+    {"min_snr_loss_weight": True, "min_snr_gamma": 0.5},
+    {"p2_loss_weight_gamma": 1.0, "p2_loss_weight_k": 1.0},
+    {},
+]
+WEIGHTS: list[Case] = [
+    {"schedule": "cosine", "T": 20, "zero_snr": False, "objective": objective, "weight": rule}
+    for objective, rule in product(OBJECTIVES, RULES)
+]
+LOSS_CASES: list[Case] = [
+    {**IMAGES, "objective": objective, "loss_type": loss_type, "weight": rule}
+    for objective, loss_type, rule in zip(OBJECTIVES, LOSSES, RULES, strict=True)
+]
+
+
+def _walk(sampler: str, objective: str, timesteps: tuple[int, ...], **options: Any) -> Case:
+    return {
+        **{"sampler": sampler, "objective": objective, "timesteps": timesteps, "eta": 0.5},
+        **{"schedule": "cosine", "T": 50, "zero_snr": False, "clip": True, "self_cond": 0.25},
+        **{"shape": (2, 3, 5), "batch": 2, "spread": 2.0, "seed": 1},
+        **options,
+    }
+
+
+TRAJECTORIES: list[Case] = [
+    _walk("ddim", "pred_v", (50, 30, 20, 10)),
+    _walk("ancestral", "pred_noise", (50, 30, 20, 10), clip=False),
+    _walk("ddim", "pred_x0", (4000, 2050, 1000), T=4000, eta=0.0),
+]
+STEPS: list[Case] = [
+    _walk("ddim", "pred_v", (30, 20)),
+    _walk("ancestral", "pred_x0", (2050, 2049), T=4000, clip=False),
+]
+
+SCALARS: list[Case] = [
+    {
+        **{"step": step, "lr": 1e-3, "warmup_steps": 5, "lr_schedule": "cosine"},
+        **{"train_num_steps": 20, "min_lr": 1e-4, "ema_decay": decay},
+        **{"ema_update_every": 1, "ema_update_after_step": 1},
+    }
+    for step, decay in ((1, 0.995), (2, 0.4), (4, 0.995), (9, 1.0), (20, 0.0))
+]
+WIDTHS: list[Case] = [{"step": step, "sigma_rel": 0.1} for step in (1, 40, 2**20)]
+RECONSTRUCTIONS: list[Case] = [
+    {
+        "snapshots": tuple((step, width) for step in (10, 20, 30) for width in (0.05, 0.1)),
+        **{"sigma_rel": 0.15, "shape": (3, 4), "seed": 0},
+    }
+]
+
+
+def stock(**options: Any) -> list[Case]:
+    """A layer of MindSpore's own operators, which are drawn half of the time at most."""
+    case = {"dims": (6, 8), "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 1}
+    return [{**case, "kernels": "stock", **options}]
+
+
+GRADIENTS: list[Case] = [
+    {
+        "net": {
+            **{"dim": 4, "dim_mults": (1,), "channels": 1, "self_condition": True},
+            **{"attn_heads": 1, "attn_dim_head": 4},
+        },
+        **{"size": (2, 3), "schedule": ("cosine", 4000, False), "t": (2050, 3999, 1)},
+        **{"loss": {"objective": "pred_v", "loss_type": "l2"}, "seed": 1},
+    }
+]

@@ -1,0 +1,198 @@
+"""Kept graphs: everything that changes the graphs of training and sampling has a key of its own.
+
+A key that ignores an option hands a run the graph of another run, which then computes something
+else without a word. Nothing is compiled here: keys are told apart.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated.config import DiffusionConfig
+from ddpm_mindspore.accelerated.distributed import Exchange, World
+from ddpm_mindspore.accelerated.fingerprint import fingerprint
+from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
+from ddpm_mindspore.accelerated.precision import set_precision
+from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.reference.config import UnetConfig
+
+SIZE = (4, 8)
+NET: dict[str, Any] = {
+    "dim": 8, "dim_mults": (1,), "channels": 2, "attn_heads": 2, "attn_dim_head": 4,
+    "learned_sinusoidal_dim": 8,
+}  # fmt: skip
+DIFFUSION: dict[str, Any] = {"timesteps": 20, "objective": "pred_v"}
+OPTIMIZER: dict[str, Any] = {"adam_betas": (0.9, 0.99), "max_grad_norm": 1.0}
+
+# One other value of each option that a graph depends on; the second column: of what.
+NETS = {
+    "dim": 16,
+    "init_dim": 6,
+    "dim_mults": (2,),
+    "channels": 1,
+    "self_condition": True,
+    "learned_sinusoidal_cond": True,
+    "random_fourier_features": True,
+    "sinusoidal_pos_emb_theta": 100.0,
+    "dropout": 0.25,
+    "attn_heads": 4,
+    "attn_dim_head": 8,
+    "full_attn": True,
+}
+DIFFUSIONS = {
+    "timesteps": 21,
+    "objective": "pred_x0",
+    "beta_schedule": "cosine",
+    "zero_terminal_snr": True,
+    "loss_type": "huber",
+    "p2_loss_weight_gamma": 1.0,
+    "min_snr_loss_weight": True,
+}
+OPTIMIZERS = {
+    "adam_betas": (0.8, 0.99),
+    "max_grad_norm": 2.0,
+    "weight_decay": True,
+    "ema_sigma_rels": (0.1,),
+}
+# Read by the host, which then hands numbers to the graph, or of a part that is trained nowhere;
+# or of no effect but with another option, below.
+HOST = {"sampling_timesteps", "ddim_sampling_eta", "clip_denoised"}
+UNTRAINED = {"learned_variance", "out_dim"}
+WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
+
+
+def batch(count: int = 2, masks: int | None = None, dtype: Any = np.float32) -> tuple[Any, ...]:
+    image = Tensor(np.zeros((count, 2, *SIZE), dtype))
+    given = None if masks is None else ms.mutable(tuple(image for _ in range(masks)))
+    times = Tensor(np.ones(count, np.int32))
+    return (image, times, image, Tensor(np.zeros((count, 1, 1, 1), np.float32)), given)
+
+
+@lru_cache
+def network(options: tuple[tuple[str, Any], ...]) -> Unet:
+    """One of these options; a key has nothing of what its parameters hold."""
+    return Unet(**dict(options))
+
+
+def training(
+    net: dict[str, Any] | None = None,
+    diffusion: dict[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    level: str = "O0",
+    processes: int = 1,
+    arguments: tuple[Any, ...] | None = None,
+    **options: Any,
+) -> str:
+    """The key of a training step's graph."""
+    model = network(tuple({**NET, **(net or {})}.items()))
+    set_precision(model, level, "float16")
+    made = GaussianDiffusion(model, image_size=SIZE, **{**DIFFUSION, **(diffusion or {})})
+    updates = Optimizer(model.trainable_params(), **{**OPTIMIZER, **(optimizer or {})})
+    exchange = Exchange(World(0, processes), _sum) if processes > 1 else None
+    step = TrainStep(made.loss, updates, exchange=exchange, **options)
+    scalars = StepScalars(0.1, 0.1, 0.1, 0.1, 0.1, ()).tensors()
+    given = (*(arguments or batch()), Tensor(1.0, ms.float32), *scalars)
+    return fingerprint(step._whole._function, given)  # type: ignore[attr-defined]
+
+
+def sampling(diffusion: dict[str, Any] | None = None, net: dict[str, Any] | None = None) -> str:
+    """The key of a sampling step's graph."""
+    model = network(tuple({**NET, **(net or {})}.items()))
+    set_precision(model, "O0", "float16")
+    made = GaussianDiffusion(model, image_size=SIZE, **{**DIFFUSION, **(diffusion or {})})
+    image, times, *_ = batch()
+    scalar = Tensor(1.0, ms.float32)
+    arguments = (image, times, image, image, scalar, scalar, scalar)
+    return fingerprint(made._step._function, arguments)  # type: ignore[attr-defined]
+
+
+def _sum(message: Tensor) -> Tensor:
+    return message
+
+
+def test_every_option_of_a_graph_is_told_apart() -> None:
+    p2, snr = {"p2_loss_weight_gamma": 1.0}, {"min_snr_loss_weight": True}
+    fourier = {"learned_sinusoidal_cond": True}
+    keys = {"nothing": training(), "scaled": training(scaled=True), "two": training(processes=2)}
+    keys["three processes"] = training(processes=3)
+    keys |= {level: training(level=level) for level in ("O1", "O2", "O3")}
+    keys |= {f"net {n}": training(net={n: v}) for n, v in NETS.items()}
+    keys |= {f"diffusion {n}": training(diffusion={n: v}) for n, v in DIFFUSIONS.items()}
+    keys |= {f"optimizer {n}": training(optimizer={n: v}) for n, v in OPTIMIZERS.items()}
+    keys["heads of half the size"] = training(net={"attn_heads": 4, "attn_dim_head": 2})
+    keys["other frequencies"] = training(net={**fourier, "learned_sinusoidal_dim": 4})
+    keys["another k"] = training(diffusion={**p2, "p2_loss_weight_k": 2.0})
+    keys["another gamma"] = training(diffusion={**snr, "min_snr_gamma": 1.0})
+    keys["noise"] = training(diffusion={"objective": "pred_noise"})
+    keys["sampling"] = sampling()
+    keys["no clip"] = sampling({"clip_denoised": False})
+    keys |= {f"sampling {o}": sampling({"objective": o}) for o in ("pred_x0", "pred_noise")}
+    keys["sampling, cosine"] = sampling({"beta_schedule": "cosine"})
+    keys["sampling, half of the heads"] = sampling(net={"attn_heads": 4, "attn_dim_head": 2})
+    alike = [(a, b) for a in keys for b in keys if a < b and keys[a] == keys[b]]
+    assert not alike
+
+
+def test_equal_options_share_a_graph() -> None:
+    assert training() == training()
+    assert sampling({"sampling_timesteps": 5, "ddim_sampling_eta": 0.5}) == sampling()
+
+
+def test_no_option_is_forgotten_here() -> None:
+    """A new option has to be told apart, or to be known as one of the host."""
+    nets, diffusions = {f.name for f in fields(UnetConfig)}, {
+        f.name for f in fields(DiffusionConfig)
+    }  # fmt: skip
+    assert nets - UNTRAINED - WITH_ANOTHER == set(NETS)
+    assert diffusions - HOST - WITH_ANOTHER == set(DIFFUSIONS)
+
+
+def test_shapes_and_types_of_a_batch_are_told_apart() -> None:
+    batches = [
+        batch(), batch(3), batch(dtype=np.float16), batch(masks=1), batch(masks=2),
+    ]  # fmt: skip
+    keys = [training(arguments=arguments) for arguments in batches]
+    assert len(set(keys)) == len(keys)
+
+
+PROGRAM = """
+from ddpm_mindspore.accelerated.fingerprint import _program
+print(_program().hex())
+"""
+
+
+@pytest.mark.slow
+def test_a_changed_line_is_another_program(tmp_path: Path) -> None:
+    for part in ("reference", "accelerated"):
+        source = Path(import_module(f"ddpm_mindspore.{part}").__path__[0])
+        shutil.copytree(source, tmp_path / "ddpm_mindspore" / part)
+
+    def key() -> str:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, "-c", PROGRAM]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    before = key()
+    for name in ("accelerated/layers.py", "reference/schedule.py"):
+        file = tmp_path / "ddpm_mindspore" / name
+        text = file.read_text()
+        file.write_text(f"{text}\n# changed\n")
+        assert key() != before, name
+        file.write_text(text)
+    assert key() == before

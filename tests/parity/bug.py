@@ -1,0 +1,64 @@
+"""What a planted bug is: a piece of the accelerated code, and what stands there instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TESTS = "tests/"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug, and who has to catch it.
+
+    Attributes:
+        name: what is wrong.
+        where: the function that has it, as "layers.Attention.construct" or, in a folder of
+            ``accelerated``, "data.arrays.read_batch"; or a whole file, as "randomness".
+        old: a piece of that function's source, without its indentation, which occurs there once.
+        new: what stands there instead.
+        caught_by: the file and name of the property, as "layers: gelu"; or, for what no property
+            runs, an ordinary test, as "tests/accelerated/test_ema.py::test_it_moves".
+        example: what the property is given instead of its usual arguments where it is tried on one
+            small example (``test_planted_bugs.py``). The command draws its own.
+    """
+
+    name: str
+    where: str
+    old: str
+    new: str
+    caught_by: str
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_test(self) -> bool:
+        """Whether an ordinary test has to catch it, and not the command."""
+        return self.caught_by.startswith(TESTS)
+
+
+def module_of(where: str, package: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The parts of ``where`` that name a file in the folder ``package``, and the rest.
+
+    Raises:
+        AssertionError: there is no such file.
+    """
+    parts = tuple(where.split("."))
+    for count in range(len(parts), 0, -1):
+        path = package.joinpath(*parts[:count])
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return parts[:count], parts[count:]
+    raise AssertionError(f"no file of {package} is meant by {where!r}")
+
+
+def changed(source: str, bug: Bug) -> str:
+    """A dedented piece of source with the bug in it.
+
+    Raises:
+        AssertionError: ``old`` is not there once, because the code has changed since.
+    """
+    count = source.count(bug.old)
+    assert count == 1, f"{bug.where} has {count} times {bug.old!r}: the bug {bug.name!r} is stale"
+    return source.replace(bug.old, bug.new)

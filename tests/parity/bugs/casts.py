@@ -1,0 +1,120 @@
+"""Bugs in types and constants: rounded early, rounded to a half precision, cut to a few digits."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+CASTS = [
+    Bug(
+        "tables are made of tables that were rounded to float32",
+        "process.Process.__init__",
+        "signal, noise = schedule.sqrt_alpha_bar, schedule.sqrt_one_minus_alpha_bar",
+        "signal = schedule.sqrt_alpha_bar.astype(np.float32)\n"
+        "    noise = schedule.sqrt_one_minus_alpha_bar.astype(np.float32)",
+        "schedule: gathers",
+    ),
+    Bug(
+        "1 - alpha_bar is a difference in float32",
+        "process.Process.__init__",
+        "self.noise = _table(noise)",
+        "self.noise = _table(np.sqrt(np.float32(1.0) - schedule.alpha_bar.astype(np.float32)))",
+        "schedule: gathers",
+    ),
+    Bug(
+        "the index into the tables is rounded to float16",
+        "process.gather",
+        "ops.gather(table, t, 0)",
+        "ops.gather(table, t.astype(ms.float16).astype(ms.int32), 0)",
+        "schedule: gathers",
+        {"T": 4000, "t": (2049, 3999)},
+    ),
+    Bug(
+        "the index into the weights of the loss is rounded to float16",
+        "objective.Objective.simple_loss",
+        "ops.gather(self.weight, t, 0)",
+        "ops.gather(self.weight, t.astype(ms.float16).astype(ms.int32), 0)",
+        "objective: simple_loss",
+        {"T": 4000, "t": (2049,), "weight": {"p2_loss_weight_gamma": 1.0}},
+    ),
+    Bug(
+        "the weights of the loss are rounded to float16",
+        "objective.Objective.__init__",
+        "weight.astype(np.float32)",
+        "weight.astype(np.float16).astype(np.float32)",
+        "objective: simple_loss",
+        {"weight": {"p2_loss_weight_gamma": 1.0}},
+    ),
+    Bug(
+        "a sampler tells the network the time in float16",
+        "samplers.sampling_step",
+        "(t - 1).astype(ms.float32)",
+        "(t - 1).astype(ms.float16).astype(ms.float32)",
+        "samplers: trajectory",
+        {"T": 4000, "timesteps": (4000, 2050, 1000)},
+    ),
+    Bug(
+        "a sampler's coefficients are rounded to float16",
+        "samplers.run_plan",
+        "Tensor(value, ms.float32)",
+        "Tensor(np.float16(value), ms.float32)",
+        "samplers: trajectory",
+    ),
+    Bug(
+        "training tells the network the time in float16",
+        "objective.training_loss",
+        "(t - 1).astype(ms.float32)",
+        "(t - 1).astype(ms.float16).astype(ms.float32)",
+        "gradients: gradients",
+        {"schedule": ("cosine", 4000, False), "t": (4000, 2050)},
+    ),
+    Bug(
+        "the time embedding's frequencies are rounded to float16",
+        "layers.SinusoidalPosEmb.__init__",
+        "Tensor(frequencies[None, :], ms.float32)",
+        "Tensor(frequencies[None, :].astype(np.float16), ms.float32)",
+        "layers: sinusoidal_embedding",
+    ),
+    Bug(
+        "pi has four digits",
+        "layers.RandomOrLearnedSinusoidalPosEmb.construct",
+        "(2 * math.pi)",
+        "(2 * 3.1416)",
+        "layers: fourier_embedding",
+    ),
+    Bug(
+        "the root of a half in GELU has four digits",
+        "layers.gelu",
+        "math.sqrt(0.5)",
+        "0.7071",
+        "layers: gelu",
+    ),
+    Bug(
+        "the norm's root of the channels has three digits",
+        "layers._gain",
+        "math.sqrt(x.shape[1])",
+        "{4: 2.0, 8: 2.828, 6: 2.449, 2: 1.414, 3: 1.732}.get(x.shape[1], 1.0)",
+        "layers: rms_norm",
+        {"kernels": "stock", "dims": (8, 8)},
+    ),
+    Bug(
+        "what dropout scales by is rounded to float16",
+        "layers.ResnetBlock.__init__",
+        "1.0 / (1.0 - dropout)",
+        "float(np.float16(1.0 / (1.0 - dropout)))",
+        "layers: resnet_block",
+    ),
+    Bug(
+        "Adam's betas are rounded to float16",
+        "optimizer.Optimizer.__init__",
+        "Tensor(beta, ms.float32)",
+        "Tensor(np.float16(beta), ms.float32)",
+        "optimizer: updates",
+    ),
+    Bug(
+        "an update's scalars are rounded to float16",
+        "optimizer.StepScalars.tensors",
+        "Tensor(value, ms.float32)",
+        "Tensor(np.float16(value), ms.float32)",
+        "optimizer: updates",
+    ),
+]
