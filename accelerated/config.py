@@ -226,7 +226,6 @@ class TrainerConfig:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
         if self.data_memory_gb < 0:
             raise ValueError(f"data_memory_gb {self.data_memory_gb} must not be negative")
-        check_choice("from_weights", self.from_weights, tuple(WEIGHTS))
         check_choice("amp_level", self.amp_level, AMP_LEVELS)
         check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
         for name in ("train_lr", "adam_eps", "max_grad_norm"):

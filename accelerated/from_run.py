@@ -23,7 +23,7 @@ def source_run(from_run: str) -> tuple[RunFolder, int | None]:
     Raises:
         ValueError: a file, or a checkpoint's folder of another name than those have.
     """
-    path = Path(from_run)
+    path = Path(from_run).expanduser()
     if path.is_file():
         raise ValueError(
             f"from {from_run!r} is a file: make a run of it (ddpm-mindspore import), and start "
@@ -41,8 +41,10 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     """``config`` with the images, the network and the diffusion of a run to start from.
 
     Raises:
-        ValueError: not a run; or one without images, and ``data`` names none.
+        ValueError: not a run; or one whose images are not there, and ``data`` names none.
     """
+    from .run_images import place_of_images
+
     run, _ = source_run(from_run)
     source = run.read_config()
     if data is None and run.imported():
@@ -52,7 +54,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
         )
     return replace(
         config,
-        data=data or source.data,
+        data=place_of_images(run) if data is None else data,
         image_size=source.image_size,
         unet=source.unet,
         diffusion=source.diffusion,

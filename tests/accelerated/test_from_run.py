@@ -109,7 +109,7 @@ def test_what_may_differ_does_and_what_may_not_is_refused(source: Path, tmp_path
         trainer_of(tmp_path / "other", from_run=str(source / "checkpoints" / "step-00000015"))
     with pytest.raises(ValueError, match="newest' is no checkpoint: name one like step-00001000"):
         trainer_of(tmp_path / "other", from_run=str(source / "checkpoints" / "newest"))
-    with pytest.raises(ValueError, match="from_weights 'ema' is unknown: choose average or train"):
+    with pytest.raises(ValueError, match="from_weights 'ema' must be 'average' or 'trained'"):
         TrainerConfig(from_weights="ema")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="already holds a run"):
         trainer_of(source, from_run=str(source))
