@@ -172,7 +172,7 @@ BATCH = {
     "world": (1, 2),
     "images": 0,
 }
-CALLS = (
+SAMPLES = (
     {"batch_size": 2, "num_samples": 5, "first": 3},
     {"batch_size": 2, "num_samples": 3, "sampling_timesteps": 3, "eta": 0.7, "seed": 0},
 )
@@ -278,7 +278,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         diffusion.loss,
         {**DRAWING, "kind": "uint8", "batch": 2, "calls": 2},
     ),
-    "diffusion: sample": (diffusion.sample, {**DRAWING, "calls": CALLS}),
+    "diffusion: sample": (diffusion.sample, {**DRAWING, "calls": SAMPLES}),
     "diffusion: interpolate": (diffusion.interpolate, {**DRAWING, **MIXED}),
     "commands: sample": (commands.sample, COMMAND),
     "trainer: run": (trainer.run, door_examples.SPOILED),

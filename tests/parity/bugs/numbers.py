@@ -192,9 +192,9 @@ BATCHES = [
     ),
     Bug(
         "what replaces a broken image does not depend on its place",
-        "data.images.read_batch",
-        "index=int(positions[j])",
-        "index=j",
+        "randomness.stream",
+        '_word("index", index)',
+        "0",
         "train_batches: batches",
         {
             "data": {"kind": "folder", "count": 7},
