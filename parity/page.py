@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from .report import FAIL, PASS, SKIP, Outcome, Report, duration_text, share_text
-from .score import read_score
+from .score import FILE, read_score
 
 MARKS = {PASS: "✓", FAIL: "✗", SKIP: "–"}
 ROW_HEIGHT = 26
@@ -45,7 +45,9 @@ def _subtitle(report: Report) -> str:
 
 
 def _score(report: Report) -> str:
-    """What this command is known to find."""
+    """What this command is known to find, "" if that was never measured."""
+    if not FILE.is_file():
+        return ""
     score = read_score()
     since = "" if score.suite == report.suite else " The properties have changed since."
     return f"{score.sentence}.{since}"

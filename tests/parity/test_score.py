@@ -27,7 +27,7 @@ SUITE = Path(parity.__path__[0])
 
 @pytest.mark.nightly
 def test_the_command_finds_every_planted_bug(tmp_path: Path) -> None:
-    """A process or two for each, a quarter of an hour in all; the score is written down anew."""
+    """A process or two for each, half an hour in all; the score is written down anew."""
     assert kernels.in_use(), f"bugs in compiled operators cannot show: {kernels.describe()}"
     caught = {bug.name: catch for bug, catch in measure(BUGS, tmp_path)}
     write_down(score_of(caught))
