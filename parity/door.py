@@ -195,18 +195,22 @@ def sample(
     indices: Sequence[int],
     steps: int | None = None,
     eta: float | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Array:
-    """Images with these numbers, in [0, 1]: ancestral sampling over all T steps, else DDIM.
+    """The states (n, 1 + steps, C, H, W) of images with these numbers, from x_T to x_0 in [0, 1].
 
-    ``steps`` and ``eta``: instead of the configuration's.
+    Ancestral sampling over all T steps, else DDIM. Only x_0 is cut to [0, 1]; ``steps``, ``eta``
+    and ``size``: instead of the configuration's.
     """
     config = door.diffusion.with_sampling(steps, eta)
     n = config.sampling_timesteps or config.timesteps
     path = spaced_timesteps(config.timesteps, n)
     dtype = next(iter(params.values())).dtype
-    x_T = draws.normal(seed, "sample_start", 0, indices, door.shape).astype(dtype)
-    noise = sampling_noise(door, seed, len(path), indices).astype(dtype)
-    denoise = denoiser(door, params)
+    shape = (door.net.channels, *(door.size if size is None else size))
+    x_T = draws.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
+    noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
+    states: list[Array] = []
+    denoise = denoiser(door, params, states)
     if n == config.timesteps:
         x_0 = ancestral.sample(door.schedule, denoise, x_T, noise, clip=config.clip_denoised)
     else:
@@ -219,7 +223,12 @@ def sample(
             noise=noise,
             clip=config.clip_denoised,
         )
-    return to_unit_range(x_0)
+    return np.stack([*(0.5 * (x + 1.0) for x in states), to_unit_range(x_0)], axis=1)
+
+
+def samples(door: Door, params: Arrays, seed: int, indices: Sequence[int], *walk: Any) -> Array:
+    """The last of these states: the images in [0, 1]; arguments as those of ``sample``."""
+    return sample(door, params, seed, indices, *walk)[:, -1]
 
 
 def interpolation(
@@ -238,26 +247,33 @@ def interpolation(
         door.schedule,
         denoiser(door, params),
         x_t,
-        sampling_noise(door, seed, t, indices).astype(first.dtype),
+        sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
         timesteps=range(t, 0, -1),
         clip=door.diffusion.clip_denoised,
     )
     return to_unit_range(x_0)
 
 
-def sampling_noise(door: Door, seed: int, steps: int, indices: Sequence[int]) -> Array:
+def sampling_noise(
+    seed: int, steps: int, indices: Sequence[int], shape: tuple[int, int, int]
+) -> Array:
     """(n, B, C, H, W): the i-th of the n steps has a stream of its own."""
-    return np.stack(
-        [draws.normal(seed, "sample_noise", i, indices, door.shape) for i in range(steps)]
-    )
+    return np.stack([draws.normal(seed, "sample_noise", i, indices, shape) for i in range(steps)])
 
 
-def denoiser(door: Door, params: Arrays) -> Callable[[Array, Array], Array]:
-    """(x_t, t) to the estimate of x_0; a self-conditioned network is shown the one before."""
+def denoiser(
+    door: Door, params: Arrays, states: list[Array] | None = None
+) -> Callable[[Array, Array], Array]:
+    """(x_t, t) to the estimate of x_0; a self-conditioned network is shown the one before.
+
+    Every x_t is added to ``states``.
+    """
     before: Array | None = None
 
     def predict(x_t: Array, t: Array) -> Array:
         nonlocal before
+        if states is not None:
+            states.append(x_t)
         shown = before if door.net.self_condition else None
         output = door.network(params, door.net, x_t, t - 1, shown)
         estimate = x0_from_output(door.schedule, door.diffusion.objective, x_t, t, output)

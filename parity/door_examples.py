@@ -60,6 +60,7 @@ FROM_A_FOLDER: Case = {
         "seed": 2**32 + 7,
     },
     "spoiled": (),
+    "started_from": "",
     "resumed_after": 4,
     "params": 1,
 }
@@ -89,6 +90,7 @@ SPOILED: Case = {
         "seed": 5,
     },
     "spoiled": (3,),
+    "started_from": "trained",
     "resumed_after": 4,
     "params": 2,
 }

@@ -7,8 +7,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,10 +18,13 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from ..accelerated import runtime
+from ..accelerated.checkpoint import Checkpoint, save
+from ..accelerated.config import RunConfig
+from ..accelerated.run_folder import RunFolder
 from ..accelerated.trainer import Trainer
 from . import door_device, small_network
 from .device import Array
-from .door import Door, checkpoint, numbers
+from .door import Door, Options, checkpoint, numbers
 from .given import Given
 from .tolerance import Arrays
 
@@ -34,16 +37,26 @@ class Left:
         folder: of the results.
         given: the images.
         spoiled: numbers of images that become NaN once the trainer has them.
+        started_from: options that name a run whose weights it starts from.
     """
 
-    def __init__(self, door: Door, folder: Path, given: Given, spoiled: Sequence[int]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        folder: Path,
+        given: Given,
+        spoiled: Sequence[int],
+        started_from: Options | None = None,
+    ) -> None:
         self.folder = folder
+        self._source = started_from or {}
         self._door, self._given, self._spoiled = door, given, spoiled
 
     def train(self, values: Arrays, resume: bool = False) -> None:
         """Train to the end, from these parameters (if it is not resumed)."""
         door, source = self._door, self._given.source
         options = {**asdict(door.trainer), "results_folder": str(self.folder), "resume": resume}
+        options |= self._source
         with small_network.in_place_of_the_unet(door.small), quiet():
             diffusion = door_device.diffusion(door)
             diffusion.model.load_arrays(values)
@@ -91,6 +104,32 @@ class Left:
         """The page of samples beside real images."""
         with Image.open(self.folder / f"samples/step-{step:08d}.png") as page:
             return np.asarray(page)
+
+
+def write_run(folder: Path, door: Door, step: int, tensors: Mapping[str, Arrays]) -> None:
+    """A results folder with a checkpoint of these groups, the others being zero."""
+    trainer = replace(door.trainer, results_folder=str(folder))
+    config = RunConfig("none", door.size, "auto", door.net, door.diffusion, trainer)
+    folder.mkdir(exist_ok=True)
+    RunFolder(folder).write_config(config)
+    zeros = {name: np.zeros_like(value) for name, value in next(iter(tensors.values())).items()}
+    usual = dict.fromkeys(("model", "adam_m", "adam_v", "ema"), zeros)
+    save(folder, Checkpoint(step, {**usual, **tensors}, {}))
+
+
+def placed(page: Array, top: int, low: Array, high: Array) -> Array:
+    """The part of a page, from row ``top`` on, that comes nearest to a picture between these two.
+
+    How far from the left it is depends on what is written above it.
+    """
+    height, width = low.shape[:2]
+    rows = page[top : top + height]
+    outside = [
+        int(np.sum((part < low) | (part > high)))
+        for part in (rows[:, x : x + width] for x in range(rows.shape[1] - width + 1))
+    ]
+    x = int(np.argmin(outside))
+    return np.asarray(rows[:, x : x + width])
 
 
 def _step(path: Path) -> int:

@@ -172,6 +172,10 @@ def sample_cases(draw: st.DrawFn) -> Case:
         if draw(st.booleans()):
             call["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
             call["eta"] = draw(st.sampled_from((1.0, 0.3, 0.0)))
+        if draw(st.booleans()):
+            call["image_size"] = (4, 2)
+        if draw(st.booleans()):
+            call["return_all_timesteps"] = True
         calls.append(call)
     return {
         "net": draw(networks()),
@@ -266,6 +270,11 @@ def command_cases(draw: st.DrawFn) -> Case:
         "ema": draw(st.sampled_from((0.08, "default"))),
         "seed": draw(st.sampled_from((3, 0))),
     }
+    if options["ema"] == "default":
+        options["weights"] = draw(st.sampled_from(("trained", "average")))
+    if draw(st.booleans()):
+        options["step"] = 2000
+        options["image_size"] = (4, 2)
     if draw(st.booleans()):
         options["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
         options["eta"] = draw(st.sampled_from((0.7, 0.0)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,8 @@ from hypothesis import given
 from PIL import Image
 
 from ddpm_mindspore.accelerated import commands, pictures
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.command_options import SampleConfig
-from ddpm_mindspore.accelerated.config import RunConfig
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.parity import budget, device, door_device, door_run, door_strategies
 from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible
@@ -32,6 +28,7 @@ from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.ema import Snapshot, reconstruct
 
 WIDTHS = (0.05, 0.1)
+AVERAGE, TRAINED = 0.0, -1.0
 
 
 @budget.examples(0.2)
@@ -59,7 +56,10 @@ def sample(
     expected, bound = truth(door, kept, steps[-1], options)
     with tempfile.TemporaryDirectory() as scratch, in_place_of_the_unet(small), door_run.quiet():
         run, output = Path(scratch) / "run", Path(scratch) / "drawn"
-        write_run(run, door, kept)
+        groups = {power_name(w): w for w in WIDTHS} | {"ema": AVERAGE, "model": TRAINED}
+        for step in steps:
+            tensors = {group: kept[step, width] for group, width in groups.items()}
+            door_run.write_run(run, door, step, tensors)
         assert (
             commands.sample(SampleConfig(run, output=output, device=device.name(), **options)) == 0
         )
@@ -67,11 +67,11 @@ def sample(
 
 
 def averages(door: Door, steps: Sequence[int], seed: int) -> dict[tuple[int, float], Arrays]:
-    """Parameters for each step and width; width 0 is the usual average."""
+    """Parameters for each step: of the averages by their widths, the usual average, the trained."""
     return {
         (step, width): door_device.parameters(door, seed + 10 * i + j)
         for i, step in enumerate(steps)
-        for j, width in enumerate((*WIDTHS, 0.0))
+        for j, width in enumerate((*WIDTHS, AVERAGE, TRAINED))
     }
 
 
@@ -79,21 +79,25 @@ def truth(
     door: Door, kept: dict[tuple[int, float], Arrays], last: int, options: Options
 ) -> tuple[Array, float]:
     """The images in [0, 1], and the bound."""
-    ema = options.get("ema", "default")
-    names = kept[last, 0.0].keys()
+    ema, last = options.get("ema", "default"), options.get("step") or last
+    names = kept[last, AVERAGE].keys()
 
     def function(arrays: Arrays) -> Arrays:
         def of(step: int, width: float) -> Arrays:
             return {name: arrays[f"{step} {width} {name}"] for name in names}
 
-        average = of(last, 0.0)
+        average = of(last, TRAINED if options.get("weights") == "trained" else AVERAGE)
         if ema != "default":
-            snapshots = [Snapshot(step, width, of(step, width)) for step, width in kept if width]
+            snapshots = [
+                Snapshot(step, width, of(step, width))
+                for step, width in kept
+                if width in WIDTHS and step <= last
+            ]
             made = reconstruct(snapshots, last, ema)
             average = {name: made[name].astype(average[name].dtype) for name in names}
         indices = range(options["num_samples"])
-        walk = options.get("sampling_timesteps"), options.get("eta")
-        images = reference.sample(door, average, options.get("seed", 0), indices, *walk)
+        walk = (options.get(name) for name in ("sampling_timesteps", "eta", "image_size"))
+        images = reference.samples(door, average, options.get("seed", 0), indices, *walk)
         return {"images": images}
 
     inputs = {
@@ -103,20 +107,6 @@ def truth(
     }
     expected, bounds = deep(function, inputs)
     return expected["images"], bounds["images"]
-
-
-def write_run(folder: Path, door: Door, kept: dict[tuple[int, float], Arrays]) -> None:
-    """A results folder, in which only the averages differ: all else is zero."""
-    trainer = replace(door.trainer, results_folder=str(folder))
-    config = RunConfig("none", door.size, "auto", door.net, door.diffusion, trainer)
-    folder.mkdir()
-    RunFolder(folder).write_config(config)
-    for step in sorted({step for step, _ in kept}):
-        average = kept[step, 0.0]
-        zeros = {name: np.zeros_like(value) for name, value in average.items()}
-        tensors = dict.fromkeys(("model", "adam_m", "adam_v"), zeros)
-        powers = {power_name(width): kept[step, width] for width in WIDTHS}
-        save(folder, Checkpoint(step, {**tensors, "ema": average, **powers}, {}))
 
 
 def compare(output: Path, expected: Array, bound: float) -> None:

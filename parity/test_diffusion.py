@@ -108,17 +108,20 @@ def sample(
     door, values, device_diffusion = _made(net, size, diffusion, seed, params, small)
     for number, call in enumerate(calls):
         count, first = call["num_samples"], call.get("first", 0)
-        steps, eta = call.get("sampling_timesteps"), call.get("eta")
-        own = call.get("seed", seed)
+        walk = tuple(call.get(name) for name in ("sampling_timesteps", "eta", "image_size"))
+        drawn = (call.get("seed", seed), range(first, first + count), *walk)
 
-        def function(arrays: Arrays, call: Any = (own, first, count, steps, eta)) -> Arrays:
-            own, first, count, steps, eta = call
-            indices = range(first, first + count)
-            return {"images": reference.sample(door, arrays, own, indices, steps, eta)}
+        def function(arrays: Arrays, drawn: Any = drawn) -> Arrays:
+            states = reference.sample(door, arrays, *drawn)
+            return {f"state {i}": states[:, i] for i in range(states.shape[1])}
 
         expected, bounds = deep(function, values)
         actual = device_diffusion.sample(**call)
-        check(f"images of call {number}", actual, expected["images"], bounds["images"])
+        if not call.get("return_all_timesteps"):
+            actual, expected = actual[:, None], dict([*expected.items()][-1:])
+        check(f"states of call {number}", actual.shape[1], len(expected), 0.0)
+        for i, (name, images) in enumerate(expected.items()):
+            check(f"{name} of call {number}", actual[:, i], images, bounds[name])
 
 
 @reproducible

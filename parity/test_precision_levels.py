@@ -47,7 +47,7 @@ def levels(level: str, params: int, dtype: str = "float16") -> None:
     values = door_device.parameters(door, params)
 
     def function(arrays: Arrays) -> Arrays:
-        return {"images": reference.sample(door, arrays, 0, range(2))}
+        return {"images": reference.samples(door, arrays, 0, range(2))}
 
     expected, bounds = deep(function, values, dtype)
     single = deep(function, values)[1]["images"]

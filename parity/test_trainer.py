@@ -7,6 +7,7 @@ reference. With the network of ``small_network``, and with the U-Net in the last
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -50,11 +51,13 @@ def run(
     resumed_after: int,
     params: int,
     spoiled: Sequence[int] = (),
+    started_from: str = "",
     small: bool = True,
 ) -> None:
     """A run from its start to its end, and from ``resumed_after`` (0: nowhere) to its end again.
 
-    ``spoiled``: numbers of images that are NaN; ``params``: the seed of parameters and images.
+    ``spoiled``: numbers of images that are NaN; ``params``: the seed of parameters and images;
+    ``started_from``: which weights of another run it starts from, "average" or "trained".
     """
     door = door_device.door(net, diffusion, trainer, size, small)
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,10 +67,16 @@ def run(
         )
         values = door_device.parameters(door, params)
         expected, bounds = truth(door, given, values, spoiled)
-        left = door_run.Left(door, folder / "run", given, spoiled)
+        start, source = values, {}
+        if started_from:
+            start = door_device.parameters(door, params + 2)
+            other = {"average": "ema", "trained": "model"}[started_from]
+            door_run.write_run(folder / "source", door, 10, {other: values})
+            source = {"from_run": str(folder / "source"), "from_weights": started_from}
+        left = door_run.Left(door, folder / "run", given, spoiled, source)
         kept = nullcontext() if small else door_run.graphs_kept_in(folder / "graphs")
         with explained_by_message(partial(of_run, door, given, values)), kept:
-            left.train(values)
+            left.train(start)
             compare(left, "", door, given, expected, bounds)
             if resumed_after:
                 left.forget_after(resumed_after)
@@ -106,7 +115,7 @@ def truth(
         for step in kept:
             average = {name: results[f"ema of {name}, step {step}"] for name in values}
             indices = range(config.num_samples)
-            images = reference.sample(door, average, config.seed, indices)
+            images = reference.samples(door, average, config.seed, indices)
             results[f"samples, step {step}"] = images
         return results
 
@@ -182,14 +191,16 @@ def compare_picture(
     spread = [(2 * i + 1) * given.count // (2 * count) for i in range(count)]
     real = np.stack([given.read(i, ()) for i in spread])
     shown = slice(None) if door.net.channels in (1, 3, 4) else slice(1)
-    pages = [
-        np.asarray(
-            pictures.comparison(
-                drawn.astype(np.uint8)[:, shown], np.rint(255.0 * real).astype(np.uint8)[:, shown]
-            ),
-            np.float64,
-        )
-        for drawn in door_run.levels(samples, bound)
-    ]
-    middle, apart = (pages[0] + pages[1]) / 2.0, np.abs(pages[1] - pages[0]) / 2.0
-    check(name, left.picture(step), middle, apart)
+    levels = {"drawn": door_run.levels(samples, bound), "real": (np.rint(255.0 * real),) * 2}
+    page, columns = left.picture(step), math.ceil(math.sqrt(max(len(samples), count)))
+    grids = {
+        part: [
+            np.asarray(pictures.grid(edge.astype(np.uint8)[:, shown], columns).convert("RGB"))
+            for edge in edges
+        ]
+        for part, edges in levels.items()
+    }
+    top = len(page) - max(len(low) for low, _ in grids.values())
+    for part, (low, high) in grids.items():
+        middle, apart = (low / 2.0 + high / 2.0), (high / 2.0 - low / 2.0)
+        check(f"{name}: {part}", door_run.placed(page, top, low, high), middle, apart)

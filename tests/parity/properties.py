@@ -173,7 +173,7 @@ BATCH = {
     "images": 0,
 }
 SAMPLES = (
-    {"batch_size": 2, "num_samples": 5, "first": 3},
+    {"batch_size": 2, "num_samples": 5, "first": 3, "return_all_timesteps": True},
     {"batch_size": 2, "num_samples": 3, "sampling_timesteps": 3, "eta": 0.7, "seed": 0},
 )
 MIXED = {"kind": "uint8", "t": 3, "lam": 0.3, "given_seed": None}
@@ -185,6 +185,8 @@ COMMAND = {
         "num_samples": 3,
         "batch_size": 2,
         "ema": 0.08,
+        "step": 2000,
+        "image_size": (4, 2),
         "seed": 3,
         "sampling_timesteps": 3,
         "eta": 0.7,

@@ -102,6 +102,28 @@ SAMPLING = [
 
 FILES = [
     Bug(
+        "the command draws with the average, whatever it is told",
+        "opened.open_run",
+        "group = WEIGHTS[weights]",
+        'group = WEIGHTS["average"]',
+        "commands: sample",
+        {"options": {"num_samples": 3, "batch_size": 2, "weights": "trained"}},
+    ),
+    Bug(
+        "the command draws with the newest checkpoint, whatever it is told",
+        "commands.sample",
+        "step=config.step",
+        "step=None",
+        "commands: sample",
+    ),
+    Bug(
+        "every batch that is written has the first images",
+        "commands._draw",
+        "first=first",
+        "first=0",
+        "commands: sample",
+    ),
+    Bug(
         "pixels are cut off, not rounded",
         "process.to_uint8",
         "np.rint(images * np.float32(255.0))",
@@ -154,6 +176,13 @@ FILES = [
 ]
 
 RUNS = [
+    Bug(
+        "a new run starts from the average, whatever it is told",
+        "from_run.start_from",
+        "WEIGHTS[config.from_weights]",
+        'WEIGHTS["average"]',
+        "trainer: run",
+    ),
     Bug(
         "the trainer has no warm-up",
         "trainer.Trainer._update",
