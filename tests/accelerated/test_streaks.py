@@ -137,7 +137,9 @@ def test_what_is_asked_for_in_a_streak_is_saved_and_removes_nothing(make: Make) 
     assert longer.saved() == [8] and longer.drawn() == [2, 7, 8]
 
 
-@pytest.mark.parametrize("at", [4, 5, 6])
+@pytest.mark.parametrize(
+    "at", [pytest.param(4, marks=pytest.mark.slow), 5, pytest.param(6, marks=pytest.mark.slow)]
+)
 def test_a_run_that_is_stopped_near_a_streak_goes_on_as_if_undisturbed(
     make: Make, tmp_path: Path, at: int
 ) -> None:
