@@ -61,6 +61,10 @@ class SampleConfig:
                     f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
                 )
         check_choice("device", self.device, DEVICES)
+        if self.image_size is not None:
+            _check_size(self.image_size)
+        if self.step is not None and self.step < 0:
+            raise ValueError(f"step {self.step} must not be negative")
         if self.eta is not None and not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta {self.eta} must be from 0 to 1")
         for name in ("num_samples", "batch_size", "sampling_timesteps"):
@@ -114,9 +118,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        size = self.image_size
-        if min((size,) if isinstance(size, int) else size) < 1:
-            raise ValueError(f"image_size {size} must be at least 1")
+        _check_size(self.image_size)
         if self.timesteps is not None and self.timesteps < 1:
             raise ValueError(f"timesteps {self.timesteps} must be at least 1")
         if self.objective is not None:
@@ -185,3 +187,8 @@ class InfoConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
+
+
+def _check_size(size: ImageSize) -> None:
+    if min((size,) if isinstance(size, int) else size) < 1:
+        raise ValueError(f"image_size {size} must be at least 1")

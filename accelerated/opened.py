@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..reference.config import check_choice
+from ..reference.plain import as_plain
 from .config import WEIGHTS, RunConfig, check_sigma_rel
 from .diffusion import GaussianDiffusion
 from .post_hoc import load_average
@@ -59,7 +60,7 @@ def open_run(
             unknown, or an average that the run's checkpoints cannot make.
     """
     check_choice("weights", weights, tuple(WEIGHTS))
-    run = RunFolder(Path(path))
+    run = RunFolder(as_plain("path", path, Path))
     config = run.read_config()
     diffusion = build(config)
     if ema is not None:

@@ -13,6 +13,7 @@ import pytest
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated import command_options as commands
 from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
+from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.parity.command import ParityConfig
 
@@ -34,7 +35,7 @@ WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x"
 BOOLEAN = {
     *("self_condition", "learned_variance", "learned_sinusoidal_cond", "random_fourier_features"),
     *("zero_terminal_snr", "min_snr_loss_weight", "clip_denoised", "augment_horizontal_flip"),
-    *("tensorboard", "resume", "distributed", "strict", "json", "full_attn"),
+    *("tensorboard", "resume", "distributed", "strict", "json", "full_attn", "fail_fast"),
 }
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
@@ -44,7 +45,7 @@ LARGE = {
 FINE: dict[Any, set[str]] = {
     0: {
         *("dropout", "p2_loss_weight_gamma", "ddim_sampling_eta", "eta", "warmup_steps", "min_lr"),
-        *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed"),
+        *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
     10**30: LARGE,
@@ -55,19 +56,24 @@ FINE: dict[Any, set[str]] = {
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
-        *("data", "examples", "only"),
+        *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
     },
     "": {"only"},
     "20": {
-        *("run", "data", "data_cache", "results_folder", "output", "weights", "report", "only"),
+        *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
+        *("report", "only", "compare", "record"),
     },
 }
 
 
-# None is a default in some configurations, and nothing in others.
-NOT_NONE = {
-    *((DiffusionConfig, name) for name in ("timesteps", "objective", "beta_schedule")),
-    (RunConfig, "data"),
+# ... which is not so everywhere.
+NOT_FINE = {
+    *((DiffusionConfig, name, None) for name in ("timesteps", "objective", "beta_schedule")),
+    *((RunConfig, name, None) for name in ("data", "image_size")),
+    (commands.ImportConfig, "image_size", None),
+    (commands.ReplayConfig, "step", None),
+    (commands.ReplayConfig, "step", 0),
+    (commands.SampleConfig, "weights", "20"),
 }
 CASES = [
     pytest.param(config, field.name, id=f"{type(config).__name__}.{field.name}")
@@ -79,9 +85,7 @@ CASES = [
 @pytest.mark.parametrize(("config", "name"), CASES)
 def test_every_option_refuses_what_nobody_can_mean(config: Any, name: str) -> None:
     for wrong in WRONG:
-        if name in FINE.get(wrong, ()) and (
-            wrong is not None or (type(config), name) not in NOT_NONE
-        ):
+        if name in FINE.get(wrong, ()) and (type(config), name, wrong) not in NOT_FINE:
             replace(config, **{name: wrong})
             continue
         with pytest.raises(ValueError) as caught:
@@ -143,6 +147,10 @@ def test_home_is_expanded_wherever_a_path_is_taken(monkeypatch: pytest.MonkeyPat
     assert (sample.run, sample.output) == (Path("/home/me/run"), Path("/home/me/drawn"))
     assert commands.ImportConfig(Path("~/w"), 8, "~/r").results_folder == "/home/me/r"
     assert commands.ReplayConfig(Path("~/run"), 1, data="~/photos").data == "/home/me/photos"
+    with pytest.raises(ValueError, match="'/home/me/run' is not a run folder"):
+        open_run("~/run")
+    with pytest.raises(ValueError, match="path '' must be the path of a file or folder"):
+        open_run("")
 
 
 def test_contradictions_are_told_exactly() -> None:

@@ -14,6 +14,8 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.config import DIGITS
+from ddpm_mindspore.accelerated.from_run import like_source
 from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.accelerated.run_images import place_of_images
 
@@ -202,3 +204,13 @@ def test_an_update_is_replayed_only_with_the_images_of_the_run(
             capsys.readouterr().err
         )
         shutil.rmtree("run/checkpoints", ignore_errors=True)  # and from the very beginning
+
+
+def test_a_run_that_starts_from_another_has_the_images_that_it_had(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not others of that name."""
+    draw(project.parent / "b" / "data", "other.png")
+    monkeypatch.chdir(project.parent / "b")
+    assert like_source(DIGITS, str(project / "run"), None).data == str(project / "data")
+    assert like_source(DIGITS, str(project / "run"), "data").data == "data"
