@@ -35,6 +35,7 @@ def test_key_and_counter_layout_never_change():
         ("SAMPLE_START", 7),
         ("SAMPLE_NOISE", 8),
         ("CROP", 9),
+        ("REPLACE", 10),
     ]
     key, counter = np.array([11, 3], np.uint64), np.array([0, 7, 5, 0], np.uint64)
     plain = np.random.Philox(key=key, counter=counter)
@@ -134,7 +135,7 @@ def test_batches_join_to_the_stream_of_epochs(seed, n, sizes):
         (lambda: stream(1.5, Purpose.NOISE), "seed 1.5 is not an integer"),
         (lambda: stream(0, Purpose.NOISE, step=-2), "step -2 is outside"),
         (lambda: normal(0, Purpose.NOISE, 0, [3, -1], (2,)), "index -1 is outside"),
-        (lambda: stream(0, 10), "10 is not a valid Purpose"),
+        (lambda: stream(0, 11), "11 is not a valid Purpose"),
         (lambda: times(0, 0, [0], 0), "T is 0"),
         (lambda: coins(0, Purpose.FLIP, 0, [0], 1.5), "p is 1.5"),
         (lambda: keep_masks(0, 0, [0], (2,), float("nan")), "p is nan"),
