@@ -22,12 +22,22 @@ def made():
     network = Unet(dim=8, dim_mults=[1], attn_heads=1, attn_dim_head=8)
     return GaussianDiffusion(network, image_size=8, timesteps=20000, sampling_timesteps=2)
 
-def interrupted(name, function, seconds=0.3):
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupted(name, function):
+    done = threading.Event()
+
+    def interrupt():
+        # Once more after a while, as a person would: Python drops what is raised in a __del__.
+        if not done.wait(0.3):
+            os.kill(os.getpid(), signal.SIGINT)
+        while not done.wait(2.0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
         function()
         print(name, "ended by itself")
     except BaseException as error:
+        done.set()
         print(name, type(error).__name__, flush=True)
 
 def again_and_again(function):
