@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -118,8 +118,9 @@ def check_same_start(
     """
     if world.size == 1:
         return
-    trainer = replace(config.trainer, results_folder="")
-    options = asdict(replace(config, data="", trainer=trainer))
+    options = asdict(config)
+    # Machines may know a folder by different names.
+    del options["data"], options["trainer"]["results_folder"]
     world.check_same(
         {
             "the configuration": json.dumps(options).encode(),
