@@ -21,6 +21,7 @@ QUICK = [bug for bug in BUGS if bug.caught_by in PROPERTIES]
 _sound: set[str] = set()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
 def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
