@@ -35,7 +35,9 @@ from .planted_copy import PARTS, copy_package, importing, planted_in
 
 ROOT = Path(__file__).parents[2]
 FOUND, SOUND = 1, 0
-SENTENCE = re.compile(r"finds (\d+) of (\d+)(\s+bugs\s+that\s+are\s+planted[^.]*?)(\d+) more")
+SENTENCE = re.compile(
+    r"finds (\d+) of (\d+)(\s+bugs\s+that\s+are\s+planted[^.]*?)(\d+) more([^.]*?)(\d+) were"
+)
 
 
 def score_of(caught: dict[str, Catch]) -> Score:
@@ -63,13 +65,19 @@ def measure(bugs: Iterable[Bug], folder: Path) -> Iterator[tuple[Bug, Catch]]:
         yield bug, Catch(catch.by, catch.example, round(time.monotonic() - started, 1))
 
 
+def numbers_of(score: Score) -> tuple[int, int, int, int]:
+    """Found by the command, planted for it, found by tests, and not tried yet."""
+    planted = len(score.bugs) - score.by_tests
+    return score.by_command, planted, score.by_tests, len(score.not_tried)
+
+
 def write_down(score: Score, root: Path = ROOT) -> None:
     """Put the score into ``parity/score.json``, and its numbers into README.md."""
     write_score(score, root / "parity" / FILE.name)
     readme = root / "README.md"
-    numbers = (score.by_command, len(score.bugs) - score.by_tests, score.by_tests)
+    found, planted, by_tests, rest = numbers_of(score)
     text, count = SENTENCE.subn(
-        lambda m: f"finds {numbers[0]} of {numbers[1]}{m[3]}{numbers[2]} more",
+        lambda m: f"finds {found} of {planted}{m[3]}{by_tests} more{m[5]}{rest} were",
         readme.read_text(encoding="utf-8"),
     )
     assert count == 1, "README.md does not tell the score in one sentence"

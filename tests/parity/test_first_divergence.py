@@ -82,7 +82,9 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "count": 3,
         "training": {**STEPS["training"], "max_grad_norm": 100.0, "ema_update_after_step": 0},
     },
+    "each tensor is clipped by itself": {"training": {**STEPS["training"], "max_grad_norm": 0.1}},
 }
+"""What a property, or a bug by its name, is given instead of its usual arguments."""
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def found(bug: Bug, where: str) -> Finding:
     topic, _, property_name = where.partition(": ")
     usual = {"deep": {"unet": "forward", "gradients": "gradients"}.get(topic, "")}
     function, example = PROPERTIES[f"{topic}: {usual.get(property_name, property_name)}"]
-    example = {**example, **EXAMPLES.get(where, {})}
+    example = {**example, **EXAMPLES.get(where, {}), **EXAMPLES.get(bug.name, {})}
     if where == bug.caught_by:
         example |= bug.example
     with planted(bug):
