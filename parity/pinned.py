@@ -78,13 +78,26 @@ def stock(**options: Any) -> list[Case]:
     return [{**case, "kernels": "stock", **options}]
 
 
+NET: Case = {
+    **{"dim": 4, "dim_mults": (1,), "channels": 1, "self_condition": True},
+    **{"attn_heads": 1, "attn_dim_head": 4},
+}
 GRADIENTS: list[Case] = [
     {
-        "net": {
-            **{"dim": 4, "dim_mults": (1,), "channels": 1, "self_condition": True},
-            **{"attn_heads": 1, "attn_dim_head": 4},
-        },
-        **{"size": (2, 3), "schedule": ("cosine", 4000, False), "t": (2050, 3999, 1)},
+        **{"net": NET, "size": (2, 3), "schedule": ("cosine", 4000, False), "t": (2050, 3999, 1)},
         **{"loss": {"objective": "pred_v", "loss_type": "l2"}, "seed": 1},
+    }
+]
+
+# Left out when the moments are not zero and the average has something to move to.
+LEFT_OUT: list[Case] = [
+    {
+        **{"net": NET, "size": (1, 1), "batch": 1, "accumulate": 1, "count": 3},
+        **{"schedule": ("cosine", 1000, False), "seed": 1, "scale": 1024.0, "spoiled": (3,)},
+        "training": {
+            **{"objective": "pred_v", "lr": 1e-2, "weight_decay": 1.0, "adam_betas": (0.9, 0.99)},
+            **{"adam_eps": 1e-2, "max_grad_norm": 0.1, "ema_decay": 0.4},
+            **{"ema_update_every": 1, "ema_update_after_step": 0, "warmup_steps": 0},
+        },
     }
 ]
