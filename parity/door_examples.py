@@ -161,3 +161,25 @@ NETWORKS: tuple[Case, ...] = (
     },
 )
 """Networks which, together, have every option at a value that is not its default."""
+
+RUN: Case = {
+    "net": {"dim": 4, "dim_mults": (1,), "channels": 3, "self_condition": True},
+    "size": (4, 6),
+    "diffusion": {"timesteps": 7, "objective": "pred_v", "ddim_sampling_eta": 0.3},
+    "seed": 9,
+    "steps": (1000, 2000, 3000),
+    "params": 4,
+}
+
+COMMANDS: tuple[Case, ...] = (
+    {**RUN, "options": {"num_samples": 3, "batch_size": 2, "ema": 0.08, "seed": 3}},
+    {**RUN, "options": {"num_samples": 3, "batch_size": 2, "sampling_timesteps": 3}},
+    {
+        **RUN,
+        "options": {
+            **{"num_samples": 2, "step": 2000, "image_size": (4, 2), "weights": "trained"},
+            **{"sampling_timesteps": 3, "eta": 0.9, "seed": 3},
+        },
+    },
+)
+"""``sample``, with each of its options at another value than its default."""

@@ -17,7 +17,15 @@ from PIL import Image
 from ddpm_mindspore.accelerated import commands, pictures
 from ddpm_mindspore.accelerated.command_options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity import budget, device, door_device, door_run, door_strategies
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    door_device,
+    door_examples,
+    door_run,
+    door_strategies,
+    examples,
+)
 from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
@@ -31,6 +39,7 @@ WIDTHS = (0.05, 0.1)
 AVERAGE, TRAINED = 0.0, -1.0
 
 
+@examples.fixed(door_examples.COMMANDS)
 @budget.examples(0.2)
 @given(case=door_strategies.command_cases())
 def test_sample(case: Case) -> None:
