@@ -13,7 +13,7 @@ import pytest
 from mindspore import Parameter, Tensor, ops
 
 from ddpm_mindspore.accelerated import compile_cache, runtime
-from ddpm_mindspore.accelerated.compile_cache import CompileCache, compiled
+from ddpm_mindspore.accelerated.compile_cache import DIGEST, CompileCache, compiled
 
 
 @pytest.fixture
@@ -112,6 +112,17 @@ def test_a_damaged_file_is_compiled_anew(
     assert Counter(1.0).add(vector(1.0)).asnumpy() == [3.0]
     assert stored == [path.name] * 2
     assert path.stat().st_size > len(good) // 2
+
+
+def test_a_graph_that_has_changed_since_it_was_kept_is_compiled_anew(
+    folder: Path, stored: list[str]
+) -> None:
+    """It would load, and compute something else."""
+    Counter(0.0, 2.0).add(vector(1.0))
+    Counter(0.0, 3.0).add(vector(1.0))
+    two, three = ((folder / name).read_bytes() for name in stored)
+    (folder / stored[0]).write_bytes(two[:DIGEST] + three[DIGEST:])
+    assert Counter(0.0, 2.0).add(vector(1.0)).asnumpy() == [2.0]
 
 
 def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(folder: Path) -> None:

@@ -65,7 +65,7 @@ GRAPHS = [
         "compile_cache.CompileCache._read",
         "hashlib.sha256(graph).digest()",
         "digest",
-        f"{CACHE}test_a_damaged_file_is_compiled_anew",
+        f"{CACHE}test_a_graph_that_has_changed_since_it_was_kept_is_compiled_anew",
     ),
     Bug(
         "a graph that is used does not become younger",
