@@ -33,14 +33,12 @@ class Score:
         package: the version of ddpm-mindspore.
         suite: digest of the properties, as ``digest.suite_digest`` has it.
         bugs: by the bug's name, in the order of the catalogue.
-        not_tried: names of bugs that have come since, and were not yet planted for the command.
     """
 
     date: str
     package: str
     suite: str
     bugs: dict[str, Catch]
-    not_tried: tuple[str, ...] = ()
 
     @property
     def by_command(self) -> int:
@@ -61,8 +59,6 @@ class Score:
         )
         if self.by_tests:
             text += f", and {self.by_tests} more, in what it does not run, by ordinary tests"
-        if self.not_tried:
-            text += f"; {len(self.not_tried)} were not tried yet"
         return f"{text} ({self.date}, version {self.package})"
 
 
@@ -74,9 +70,7 @@ def read_score(file: Path = FILE) -> Score:
     """The score as it was last measured and written down."""
     content = json.loads(file.read_text(encoding="utf-8"))
     bugs = {name: Catch(**entry) for name, entry in content["bugs"].items()}
-    return Score(
-        content["date"], content["package"], content["suite"], bugs, tuple(content["not_tried"])
-    )
+    return Score(content["date"], content["package"], content["suite"], bugs)
 
 
 def write_score(score: Score, file: Path = FILE) -> None:
@@ -85,6 +79,6 @@ def write_score(score: Score, file: Path = FILE) -> None:
     sums = {"planted": len(bugs), "by_command": score.by_command, "by_tests": score.by_tests}
     missed = sum(not catch.by for catch in score.bugs.values())
     head = {"date": score.date, "package": score.package, "suite": score.suite}
-    rest = {"missed": missed, "not_tried": score.not_tried, "bugs": bugs}
+    rest = {"missed": missed, "bugs": bugs}
     text = json.dumps({**head, **sums, **rest}, indent=1)
     file.write_text(text + "\n", encoding="utf-8")
