@@ -14,9 +14,9 @@ from .runtime import prepare_environment
 
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
+    from .networks.unet import Unet
     from .opened import open_run
     from .trainer import Trainer
-    from .unet import Unet
 
 prepare_environment()
 

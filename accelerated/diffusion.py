@@ -13,12 +13,12 @@ from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .compile_cache import compiled
 from .config import DiffusionConfig, ImageSize
+from .networks.unet import Unet
 from .objective import Objective, loss_weight, training_loss
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
 from .samplers import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step
 from .train_step import MicroBatch
-from .unet import Unet
 
 
 class GaussianDiffusion:

@@ -52,7 +52,7 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
 
 
 def _check_parameters(config: UnetConfig, weights: Weights) -> None:
-    from .unet import Unet
+    from .networks.unet import Unet
 
     network = Unet(**config.to_dict())
     try:

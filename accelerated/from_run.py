@@ -14,7 +14,7 @@ from .config import WEIGHTS, RunConfig, TrainerConfig
 from .run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from .unet import Unet
+    from .networks.unet import Unet
 
 
 def source_run(from_run: str) -> tuple[RunFolder, int | None]:

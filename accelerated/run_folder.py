@@ -222,7 +222,7 @@ def build(config: RunConfig) -> GaussianDiffusion:
     """The diffusion that a configuration describes, its network at its initial parameters."""
     # Here, not above: reading a run's files does not need MindSpore, which takes seconds to import.
     from .diffusion import GaussianDiffusion
-    from .unet import Unet
+    from .networks.unet import Unet
 
     model = Unet(**config.unet.to_dict(), seed=config.trainer.seed)
     return GaussianDiffusion(

@@ -22,6 +22,7 @@ from .diffusion import GaussianDiffusion
 from .distributed import ALONE, Exchange, World
 from .from_run import start_from
 from .guard import Guard
+from .networks.unet import Unet
 from .optimizer import Optimizer, step_scalars
 from .precision import set_precision
 from .run_folder import RunFolder
@@ -32,7 +33,6 @@ from .train_batches import Batches
 from .train_log import Measured, TrainLog
 from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
 from .train_step import MicroBatch, TrainStep
-from .unet import Unet
 from .waiting import Waiter
 from .warm_up import remark
 

@@ -14,10 +14,14 @@ import numpy as np
 
 from ..accelerated.config import DiffusionConfig, TrainerConfig
 from ..accelerated.ema import power_name
-from ..reference import ema, training, unet
+from ..reference import (
+    ema,
+    training,
+)
 from ..reference.config import UnetConfig
-from ..reference.layers import Array as Value
-from ..reference.layers import Params
+from ..reference.networks import unet
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import Params
 from ..reference.objective import x0_from_output
 from ..reference.optimizer import ema_update
 from ..reference.samplers import ancestral, ddim

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..accelerated.config import DiffusionConfig, TrainerConfig
 from ..accelerated.diffusion import GaussianDiffusion
-from ..accelerated.unet import Unet
-from ..reference import unet
+from ..accelerated.networks.unet import Unet
 from ..reference.config import UnetConfig
+from ..reference.networks import unet
 from .door import Door, Options
 from .small_network import SmallNetwork
 from .tolerance import Arrays

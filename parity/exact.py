@@ -14,8 +14,8 @@ import autograd.numpy as anp
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..reference.layers import Array as Value
-from ..reference.layers import Params
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import Params
 from .layers import Layer, Rng, Shape, Sizes
 from .tolerance import SMALLEST_NORMAL, Arrays
 

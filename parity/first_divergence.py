@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated.unet import Unet
-from ..reference import layers as reference
-from ..reference.layers import Array as Value
-from ..reference.layers import Params
-from ..reference.unet import unet
+from ..accelerated.networks.unet import Unet
+from ..reference.networks import layers as reference
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import Params
+from ..reference.networks.unet import unet
 from . import device, network
 from .device import Array
 from .explain import Finding, source

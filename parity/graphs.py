@@ -22,7 +22,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.graph.api import JitExecutor_, ms_compile_cache
 from mindspore.train.anf_ir_pb2 import ModelProto
 
-from ..accelerated.layers import (
+from ..accelerated.networks.layers import (
     Attention,
     Conv2d,
     Downsample,
@@ -34,13 +34,13 @@ from ..accelerated.layers import (
     Upsample,
     gelu,
 )
+from ..accelerated.networks.unet import Unet
 from ..accelerated.objective import Objective, loss_weight, training_loss
 from ..accelerated.optimizer import Optimizer, step_scalars
 from ..accelerated.precision import set_precision
 from ..accelerated.process import Process
 from ..accelerated.samplers import sampling_step
 from ..accelerated.train_step import MicroBatch, TrainStep
-from ..accelerated.unet import Unet
 from ..reference.schedule import make_schedule
 from . import device
 

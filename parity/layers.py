@@ -13,11 +13,11 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ..accelerated import kernels
-from ..accelerated import layers as accelerated
+from ..accelerated.networks import layers as accelerated
 from ..accelerated.precision import cast
-from ..reference import layers as reference
-from ..reference.layers import Array as Value
-from ..reference.layers import Params
+from ..reference.networks import layers as reference
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import Params
 from ..reference.training import value_and_grad
 from . import device
 from .device import Array

@@ -11,10 +11,11 @@ from mindspore import Tensor
 
 from ..accelerated import objective as accelerated
 from ..accelerated import optimizer, train_step
+from ..accelerated.networks.unet import Unet
 from ..accelerated.precision import set_precision
-from ..accelerated.unet import Unet
-from ..reference import training, unet
+from ..reference import training
 from ..reference.config import UnetConfig
+from ..reference.networks import unet
 from . import device
 from .device import Array
 from .layers import varied

@@ -16,13 +16,13 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated import layers as accelerated
-from ..accelerated.unet import Unet
-from ..reference import layers as reference
-from ..reference.layers import Array as Value
-from ..reference.layers import Params
+from ..accelerated.networks import layers as accelerated
+from ..accelerated.networks.unet import Unet
+from ..reference.networks import layers as reference
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import Params
+from ..reference.networks.unet import unet
 from ..reference.training import value_and_grad
-from ..reference.unet import unet
 from . import device
 from .device import Array
 from .tolerance import Arrays, deep

@@ -19,11 +19,15 @@ import numpy as np
 from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
-from ..accelerated import trainer, unet
+from ..accelerated import trainer
+from ..accelerated.networks import unet
 from ..reference import training
 from ..reference.config import UnetConfig
-from ..reference.layers import Array as Value
-from ..reference.layers import Params, silu
+from ..reference.networks.layers import Array as Value
+from ..reference.networks.layers import (
+    Params,
+    silu,
+)
 
 CHANNEL = (1, -1, 1, 1)
 

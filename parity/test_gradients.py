@@ -10,7 +10,7 @@ import mindspore as ms
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.accelerated.unet import Unet
+from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.parity import budget, device, examples, network, pinned, strategies, trace
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.explain import explained

@@ -25,7 +25,7 @@ from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import FLOAT32, Options
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.unet import unet
+from ddpm_mindspore.reference.networks.unet import unet
 
 
 @budget.examples(0.1)

@@ -17,9 +17,9 @@ from ..accelerated import objective as accelerated
 from ..reference import objective as reference
 from ..reference import process
 from ..reference.config import UnetConfig
+from ..reference.networks.unet import unet
 from ..reference.schedule import Schedule as Tables
 from ..reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
-from ..reference.unet import unet
 from . import device, network, update_formulas
 from .device import Array
 from .explain import Finding, source

@@ -16,13 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from .config import UnetConfig
-from .layers import Array, Params
+from .networks.layers import (
+    Array,
+    Params,
+)
+from .networks.unet import (
+    init,
+    unet,
+)
 from .objective import x0_from_output
 from .samplers import ddim
 from .samplers.common import Denoiser
 from .schedule import Schedule, make_schedule, spaced_timesteps
 from .training import MicroBatch, TrainingConfig, TrainingState, initial_state, training_step
-from .unet import init, unet
 
 NETWORK = UnetConfig(dim=16, dim_mults=(1, 2), channels=1, attn_heads=2, attn_dim_head=8)
 SCHEDULE = make_schedule("cosine", 500)

@@ -17,7 +17,11 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from .config import UnetConfig
-from .layers import Array, Params
+from .networks.layers import (
+    Array,
+    Params,
+)
+from .networks.unet import unet
 from .objective import loss_weight, simple_loss, target, x0_from_output
 from .optimizer import (
     LR_SCHEDULES,
@@ -30,7 +34,6 @@ from .optimizer import (
 )
 from .process import q_sample
 from .schedule import Schedule, check_choice
-from .unet import unet
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,11 @@ PLANTED = [
     ("reference/a.py", "__import__('mindspore')", "imports mindspore"),
     ("reference/a.py", "import importlib\nimportlib.import_module(n)", "2: imports (a computed"),
     ("accelerated/a.py", "from ..reference.process import q_sample", "reference.process.q_sample"),
-    ("accelerated/a.py", "from ..reference import unet", "imports ddpm_mindspore.reference.unet"),
+    (
+        "accelerated/a.py",
+        "from ..reference import unet",
+        "imports ddpm_mindspore.reference.networks.unet",
+    ),
     ("accelerated/data/a.py", "from ...reference import Schedule", "accelerated/ may not use it"),
     ("accelerated/a.py", "from ..reference import schedules", "accelerated/ may not use it"),
     ("accelerated/a.py", "import ddpm_mindspore.parity", "library files import relatively"),

@@ -35,8 +35,8 @@ from ddpm_mindspore.accelerated.weights_config import (
     unet_config,
 )
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.networks.unet import init
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule
-from ddpm_mindspore.reference.unet import init
 
 Arrays = dict[str, np.ndarray]
 

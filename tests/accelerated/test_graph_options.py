@@ -189,7 +189,7 @@ def test_a_changed_line_is_another_program(tmp_path: Path) -> None:
         return done.stdout
 
     before = key()
-    for name in ("accelerated/layers.py", "reference/schedule.py"):
+    for name in ("accelerated/networks/layers.py", "reference/schedule.py"):
         file = tmp_path / "ddpm_mindspore" / name
         text = file.read_text()
         file.write_text(f"{text}\n# changed\n")

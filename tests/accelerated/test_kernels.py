@@ -18,7 +18,11 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from ddpm_mindspore.accelerated import kernels, layers, runtime
+from ddpm_mindspore.accelerated import (
+    kernels,
+    runtime,
+)
+from ddpm_mindspore.accelerated.networks import layers
 from ddpm_mindspore.accelerated.optimizer import Split
 
 ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"

@@ -10,8 +10,8 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import precision, runtime
+from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.precision import check_dtype, set_precision
-from ddpm_mindspore.accelerated.unet import Unet
 
 HALF, FULL = ms.float16, ms.float32
 

@@ -12,13 +12,17 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from ddpm_mindspore.reference import layers, objective, process
+from ddpm_mindspore.reference import (
+    objective,
+    process,
+)
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.networks import layers
+from ddpm_mindspore.reference.networks.unet import unet as reference_unet
 from ddpm_mindspore.reference.optimizer import adam_init, adam_step, clip_by_global_norm
 from ddpm_mindspore.reference.samplers import ddim
 from ddpm_mindspore.reference.schedule import Schedule, make_schedule, posterior_coefficients
 from ddpm_mindspore.reference.training import MicroBatch, value_and_grad
-from ddpm_mindspore.reference.unet import unet as reference_unet
 
 Arrays = dict[str, Any]
 LAYER = "layer"

@@ -179,7 +179,7 @@ def test_a_failure_exits_with_1_and_says_where_to_look(failed: Run) -> None:
     assert "  formula:    eps is eps.\n  message:    at [0] the device has 2\n  in Python:" in text
     assert "  in Python:  print(1)\n" in text
     assert "--device CPU --seed 4 --examples 9 --only wrong_value\n" in text
-    assert "accelerated/unet.py\n" in text and "reference/unet.py\n" in text
+    assert "accelerated/networks/unet.py\n" in text and "reference/networks/unet.py\n" in text
     row = failed.rows()["wrong_operator"]
     assert row["message"].startswith("RuntimeError: no such kernel\n")
     assert "n=8" in row["message"].replace(" ", "")

@@ -10,7 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ddpm_mindspore.accelerated import kernels, layers, unet
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.networks import (
+    layers,
+    unet,
+)
 from ddpm_mindspore.parity.compare import LEDGER
 
 from .bugs import BUGS

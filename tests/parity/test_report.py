@@ -99,15 +99,26 @@ def test_duration_text() -> None:
 def test_sources_share_the_names_of_the_property(tmp_path: Path) -> None:
     (tmp_path / "reference/samplers").mkdir(parents=True)
     (tmp_path / "accelerated").mkdir()
-    for file in ("accelerated/unet.py", "reference/unet.py", "reference/unet_extra.py"):
+    for file in (
+        "accelerated/networks/unet.py",
+        "reference/networks/unet.py",
+        "reference/unet_extra.py",
+    ):
         (tmp_path / file).write_text("def forwards(): ...\nclass Unet:\n    def forward(x): ...\n")
 
     def found(topic: str, name: str = "other") -> list[str]:
         return [str(Path(p).relative_to(tmp_path)) for p in sources(topic, name, tmp_path)]
 
-    assert found("unet") == found("unet_gradients") == ["accelerated/unet.py", "reference/unet.py"]
-    assert found("unet", "forward[3]") == ["accelerated/unet.py:3", "reference/unet.py:3"]
-    assert found("unet_extra") == ["accelerated/unet.py", "reference/unet_extra.py"]
+    assert (
+        found("unet")
+        == found("unet_gradients")
+        == ["accelerated/networks/unet.py", "reference/networks/unet.py"]
+    )
+    assert found("unet", "forward[3]") == [
+        "accelerated/networks/unet.py:3",
+        "reference/networks/unet.py:3",
+    ]
+    assert found("unet_extra") == ["accelerated/networks/unet.py", "reference/unet_extra.py"]
     assert found("samplers", "forward") == ["reference/samplers"]
     assert found("other") == []
 

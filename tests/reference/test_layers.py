@@ -10,7 +10,7 @@ import pytest
 from autograd import grad
 from scipy.stats import norm
 
-from ddpm_mindspore.reference import layers
+from ddpm_mindspore.reference.networks import layers
 
 RNG = np.random.default_rng(20)
 

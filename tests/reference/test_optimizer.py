@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.networks.unet import param_shapes
 from ddpm_mindspore.reference.optimizer import (
     adam_init,
     adam_step,
@@ -19,7 +20,6 @@ from ddpm_mindspore.reference.optimizer import (
     global_norm,
     learning_rate,
 )
-from ddpm_mindspore.reference.unet import param_shapes
 
 
 def run_adam(grads, lr=0.1, betas=(0.5, 0.75), eps=0.25, p=1.0):

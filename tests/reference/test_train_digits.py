@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.reference import train_digits
+from ddpm_mindspore.reference.networks.unet import (
+    UnetConfig,
+    init,
+    unet,
+)
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.train_digits import (
     denoiser,
@@ -17,7 +22,6 @@ from ddpm_mindspore.reference.train_digits import (
     write_pgm,
 )
 from ddpm_mindspore.reference.training import TrainingConfig
-from ddpm_mindspore.reference.unet import UnetConfig, init, unet
 
 NET = UnetConfig(dim=4, dim_mults=(1, 2), channels=1, attn_heads=1, attn_dim_head=4)
 SCHEDULE = make_schedule("cosine", 20)

@@ -9,6 +9,12 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
+from ddpm_mindspore.reference.networks.unet import (
+    UnetConfig,
+    dropout_shapes,
+    init,
+    unet,
+)
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.training import (
@@ -19,7 +25,6 @@ from ddpm_mindspore.reference.training import (
     training_step,
     value_and_grad,
 )
-from ddpm_mindspore.reference.unet import UnetConfig, dropout_shapes, init, unet
 
 SCHEDULE = make_schedule("cosine", 20)
 NET = UnetConfig(dim=4, dim_mults=(1, 2), channels=1, attn_heads=1, attn_dim_head=4)

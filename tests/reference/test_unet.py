@@ -10,8 +10,14 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
+from ddpm_mindspore.reference.networks.unet import (
+    UnetConfig,
+    dropout_shapes,
+    init,
+    param_shapes,
+    unet,
+)
 from ddpm_mindspore.reference.training import value_and_grad
-from ddpm_mindspore.reference.unet import UnetConfig, dropout_shapes, init, param_shapes, unet
 
 SIZE = (8, 4)
 

@@ -19,7 +19,10 @@ from mindspore import Tensor
 from ddpm_mindspore.accelerated import Unet
 from ddpm_mindspore.accelerated.weights_config import unet_config
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.unet import param_shapes, unet
+from ddpm_mindspore.reference.networks.unet import (
+    param_shapes,
+    unet,
+)
 
 CASES: dict[str, dict[str, Any]] = {
     "as in its README": {"dim": 8, "dim_mults": (1, 2, 4, 8)},

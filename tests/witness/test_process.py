@@ -13,6 +13,7 @@ import pytest
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import process
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.networks.unet import unet
 from ddpm_mindspore.reference.objective import OBJECTIVES, x0_from_output
 from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import (
@@ -24,7 +25,6 @@ from ddpm_mindspore.reference.schedule import (
     sigmoid_beta,
     spaced_timesteps,
 )
-from ddpm_mindspore.reference.unet import unet
 
 TINY: dict[str, Any] = {"dim": 4, "dim_mults": (1,), "channels": 1}
 SHAPE = (2, 1, 4, 6)

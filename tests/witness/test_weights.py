@@ -217,7 +217,7 @@ def test_exported_weights_load_strictly_and_compute_the_same(
 def compare_forward(peer: Any, ours: Any, model: Any, x: np.ndarray, time: np.ndarray) -> None:
     from mindspore import Tensor
 
-    from ddpm_mindspore.reference.unet import unet
+    from ddpm_mindspore.reference.networks.unet import unet
 
     params = {name: array.astype(np.float64) for name, array in ours.arrays().items()}
     truth = unet(params, ours.config, x.astype(np.float64), time.astype(np.float64))

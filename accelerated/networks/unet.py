@@ -1,7 +1,7 @@
 """The U-Net that predicts noise, x_0 or v from x_t and t: a MindSpore Cell.
 
 Layout and parameter names are those of ``denoising-diffusion-pytorch`` 2.3.4, so weights move both
-ways without renaming. ``reference/unet.py`` is the definition.
+ways without renaming. ``reference/networks/unet.py`` is the definition.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ..reference.config import UnetConfig
-from .interrupts import keep_interrupts
+from ...reference.config import UnetConfig
+from ..interrupts import keep_interrupts
+from ..precision import cast
+from ..randomness import (
+    Purpose,
+    stream,
+)
 from .layers import (
     Attention,
     Conv2d,
@@ -28,8 +33,6 @@ from .layers import (
     Upsample,
     gelu,
 )
-from .precision import cast
-from .randomness import Purpose, stream
 
 
 class Unet(nn.Cell):

@@ -15,9 +15,12 @@ from typing import TypeAlias
 import autograd.numpy as np
 from autograd.tracer import getval
 
+from ..config import UnetConfig
 from . import layers
-from .config import UnetConfig
-from .layers import Array, Params
+from .layers import (
+    Array,
+    Params,
+)
 
 __all__ = ["MEMORY_PAIRS", "UnetConfig", "dropout_shapes", "init", "param_shapes", "unet"]
 

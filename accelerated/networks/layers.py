@@ -1,6 +1,6 @@
 """The U-Net's layers, in the forms that run fast.
 
-Each is defined, as its paper writes it, under the same name in ``reference/layers.py``; the parity
+Each is defined, as its paper writes it, under the same name in ``reference/networks/layers.py``; the parity
 suite compares the two. Where a form here looks roundabout, it is because the direct one is many
 times slower on a CPU: a reduction over channels becomes a product with ones, a nearest-neighbour
 enlargement a product with zeros and ones, a softmax always runs over the last axis. All of it is
@@ -18,8 +18,11 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 
-from . import kernels
-from .precision import MixedCell, cast
+from .. import kernels
+from ..precision import (
+    MixedCell,
+    cast,
+)
 
 Rng = np.random.Generator
 
