@@ -17,7 +17,13 @@ from .networks.unet import Unet
 from .objective import Objective, loss_weight, training_loss
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
-from .samplers import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step
+from .samplers.plan import (
+    Plan,
+    ancestral_plan,
+    ddim_plan,
+    run_plan,
+    sampling_step,
+)
 from .train_step import MicroBatch
 
 

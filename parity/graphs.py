@@ -39,7 +39,7 @@ from ..accelerated.objective import Objective, loss_weight, training_loss
 from ..accelerated.optimizer import Optimizer, step_scalars
 from ..accelerated.precision import set_precision
 from ..accelerated.process import Process
-from ..accelerated.samplers import sampling_step
+from ..accelerated.samplers.plan import sampling_step
 from ..accelerated.train_step import MicroBatch, TrainStep
 from ..reference.schedule import make_schedule
 from . import device

@@ -16,7 +16,7 @@ from hypothesis import given
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
-from ddpm_mindspore.accelerated import samplers as accelerated
+from ddpm_mindspore.accelerated.samplers import plan as accelerated
 from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
 from ddpm_mindspore.parity.closed_form import Denoiser
 from ddpm_mindspore.parity.compare import check, reproducible

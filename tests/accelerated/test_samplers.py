@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.objective import Objective
 from ddpm_mindspore.accelerated.process import Process
-from ddpm_mindspore.accelerated.samplers import (
+from ddpm_mindspore.accelerated.samplers.plan import (
     Plan,
     ancestral_plan,
     ddim_plan,

@@ -14,8 +14,8 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ..reference.schedule import Schedule
-from .objective import Objective
+from ...reference.schedule import Schedule
+from ..objective import Objective
 
 Table = NDArray[np.float64]
 
