@@ -24,7 +24,7 @@ from .samplers.plan import (
     run_plan,
     sampling_step,
 )
-from .train_step import MicroBatch
+from .training import MicroBatch
 
 
 class GaussianDiffusion:

@@ -26,8 +26,11 @@ from .config import RunConfig
 from .run_folder import RunFolder, build
 from .run_images import changes, known_images, place_of_images
 from .say import answer
-from .train_step import MicroBatch, gradient_function
 from .trainer import Trainer
+from .training import (
+    MicroBatch,
+    gradient_function,
+)
 
 
 def replay(config: ReplayConfig) -> int:

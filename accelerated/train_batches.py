@@ -11,7 +11,7 @@ from .diffusion import GaussianDiffusion
 from .distributed import ALONE, World
 from .process import to_model_range
 from .randomness import Purpose, batch_indices, coins
-from .train_step import MicroBatch
+from .training import MicroBatch
 
 
 class Batches:

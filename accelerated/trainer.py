@@ -32,7 +32,10 @@ from .signals import first_interrupt_waits
 from .train_batches import Batches
 from .train_log import Measured, TrainLog
 from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
-from .train_step import MicroBatch, TrainStep
+from .training import (
+    MicroBatch,
+    TrainStep,
+)
 from .waiting import Waiter
 from .warm_up import remark
 

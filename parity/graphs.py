@@ -40,7 +40,10 @@ from ..accelerated.optimizer import Optimizer, step_scalars
 from ..accelerated.precision import set_precision
 from ..accelerated.process import Process
 from ..accelerated.samplers.plan import sampling_step
-from ..accelerated.train_step import MicroBatch, TrainStep
+from ..accelerated.training import (
+    MicroBatch,
+    TrainStep,
+)
 from ..reference.schedule import make_schedule
 from . import device
 

@@ -10,7 +10,12 @@ import numpy as np
 from mindspore import Tensor
 
 from ..accelerated import objective as accelerated
-from ..accelerated import optimizer, train_step
+from ..accelerated import (
+    optimizer,
+)
+from ..accelerated import (
+    training as train_step,
+)
 from ..accelerated.networks.unet import Unet
 from ..accelerated.precision import set_precision
 from ..reference import training

@@ -16,7 +16,10 @@ from mindspore import Parameter, Tensor
 
 from ..accelerated import ema as accelerated_ema
 from ..accelerated import optimizer as accelerated
-from ..accelerated.train_step import MicroBatch, TrainStep
+from ..accelerated.training import (
+    MicroBatch,
+    TrainStep,
+)
 from ..reference import ema
 from ..reference import optimizer as reference
 from ..reference.training import TrainingConfig

@@ -12,7 +12,7 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.distributed import Exchange
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
-from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array

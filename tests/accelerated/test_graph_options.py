@@ -27,7 +27,7 @@ from ddpm_mindspore.accelerated.distributed import Exchange, World
 from ddpm_mindspore.accelerated.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.accelerated.train_step import TrainStep
+from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.reference.config import UnetConfig
 
 SIZE = (4, 8)
