@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
     from .networks.unet import Unet
     from .opened import open_run
-    from .trainer import Trainer
+    from .trainer.loop import Trainer
 
 prepare_environment()
 

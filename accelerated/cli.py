@@ -191,7 +191,7 @@ def _train_defaults(args: list[str]) -> RunConfig:
     data = _value_of("--data", args)
     if source is None or {"-h", "--help"} & set(args):
         return DIGITS if data in (None, DIGITS.data) else FOLDER
-    from .from_run import like_source
+    from .trainer.from_run import like_source
 
     like = like_source(DIGITS, source, data)
     return like if like.data == DIGITS.data else like_source(FOLDER, source, data)

@@ -15,7 +15,6 @@ from .config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfi
 from .diffusion import GaussianDiffusion, pair
 from .distributed import ALONE, World
 from .drawing import Drawing
-from .guard import NonfiniteError
 from .opened import OpenedRun, open_run
 from .process import to_uint8
 from .provenance import facts
@@ -24,7 +23,8 @@ from .run_folder import RunFolder, build
 from .runtime import process_count, select_device
 from .say import bar, say
 from .signals import first_interrupt_waits
-from .trainer import Trainer
+from .trainer.loop import Trainer
+from .trainer.nonfinite import NonfiniteError
 
 
 def train(config: RunConfig, *, new_data: bool = False) -> int:

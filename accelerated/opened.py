@@ -16,7 +16,7 @@ from .config import WEIGHTS, RunConfig, check_sigma_rel
 from .diffusion import GaussianDiffusion
 from .post_hoc import load_average
 from .run_folder import RunFolder, build
-from .warm_up import remark
+from .trainer.warm_up import remark
 
 
 @dataclass(frozen=True)

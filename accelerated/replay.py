@@ -26,7 +26,7 @@ from .config import RunConfig
 from .run_folder import RunFolder, build
 from .run_images import changes, known_images, place_of_images
 from .say import answer
-from .trainer import Trainer
+from .trainer.loop import Trainer
 from .training import (
     MicroBatch,
     gradient_function,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .activities import shares
 from .checkpoint import newest
 from .command_options import StatusConfig
 from .run_folder import RunFolder
 from .say import answer, can_show
+from .trainer.timing import shares
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
 _LAST = 100  # steps whose mean loss is shown

@@ -21,7 +21,7 @@ from ..accelerated import runtime
 from ..accelerated.checkpoint import Checkpoint, save
 from ..accelerated.config import RunConfig
 from ..accelerated.run_folder import RunFolder
-from ..accelerated.trainer import Trainer
+from ..accelerated.trainer.loop import Trainer
 from . import door_device, small_network
 from .device import Array
 from .door import Door, Options, checkpoint, numbers

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from ..accelerated.data import open_images
-from ..accelerated.train_batches import Batches
+from ..accelerated.trainer.batches import Batches
 from ..reference.training import value_and_grad
 from . import door_device, update_formulas
 from .door import Door, loss, micro_batches

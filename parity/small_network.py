@@ -19,8 +19,8 @@ import numpy as np
 from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
-from ..accelerated import trainer
 from ..accelerated.networks import unet
+from ..accelerated.trainer import loop as trainer
 from ..reference import training
 from ..reference.config import UnetConfig
 from ..reference.networks.layers import Array as Value

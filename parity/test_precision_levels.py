@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.accelerated.trainer import Trainer
+from ddpm_mindspore.accelerated.trainer.loop import Trainer
 from ddpm_mindspore.parity import budget, device, door_device, door_run
 from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible

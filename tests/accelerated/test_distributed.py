@@ -28,7 +28,7 @@ from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import INTERRUPTED, TrainerConfig
 from ddpm_mindspore.accelerated.data import open_images
 from ddpm_mindspore.accelerated.distributed import ALONE, World
-from ddpm_mindspore.accelerated.train_batches import Batches
+from ddpm_mindspore.accelerated.trainer.batches import Batches
 
 from .distributed_job import DIFFUSION, NET, STEPS, STOPPED, make_trainer
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.train_batches import Batches
+from ddpm_mindspore.accelerated.trainer.batches import Batches
 
 TINY = (
     "--dim 8 --dim-mults 1 --attn-heads 1 --attn-dim-head 4 --batch-size 4 --num-samples 2 "

@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
 from ddpm_mindspore.accelerated.checkpoint import load
-from ddpm_mindspore.accelerated.guard import Guard, NonfiniteError
+from ddpm_mindspore.accelerated.trainer.nonfinite import (
+    Guard,
+    NonfiniteError,
+)
 from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
 NAN = (math.nan, math.nan)

@@ -27,8 +27,6 @@ from ddpm_mindspore.accelerated import (
     Trainer,
     Unet,
     pictures,
-    train_samples,
-    train_state,
 )
 from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
@@ -36,6 +34,12 @@ from ddpm_mindspore.accelerated.provenance import facts
 from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.run_folder import RunFolder
 from ddpm_mindspore.accelerated.run_names import FILES, FOLDERS
+from ddpm_mindspore.accelerated.trainer import (
+    samples as train_samples,
+)
+from ddpm_mindspore.accelerated.trainer import (
+    state as train_state,
+)
 from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
 LOSS_CURVE = pictures.loss_curve

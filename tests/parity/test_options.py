@@ -18,13 +18,11 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated import (
-    diffusion,
-    trainer,
-)
+from ddpm_mindspore.accelerated import diffusion
 from ddpm_mindspore.accelerated.command_options import SampleConfig
 from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
+from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import device, door_device, door_examples, test_commands, test_trainer
 from ddpm_mindspore.parity.given import give
 from ddpm_mindspore.parity.test_trainer import left_in_the_end

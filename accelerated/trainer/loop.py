@@ -13,30 +13,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .board import check_tensorboard
-from .checkpoint import Checkpoint, load_newest
-from .config import RunConfig, TrainerConfig
-from .data import read_spread, report, write_names
-from .data.prefetch import Prefetch
-from .diffusion import GaussianDiffusion
-from .distributed import ALONE, Exchange, World
-from .from_run import start_from
-from .guard import Guard
-from .networks.unet import Unet
-from .optimizer import Optimizer, step_scalars
-from .precision import set_precision
-from .run_folder import RunFolder
-from .run_images import as_source, called, noted, open_run_images
-from .say import bar, say
-from .signals import first_interrupt_waits
-from .train_batches import Batches
-from .train_log import Measured, TrainLog
-from .train_state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
-from .training import (
+from ..checkpoint import (
+    Checkpoint,
+    load_newest,
+)
+from ..config import (
+    RunConfig,
+    TrainerConfig,
+)
+from ..data import (
+    read_spread,
+    report,
+    write_names,
+)
+from ..data.prefetch import Prefetch
+from ..diffusion import GaussianDiffusion
+from ..distributed import (
+    ALONE,
+    Exchange,
+    World,
+)
+from ..networks.unet import Unet
+from ..optimizer import (
+    Optimizer,
+    step_scalars,
+)
+from ..precision import set_precision
+from ..run_folder import RunFolder
+from ..run_images import (
+    as_source,
+    called,
+    noted,
+    open_run_images,
+)
+from ..say import (
+    bar,
+    say,
+)
+from ..signals import first_interrupt_waits
+from ..training import (
     MicroBatch,
     TrainStep,
 )
-from .waiting import Waiter
+from ..waiting import Waiter
+from .batches import Batches
+from .from_run import start_from
+from .log import (
+    Measured,
+    TrainLog,
+)
+from .nonfinite import Guard
+from .state import (
+    Saver,
+    check_same_run,
+    check_same_start,
+    fixed_arrays,
+    restore,
+    snapshot,
+)
+from .tensorboard import check_tensorboard
 from .warm_up import remark
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
@@ -307,7 +342,7 @@ class Trainer:
     def _draw(self, real: NDArray[Any], interrupted: threading.Event) -> None:
         """Draw samples with the averaged parameters; failing to is no reason to stop training."""
         try:
-            from .train_samples import draw_samples  # matplotlib takes a while to be imported
+            from .samples import draw_samples  # matplotlib takes a while to be imported
 
             draw_samples(
                 self.run,

@@ -10,11 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import WEIGHTS, RunConfig, TrainerConfig
-from .run_folder import RunFolder
+from ..config import (
+    WEIGHTS,
+    RunConfig,
+    TrainerConfig,
+)
+from ..run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from .networks.unet import Unet
+    from ..networks.unet import Unet
 
 
 def source_run(from_run: str) -> tuple[RunFolder, int | None]:
@@ -43,7 +47,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     Raises:
         ValueError: not a run; or one whose images are not there, and ``data`` names none.
     """
-    from .run_images import place_of_images
+    from ..run_images import place_of_images
 
     run, _ = source_run(from_run)
     source = run.read_config()
@@ -74,7 +78,7 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerCon
         return replace(config, from_run=run.read_config().trainer.from_run)
     if config.from_run is None:
         return config
-    from .train_state import first_difference
+    from .state import first_difference
 
     source, step = source_run(config.from_run)
     unet = source.read_config().unet

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import TrainerConfig
-from .data import Images, read_batch
-from .data.arrays import Pixels
-from .diffusion import GaussianDiffusion
-from .distributed import ALONE, World
-from .process import to_model_range
-from .randomness import Purpose, batch_indices, coins
-from .training import MicroBatch
+from ..config import TrainerConfig
+from ..data import (
+    Images,
+    read_batch,
+)
+from ..data.arrays import Pixels
+from ..diffusion import GaussianDiffusion
+from ..distributed import (
+    ALONE,
+    World,
+)
+from ..process import to_model_range
+from ..randomness import (
+    Purpose,
+    batch_indices,
+    coins,
+)
+from ..training import MicroBatch
 
 
 class Batches:

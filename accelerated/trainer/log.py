@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activities import Activities
-from .board import Board
-from .config import TrainerConfig
-from .data import Images, note_broken, skipped_text
-from .run_folder import RunFolder
-from .say import say
+from ..config import TrainerConfig
+from ..data import (
+    Images,
+    note_broken,
+    skipped_text,
+)
+from ..run_folder import RunFolder
+from ..say import say
+from .tensorboard import Board
+from .timing import Activities
 
 
 class Measured(NamedTuple):

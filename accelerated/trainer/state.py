@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checkpoint import Checkpoint, newest, prune, save
-from .config import RunConfig, TrainerConfig
-from .distributed import World
-from .networks.unet import Unet
-from .optimizer import Optimizer
-from .run_folder import RunFolder
-from .say import say
+from ..checkpoint import (
+    Checkpoint,
+    newest,
+    prune,
+    save,
+)
+from ..config import (
+    RunConfig,
+    TrainerConfig,
+)
+from ..distributed import World
+from ..networks.unet import Unet
+from ..optimizer import Optimizer
+from ..run_folder import RunFolder
+from ..say import say
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
 _FILES = {"params": "model", "m": "adam_m", "v": "adam_v"}

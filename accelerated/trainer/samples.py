@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import pictures
-from .config import RunConfig
-from .diffusion import GaussianDiffusion
-from .distributed import World
-from .process import to_uint8
-from .provenance import facts
-from .run_folder import RunFolder
-from .say import bar
+from .. import pictures
+from ..config import RunConfig
+from ..diffusion import GaussianDiffusion
+from ..distributed import World
+from ..process import to_uint8
+from ..provenance import facts
+from ..run_folder import RunFolder
+from ..say import bar
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 
