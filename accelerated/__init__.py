@@ -15,7 +15,7 @@ from .runtime import prepare_environment
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
     from .networks.unet import Unet
-    from .opened import open_run
+    from .runs.opened import open_run
     from .trainer.loop import Trainer
 
 prepare_environment()

@@ -175,8 +175,8 @@ def _train_defaults(args: list[str]) -> RunConfig:
     if "--resume" in args and not {"-h", "--help"} & set(args):
         from dataclasses import replace
 
-        from .run_folder import RunFolder
-        from .run_images import place_of_images
+        from .runs.folder import RunFolder
+        from .runs.images import place_of_images
 
         folder = _value_of("--results-folder", args) or DIGITS.trainer.results_folder
         run = RunFolder(Path(folder).expanduser())

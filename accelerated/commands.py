@@ -14,12 +14,18 @@ from .command_options import SampleConfig
 from .config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
 from .diffusion import GaussianDiffusion, pair
 from .distributed import ALONE, World
-from .drawing import Drawing
-from .opened import OpenedRun, open_run
 from .process import to_uint8
-from .provenance import facts
-from .run_config import versions
-from .run_folder import RunFolder, build
+from .runs.config_file import versions
+from .runs.drawing import Drawing
+from .runs.folder import (
+    RunFolder,
+    build,
+)
+from .runs.opened import (
+    OpenedRun,
+    open_run,
+)
+from .runs.provenance import facts
 from .runtime import process_count, select_device
 from .say import bar, say
 from .signals import first_interrupt_waits

@@ -13,11 +13,15 @@ from typing import Any, Literal
 import safetensors.numpy
 
 from ..reference.config import UnetConfig
-from .checkpoint import Checkpoint, load_newest, save
 from .command_options import ExportConfig as ExportConfig
 from .command_options import ImportConfig as ImportConfig
 from .config import RunConfig, TrainerConfig
 from .files import replace_file
+from .runs.checkpoint import (
+    Checkpoint,
+    load_newest,
+    save,
+)
 from .say import say
 from .weights import PEER, Weights, read_weights
 from .weights_config import diffusion_config, unet_config
@@ -63,7 +67,7 @@ def _check_parameters(config: UnetConfig, weights: Weights) -> None:
 
 
 def _write_run(config: RunConfig, weights: Weights) -> None:
-    from .run_folder import RunFolder
+    from .runs.folder import RunFolder
 
     folder = Path(config.trainer.results_folder)
     run = RunFolder(folder)
@@ -88,7 +92,7 @@ def export_weights(
     Raises:
         ValueError: not a run, no checkpoint that can be read, or a file that cannot be written.
     """
-    from .run_folder import RunFolder
+    from .runs.folder import RunFolder
 
     config = RunFolder(run).read_config()
     checkpoint = load_newest(run, [which]).checkpoint

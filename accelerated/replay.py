@@ -19,12 +19,22 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from . import runtime
-from .checkpoint import load, newest
 from .command_options import ReplayConfig
 from .compile_cache import compiled
 from .config import RunConfig
-from .run_folder import RunFolder, build
-from .run_images import changes, known_images, place_of_images
+from .runs.checkpoint import (
+    load,
+    newest,
+)
+from .runs.folder import (
+    RunFolder,
+    build,
+)
+from .runs.images import (
+    changes,
+    known_images,
+    place_of_images,
+)
 from .say import answer
 from .trainer.loop import Trainer
 from .training import (

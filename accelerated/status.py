@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint import newest
 from .command_options import StatusConfig
-from .run_folder import RunFolder
+from .runs.checkpoint import newest
+from .runs.folder import RunFolder
 from .say import answer, can_show
 from .trainer.timing import shares
 

@@ -18,9 +18,12 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from ..accelerated import runtime
-from ..accelerated.checkpoint import Checkpoint, save
 from ..accelerated.config import RunConfig
-from ..accelerated.run_folder import RunFolder
+from ..accelerated.runs.checkpoint import (
+    Checkpoint,
+    save,
+)
+from ..accelerated.runs.folder import RunFolder
 from ..accelerated.trainer.loop import Trainer
 from . import door_device, small_network
 from .device import Array

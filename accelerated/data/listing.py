@@ -8,7 +8,10 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from ..own_folders import is_drawing, is_run
+from ..runs.own import (
+    is_drawing,
+    is_run,
+)
 from .contents import content
 from .decode import reason
 from .left_out import REFUSED, Kind, LeftOut, unreadable

@@ -15,7 +15,7 @@ from ..config import (
     RunConfig,
     TrainerConfig,
 )
-from ..run_folder import RunFolder
+from ..runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from ..networks.unet import Unet
@@ -47,7 +47,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     Raises:
         ValueError: not a run; or one whose images are not there, and ``data`` names none.
     """
-    from ..run_images import place_of_images
+    from ..runs.images import place_of_images
 
     run, _ = source_run(from_run)
     source = run.read_config()

@@ -14,7 +14,7 @@ from ..data import (
     note_broken,
     skipped_text,
 )
-from ..run_folder import RunFolder
+from ..runs.folder import RunFolder
 from ..say import say
 from .tensorboard import Board
 from .timing import Activities

@@ -13,10 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint import (
-    Checkpoint,
-    load_newest,
-)
 from ..config import (
     RunConfig,
     TrainerConfig,
@@ -39,8 +35,12 @@ from ..optimizer import (
     step_scalars,
 )
 from ..precision import set_precision
-from ..run_folder import RunFolder
-from ..run_images import (
+from ..runs.checkpoint import (
+    Checkpoint,
+    load_newest,
+)
+from ..runs.folder import RunFolder
+from ..runs.images import (
     as_source,
     called,
     noted,

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import Checkpoint
 from ..precision import LossScale
+from ..runs.checkpoint import Checkpoint
 
 
 class NonfiniteError(RuntimeError):

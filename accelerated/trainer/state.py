@@ -9,12 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint import (
-    Checkpoint,
-    newest,
-    prune,
-    save,
-)
 from ..config import (
     RunConfig,
     TrainerConfig,
@@ -22,7 +16,13 @@ from ..config import (
 from ..distributed import World
 from ..networks.unet import Unet
 from ..optimizer import Optimizer
-from ..run_folder import RunFolder
+from ..runs.checkpoint import (
+    Checkpoint,
+    newest,
+    prune,
+    save,
+)
+from ..runs.folder import RunFolder
 from ..say import say
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.

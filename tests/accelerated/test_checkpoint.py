@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.checkpoint import (
+from ddpm_mindspore.accelerated.files import write_json
+from ddpm_mindspore.accelerated.runs.checkpoint import (
     Checkpoint,
     load,
     load_newest,
@@ -26,7 +27,6 @@ from ddpm_mindspore.accelerated.checkpoint import (
     remove_leftovers,
     save,
 )
-from ddpm_mindspore.accelerated.files import write_json
 
 
 def make(step: int, value: float = 0.0, size: int = 100) -> Checkpoint:
@@ -224,7 +224,7 @@ def test_a_missing_file_makes_a_checkpoint_incomplete(tmp_path: Path, file: str)
 def test_a_newer_format_is_named_and_not_called_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddpm_mindspore.accelerated.checkpoint.VERSION", 99)
+    monkeypatch.setattr("ddpm_mindspore.accelerated.runs.checkpoint.VERSION", 99)
     folder = save(tmp_path, make(2))
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"version 99, and this program reads .* version 1"):
@@ -318,7 +318,7 @@ import sys
 from itertools import count
 from pathlib import Path
 import numpy as np
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 for n in count(int(sys.argv[2])):
     tensors = {"w": np.full(200_000, n, np.float32)}
     # Each step is saved three times, so that replacing is interrupted too.

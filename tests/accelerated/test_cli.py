@@ -310,7 +310,7 @@ def test_resuming_starts_from_the_runs_own_options(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the run was itself resumed, and when the options it had are given again."""
-    from ddpm_mindspore.accelerated.run_folder import RunFolder
+    from ddpm_mindspore.accelerated.runs.folder import RunFolder
 
     options = ("--steps", "9", "--strict", "--dim", "12", "--augment-horizontal-flip")
     (here / "my run").mkdir()

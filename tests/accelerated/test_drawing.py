@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
-from ddpm_mindspore.accelerated.checkpoint import save
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.drawing import Drawing
-from ddpm_mindspore.accelerated.own_folders import is_drawing
+from ddpm_mindspore.accelerated.runs.checkpoint import save
+from ddpm_mindspore.accelerated.runs.drawing import Drawing
+from ddpm_mindspore.accelerated.runs.own import is_drawing
 
 FACTS = {"versions": {"ddpm-mindspore": "0"}, "seed": 3}
 

@@ -15,7 +15,6 @@ import pytest
 import safetensors.numpy
 
 from ddpm_mindspore.accelerated import weights as reading
-from ddpm_mindspore.accelerated.checkpoint import load_newest
 from ddpm_mindspore.accelerated.config import OBJECTIVES
 from ddpm_mindspore.accelerated.exchange import (
     ExportConfig,
@@ -25,8 +24,9 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
-from ddpm_mindspore.accelerated.opened import open_run
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.accelerated.weights import TABLES, read_weights
 from ddpm_mindspore.accelerated.weights_config import (
     diffusion_config,

@@ -22,9 +22,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated.checkpoint import load, load_newest
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.runs.checkpoint import (
+    load,
+    load_newest,
+)
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.status import gather
 
 COMMAND = (sys.executable, "-m", "ddpm_mindspore.accelerated.cli")

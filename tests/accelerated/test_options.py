@@ -13,8 +13,8 @@ import pytest
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated import command_options as commands
 from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
-from ddpm_mindspore.accelerated.opened import open_run
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.parity.command import ParityConfig
 
 CONFIGS: tuple[Any, ...] = (

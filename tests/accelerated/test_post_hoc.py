@@ -10,14 +10,20 @@ import pytest
 from PIL import Image
 
 from ddpm_mindspore.accelerated import commands
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name, power_weight
-from ddpm_mindspore.accelerated.post_hoc import load_average
-from ddpm_mindspore.accelerated.provenance import facts
-from ddpm_mindspore.accelerated.run_folder import RunFolder, build
+from ddpm_mindspore.accelerated.runs.averages import load_average
+from ddpm_mindspore.accelerated.runs.checkpoint import (
+    Checkpoint,
+    save,
+)
+from ddpm_mindspore.accelerated.runs.folder import (
+    RunFolder,
+    build,
+)
+from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.reference.config import UnetConfig
 
 WIDTHS = (0.05, 0.1)

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
-from ddpm_mindspore.accelerated.checkpoint import load
+from ddpm_mindspore.accelerated.runs.checkpoint import load
 
 SIZE = (4, 8)
 STEPS = 4

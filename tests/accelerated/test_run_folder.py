@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
-from ddpm_mindspore.accelerated.opened import open_run
-from ddpm_mindspore.accelerated.run_folder import RunFolder, build
+from ddpm_mindspore.accelerated.runs.checkpoint import (
+    Checkpoint,
+    save,
+)
+from ddpm_mindspore.accelerated.runs.folder import (
+    RunFolder,
+    build,
+)
+from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.reference.config import UnetConfig
 
 CONFIG = replace(

@@ -15,8 +15,8 @@ from PIL import Image
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.run_folder import RunFolder
-from ddpm_mindspore.accelerated.run_images import place_of_images
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.images import place_of_images
 from ddpm_mindspore.accelerated.trainer.from_run import like_source
 
 NET: dict[str, Any] = {"dim": 8, "dim_mults": (1,), "channels": 1}

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
 
 SECONDS = float(os.environ.get("DDPM_SOAK_SECONDS", "3600"))
 TRAIN = (

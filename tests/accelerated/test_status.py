@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.run_folder import RunFolder
+from ddpm_mindspore.accelerated.runs.checkpoint import (
+    Checkpoint,
+    save,
+)
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.status import duration, gather, plot
 from ddpm_mindspore.accelerated.trainer.tensorboard import (
     Board,

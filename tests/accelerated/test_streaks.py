@@ -19,7 +19,7 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
-from ddpm_mindspore.accelerated.checkpoint import load
+from ddpm_mindspore.accelerated.runs.checkpoint import load
 from ddpm_mindspore.accelerated.trainer.nonfinite import (
     Guard,
     NonfiniteError,

@@ -28,12 +28,18 @@ from ddpm_mindspore.accelerated import (
     Unet,
     pictures,
 )
-from ddpm_mindspore.accelerated.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
-from ddpm_mindspore.accelerated.provenance import facts
 from ddpm_mindspore.accelerated.randomness import batch_indices
-from ddpm_mindspore.accelerated.run_folder import RunFolder
-from ddpm_mindspore.accelerated.run_names import FILES, FOLDERS
+from ddpm_mindspore.accelerated.runs.checkpoint import (
+    Checkpoint,
+    load,
+)
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.names import (
+    FILES,
+    FOLDERS,
+)
+from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.accelerated.trainer import (
     samples as train_samples,
 )

@@ -19,8 +19,8 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
-from ddpm_mindspore.accelerated.opened import open_run
 from ddpm_mindspore.accelerated.randomness import Purpose, normal
+from ddpm_mindspore.accelerated.runs.opened import open_run
 
 NETWORK: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "channels": 1, "self_condition": True}
 SIZE = (4, 6)

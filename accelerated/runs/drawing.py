@@ -24,10 +24,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from . import pictures
-from .files import make_folder, replace_file, write_json
-from .own_folders import DRAWN, is_drawing
-from .run_lock import lock_folder
+from .. import pictures
+from ..files import (
+    make_folder,
+    replace_file,
+    write_json,
+)
+from .lock import lock_folder
+from .own import (
+    DRAWN,
+    is_drawing,
+)
 
 VERSION = 1
 

@@ -36,7 +36,12 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .files import flush_folder, json_bytes, make_folder, write_new
+from ..files import (
+    flush_folder,
+    json_bytes,
+    make_folder,
+    write_new,
+)
 
 Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 

@@ -8,9 +8,16 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from .checkpoint import Tensors, load
-from .ema import combine, post_hoc_weights, power_name
-from .run_folder import RunFolder
+from ..ema import (
+    combine,
+    post_hoc_weights,
+    power_name,
+)
+from .checkpoint import (
+    Tensors,
+    load,
+)
+from .folder import RunFolder
 
 MAX_ERROR = 0.2
 """A profile that is further from the one asked for, as a share of its length, is another one."""

@@ -11,8 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..reference.config import UnetConfig
-from .config import DiffusionConfig, RunConfig, TrainerConfig
+from ...reference.config import UnetConfig
+from ..config import (
+    DiffusionConfig,
+    RunConfig,
+    TrainerConfig,
+)
 
 VERSION = 1
 

@@ -26,17 +26,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import RunConfig
+from ..files import (
+    json_bytes,
+    make_folder,
+    replace_file,
+    write_json,
+)
 from . import metrics
-from .checkpoint import Loaded, load, load_newest, newest, remove_leftovers
-from .config import RunConfig
-from .files import json_bytes, make_folder, replace_file, write_json
-from .own_folders import is_run
-from .run_config import from_json, read_document, to_json
-from .run_lock import RunLock
-from .run_names import remove_half_written, taken
+from .checkpoint import (
+    Loaded,
+    load,
+    load_newest,
+    newest,
+    remove_leftovers,
+)
+from .config_file import (
+    from_json,
+    read_document,
+    to_json,
+)
+from .lock import RunLock
+from .names import (
+    remove_half_written,
+    taken,
+)
+from .own import is_run
 
 if TYPE_CHECKING:
-    from .diffusion import GaussianDiffusion
+    from ..diffusion import GaussianDiffusion
 
 
 class RunFolder:
@@ -221,8 +239,8 @@ class RunFolder:
 def build(config: RunConfig) -> GaussianDiffusion:
     """The diffusion that a configuration describes, its network at its initial parameters."""
     # Here, not above: reading a run's files does not need MindSpore, which takes seconds to import.
-    from .diffusion import GaussianDiffusion
-    from .networks.unet import Unet
+    from ..diffusion import GaussianDiffusion
+    from ..networks.unet import Unet
 
     model = Unet(**config.unet.to_dict(), seed=config.trainer.seed)
     return GaussianDiffusion(

@@ -11,10 +11,18 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..reference.plain import PathText, as_plain
-from .config import TrainerConfig
-from .data import Crop, Images, open_images, read_names
-from .run_folder import RunFolder
+from ...reference.plain import (
+    PathText,
+    as_plain,
+)
+from ..config import TrainerConfig
+from ..data import (
+    Crop,
+    Images,
+    open_images,
+    read_names,
+)
+from .folder import RunFolder
 
 
 class Known(NamedTuple):
