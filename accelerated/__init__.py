@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .extras import missing_package, remedy
-from .runtime import prepare_environment
+from .system.runtime import prepare_environment
 
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion

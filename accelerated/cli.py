@@ -16,9 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .extras import without_package
-from .runtime import compile_cache_allowed, process_count
-from .say import answer, close_bars, open_streams, say, settle
-from .signals import asked_as_by_ctrl_c
+from .system.runtime import (
+    compile_cache_allowed,
+    process_count,
+)
+from .system.say import (
+    answer,
+    close_bars,
+    open_streams,
+    say,
+    settle,
+)
+from .system.signals import asked_as_by_ctrl_c
 from .usage import (
     EXPORT,
     IMPORT,

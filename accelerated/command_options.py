@@ -11,7 +11,7 @@ import tyro
 from ..reference.config import SCHEDULES, check_choice
 from ..reference.plain import PathText, make_plain
 from .config import OBJECTIVES, ImageSize, check_sigma_rel
-from .runtime import DEVICES
+from .system.runtime import DEVICES
 
 
 @dataclass(frozen=True)

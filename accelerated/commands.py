@@ -13,7 +13,6 @@ from typing import Any
 from .command_options import SampleConfig
 from .config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
 from .diffusion import GaussianDiffusion, pair
-from .distributed import ALONE, World
 from .process import to_uint8
 from .runs.config_file import versions
 from .runs.drawing import Drawing
@@ -26,9 +25,19 @@ from .runs.opened import (
     open_run,
 )
 from .runs.provenance import facts
-from .runtime import process_count, select_device
-from .say import bar, say
-from .signals import first_interrupt_waits
+from .system.distributed import (
+    ALONE,
+    World,
+)
+from .system.runtime import (
+    process_count,
+    select_device,
+)
+from .system.say import (
+    bar,
+    say,
+)
+from .system.signals import first_interrupt_waits
 from .trainer.loop import Trainer
 from .trainer.nonfinite import NonfiniteError
 

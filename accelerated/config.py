@@ -9,7 +9,7 @@ import tyro
 
 from ..reference.config import SCHEDULES, UnetConfig, check_choice
 from ..reference.plain import PathText, Unbounded, make_plain
-from .runtime import DEVICES
+from .system.runtime import DEVICES
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
-from .compile_cache import compiled
 from .config import DiffusionConfig, ImageSize
 from .networks.unet import Unet
 from .objective import Objective, loss_weight, training_loss
@@ -24,6 +23,7 @@ from .samplers.plan import (
     run_plan,
     sampling_step,
 )
+from .system.compile_cache import compiled
 from .training import MicroBatch
 
 

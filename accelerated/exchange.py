@@ -16,13 +16,13 @@ from ..reference.config import UnetConfig
 from .command_options import ExportConfig as ExportConfig
 from .command_options import ImportConfig as ImportConfig
 from .config import RunConfig, TrainerConfig
-from .files import replace_file
 from .runs.checkpoint import (
     Checkpoint,
     load_newest,
     save,
 )
-from .say import say
+from .system.files import replace_file
+from .system.say import say
 from .weights import PEER, Weights, read_weights
 from .weights_config import diffusion_config, unet_config
 

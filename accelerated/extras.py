@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from .say import answer, say
+from .system.say import (
+    answer,
+    say,
+)
 from .usage import TEXTS
 
 

@@ -18,9 +18,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from . import runtime
 from .command_options import ReplayConfig
-from .compile_cache import compiled
 from .config import RunConfig
 from .runs.checkpoint import (
     load,
@@ -35,7 +33,9 @@ from .runs.images import (
     known_images,
     place_of_images,
 )
-from .say import answer
+from .system import runtime
+from .system.compile_cache import compiled
+from .system.say import answer
 from .trainer.loop import Trainer
 from .training import (
     MicroBatch,

@@ -11,7 +11,10 @@ import numpy as np
 from .command_options import StatusConfig
 from .runs.checkpoint import newest
 from .runs.folder import RunFolder
-from .say import answer, can_show
+from .system.say import (
+    answer,
+    can_show,
+)
 from .trainer.timing import shares
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run

@@ -11,9 +11,12 @@ from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
 from . import kernels
-from .compile_cache import compiled
-from .distributed import ALONE, Exchange
 from .optimizer import Optimizer, StepScalars, flatten
+from .system.compile_cache import compiled
+from .system.distributed import (
+    ALONE,
+    Exchange,
+)
 from .waiting import Waiter, waiter
 
 

@@ -17,7 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..accelerated.say import OUT, say
+from ..accelerated.system.say import (
+    OUT,
+    say,
+)
 from ..reference.plain import make_plain
 from .digest import suite_digest
 from .page import to_html
@@ -163,7 +166,7 @@ def _recorded(config: ParityConfig) -> Iterator[Callable[[Report], None]]:
 
 def _select_device(name: str) -> str:
     try:
-        from ..accelerated.runtime import select_device
+        from ..accelerated.system.runtime import select_device
 
         return select_device(name)
     except (ImportError, ValueError) as error:

@@ -8,7 +8,10 @@ from contextlib import suppress
 import pytest
 from hypothesis import settings
 
-from ddpm_mindspore.accelerated.runtime import DEVICES, select_device
+from ddpm_mindspore.accelerated.system.runtime import (
+    DEVICES,
+    select_device,
+)
 from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import LEDGER
 from ddpm_mindspore.parity.explain import explain

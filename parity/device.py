@@ -14,8 +14,8 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..accelerated import runtime
 from ..accelerated.process import Process
+from ..accelerated.system import runtime
 from ..reference.schedule import Schedule, make_schedule
 
 Array: TypeAlias = NDArray[Any]

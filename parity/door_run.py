@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ..accelerated import runtime
 from ..accelerated.config import RunConfig
 from ..accelerated.runs.checkpoint import (
     Checkpoint,
     save,
 )
 from ..accelerated.runs.folder import RunFolder
+from ..accelerated.system import runtime
 from ..accelerated.trainer.loop import Trainer
 from . import door_device, small_network
 from .device import Array

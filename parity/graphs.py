@@ -11,7 +11,7 @@ and cannot be compiled where the device lacks it.
 from __future__ import annotations
 
 # First, since it prepares the environment that MindSpore reads when it is imported.
-from ..accelerated import runtime as _runtime  # noqa: F401
+from ..accelerated.system import runtime as _runtime  # noqa: F401
 
 # isort: split
 from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TextIO
 
-from ..accelerated.say import Stream
+from ..accelerated.system.say import Stream
 from .report import FAIL, Outcome, counted, share_text
 
 

@@ -9,7 +9,10 @@ import numpy as np
 from hypothesis import given
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated.distributed import Exchange, World
+from ddpm_mindspore.accelerated.system.distributed import (
+    Exchange,
+    World,
+)
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.network import Options, Schedule

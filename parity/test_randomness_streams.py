@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.data import Crop, open_images
-from ddpm_mindspore.accelerated.distributed import World
+from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.parity import budget, door_device, door_strategies, draws, small_network
 from ddpm_mindspore.parity.compare import check, reproducible

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.accelerated.distributed import Exchange
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
+from ddpm_mindspore.accelerated.system.distributed import Exchange
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.parity import budget, device, network, strategies
 from ddpm_mindspore.parity.compare import check, reproducible

@@ -226,7 +226,7 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/a.py", "from . import runtime\nruntime.set_device('CPU')"),
         ("accelerated/a.py", "import_module('.unet', __name__)\nimport_module(name, __package__)"),
         ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.command')"),
-        ("accelerated/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
+        ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
         ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
         ("parity/test_a.py", "from ddpm_mindspore.parity.strategies import images"),
     ],

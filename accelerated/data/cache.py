@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..files import make_folder
-from ..say import bar
+from ..system.files import make_folder
+from ..system.say import bar
 from .decode import RULE, Pixels8
 from .records import CHUNK, Records
 

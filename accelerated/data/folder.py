@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..say import bar
+from ..system.say import bar
 from .arrays import Images
 from .cache import CachedRecords, cached
 from .classes import select

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..files import replace_file
+from ..system.files import replace_file
 
 if TYPE_CHECKING:
     from .arrays import Images

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..say import bar
+from ..system.say import bar
 from .arrays import ArrayImages, Chance, Images, Pixels
 from .decode import Pixels8, decode_value, is_encoded
 from .left_out import unreadable

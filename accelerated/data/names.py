@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import write_json
+from ..system.files import write_json
 
 
 def read_names(file: Path) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..randomness import Purpose, stream
-from ..say import bar
+from ..system.say import bar
 from .arrays import Chance, Images
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable

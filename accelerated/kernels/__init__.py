@@ -19,7 +19,7 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from .. import runtime
+from ..system import runtime
 
 
 def in_use() -> bool:

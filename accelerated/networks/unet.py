@@ -15,12 +15,12 @@ from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ...reference.config import UnetConfig
-from ..interrupts import keep_interrupts
 from ..precision import cast
 from ..randomness import (
     Purpose,
     stream,
 )
+from ..system.interrupts import keep_interrupts
 from .layers import (
     Attention,
     Conv2d,

@@ -36,7 +36,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ..files import (
+from ..system.files import (
     flush_folder,
     json_bytes,
     make_folder,

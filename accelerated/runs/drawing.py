@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import pictures
-from ..files import (
+from ..system.files import (
     make_folder,
     replace_file,
     write_json,

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig
-from ..files import (
+from ..system.files import (
     json_bytes,
     make_folder,
     replace_file,

@@ -11,15 +11,15 @@ from ..data import (
 )
 from ..data.arrays import Pixels
 from ..diffusion import GaussianDiffusion
-from ..distributed import (
-    ALONE,
-    World,
-)
 from ..process import to_model_range
 from ..randomness import (
     Purpose,
     batch_indices,
     coins,
+)
+from ..system.distributed import (
+    ALONE,
+    World,
 )
 from ..training import MicroBatch
 

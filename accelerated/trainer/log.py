@@ -15,7 +15,7 @@ from ..data import (
     skipped_text,
 )
 from ..runs.folder import RunFolder
-from ..say import say
+from ..system.say import say
 from .tensorboard import Board
 from .timing import Activities
 

@@ -24,11 +24,6 @@ from ..data import (
 )
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
-from ..distributed import (
-    ALONE,
-    Exchange,
-    World,
-)
 from ..networks.unet import Unet
 from ..optimizer import (
     Optimizer,
@@ -46,11 +41,16 @@ from ..runs.images import (
     noted,
     open_run_images,
 )
-from ..say import (
+from ..system.distributed import (
+    ALONE,
+    Exchange,
+    World,
+)
+from ..system.say import (
     bar,
     say,
 )
-from ..signals import first_interrupt_waits
+from ..system.signals import first_interrupt_waits
 from ..training import (
     MicroBatch,
     TrainStep,

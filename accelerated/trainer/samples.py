@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from .. import pictures
 from ..config import RunConfig
 from ..diffusion import GaussianDiffusion
-from ..distributed import World
 from ..process import to_uint8
 from ..runs.folder import RunFolder
 from ..runs.provenance import facts
-from ..say import bar
+from ..system.distributed import World
+from ..system.say import bar
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 

@@ -13,7 +13,6 @@ from ..config import (
     RunConfig,
     TrainerConfig,
 )
-from ..distributed import World
 from ..networks.unet import Unet
 from ..optimizer import Optimizer
 from ..runs.checkpoint import (
@@ -23,7 +22,8 @@ from ..runs.checkpoint import (
     save,
 )
 from ..runs.folder import RunFolder
-from ..say import say
+from ..system.distributed import World
+from ..system.say import say
 
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
 _FILES = {"params": "model", "m": "adam_m", "v": "adam_v"}

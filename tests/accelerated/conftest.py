@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ddpm_mindspore.accelerated import runtime
+from ddpm_mindspore.accelerated.system import runtime
 
 
 @pytest.fixture(scope="session", autouse=True)

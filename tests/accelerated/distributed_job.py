@@ -16,8 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, runtime
-from ddpm_mindspore.accelerated.distributed import World
+from ddpm_mindspore.accelerated import (
+    GaussianDiffusion,
+    Trainer,
+    Unet,
+)
+from ddpm_mindspore.accelerated.system import runtime
+from ddpm_mindspore.accelerated.system.distributed import World
 
 STEPS, STOPPED = 5, 3
 NET: dict[str, Any] = {

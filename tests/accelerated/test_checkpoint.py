@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.files import write_json
 from ddpm_mindspore.accelerated.runs.checkpoint import (
     Checkpoint,
     load,
@@ -27,6 +26,7 @@ from ddpm_mindspore.accelerated.runs.checkpoint import (
     remove_leftovers,
     save,
 )
+from ddpm_mindspore.accelerated.system.files import write_json
 
 
 def make(step: int, value: float = 0.0, size: int = 100) -> Checkpoint:

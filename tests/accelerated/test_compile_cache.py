@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated import compile_cache, runtime
-from ddpm_mindspore.accelerated.compile_cache import DIGEST, CompileCache, compiled
+from ddpm_mindspore.accelerated.system import (
+    compile_cache,
+    runtime,
+)
+from ddpm_mindspore.accelerated.system.compile_cache import (
+    DIGEST,
+    CompileCache,
+    compiled,
+)
 
 
 @pytest.fixture
@@ -187,7 +194,7 @@ def test_other_settings_are_as_before(folder: Path, tmp_path: Path) -> None:
 PROGRAM = """
 import sys, numpy as np
 from ddpm_mindspore.accelerated import runtime
-from ddpm_mindspore.accelerated.compile_cache import compiled
+from ddpm_mindspore.accelerated.system.compile_cache import compiled
 from mindspore import Parameter, Tensor
 runtime.select_device("CPU")
 sys.path.insert(0, sys.argv[1])

@@ -14,8 +14,16 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from ddpm_mindspore.accelerated import compile_cache, graph_stage, runtime
-from ddpm_mindspore.accelerated.compile_cache import KEPT, CompileCache, compiled
+from ddpm_mindspore.accelerated.system import (
+    compile_cache,
+    graph_stage,
+    runtime,
+)
+from ddpm_mindspore.accelerated.system.compile_cache import (
+    KEPT,
+    CompileCache,
+    compiled,
+)
 
 
 @pytest.fixture

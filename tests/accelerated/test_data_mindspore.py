@@ -12,7 +12,7 @@ from PIL import Image
 from ddpm_mindspore.accelerated.data import mindspore_datasets, open_images, read_batch
 from ddpm_mindspore.accelerated.data.crops import Crop
 from ddpm_mindspore.accelerated.randomness import batch_indices
-from ddpm_mindspore.accelerated.runtime import select_device  # before MindSpore, as it asks
+from ddpm_mindspore.accelerated.system.runtime import select_device  # before MindSpore, as it asks
 
 ALL = {"in_memory": 2**31, "streamed": 0}
 PHOTOS = np.random.default_rng(0).integers(0, 256, (10, 8, 6, 3), dtype=np.uint8)

@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated import fingerprint as module
-from ddpm_mindspore.accelerated import kernels, runtime
-from ddpm_mindspore.accelerated.fingerprint import fingerprint, parameters
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.system import fingerprint as module
+from ddpm_mindspore.accelerated.system import runtime
+from ddpm_mindspore.accelerated.system.fingerprint import (
+    fingerprint,
+    parameters,
+)
 
 
 def vector(*values: float) -> Tensor:

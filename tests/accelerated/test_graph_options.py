@@ -23,10 +23,13 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.config import DiffusionConfig
-from ddpm_mindspore.accelerated.distributed import Exchange, World
-from ddpm_mindspore.accelerated.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
+from ddpm_mindspore.accelerated.system.distributed import (
+    Exchange,
+    World,
+)
+from ddpm_mindspore.accelerated.system.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.reference.config import UnetConfig
 
@@ -170,7 +173,7 @@ def test_shapes_and_types_of_a_batch_are_told_apart() -> None:
 
 
 PROGRAM = """
-from ddpm_mindspore.accelerated.fingerprint import _program
+from ddpm_mindspore.accelerated.system.fingerprint import _program
 print(_program().hex())
 """
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.accelerated import kernels, runtime
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.system import runtime
 
 PACKAGE = Path(kernels.__file__).parents[2]
 CLI = "ddpm_mindspore.accelerated.cli"

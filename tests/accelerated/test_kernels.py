@@ -18,12 +18,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from ddpm_mindspore.accelerated import (
-    kernels,
-    runtime,
-)
+from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.accelerated.networks import layers
 from ddpm_mindspore.accelerated.optimizer import Split
+from ddpm_mindspore.accelerated.system import runtime
 
 ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
 

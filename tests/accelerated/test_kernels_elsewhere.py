@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.accelerated import kernels, runtime
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.system import runtime
 
 HERE = Path(__file__).parent / "kernels_alone"
 SOURCES = Path(__file__).parents[2] / "accelerated" / "kernels"

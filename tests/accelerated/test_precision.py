@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from ddpm_mindspore.accelerated import precision, runtime
+from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.precision import check_dtype, set_precision
+from ddpm_mindspore.accelerated.system import runtime
 
 HALF, FULL = ms.float16, ms.float32
 

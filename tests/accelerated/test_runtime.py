@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.accelerated import runtime
+from ddpm_mindspore.accelerated.system import runtime
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_devices_that_are_not_there_are_refused_in_one_line() -> None:
 def test_to_choose_the_device_that_is_at_work_already_is_harmless() -> None:
     program = (
         "import mindspore as ms; from mindspore import ops; "
-        "from ddpm_mindspore.accelerated.runtime import select_device; "
+        "from ddpm_mindspore.accelerated.system.runtime import select_device; "
         "ops.ones((2,), ms.float32).asnumpy(); print(select_device('CPU'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

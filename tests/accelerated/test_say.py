@@ -13,7 +13,15 @@ from typing import TextIO
 
 import pytest
 
-from ddpm_mindspore.accelerated.say import ERR, OUT, answer, bar, can_show, close_bars, say
+from ddpm_mindspore.accelerated.system.say import (
+    ERR,
+    OUT,
+    answer,
+    bar,
+    can_show,
+    close_bars,
+    say,
+)
 
 GBK = os.fsdecode("种.png".encode("gbk"))
 STREAMS = pytest.mark.parametrize("name", ["stdout", "stderr"])
@@ -108,7 +116,7 @@ def test_a_stream_is_the_one_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_log_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     """What could not be written is not tried for ever: it would be in the way."""
     program = (
-        "import os\nfrom ddpm_mindspore.accelerated.say import say\n"
+        "import os\nfrom ddpm_mindspore.accelerated.system.say import say\n"
         "say('first'); log = os.dup(1); os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n"
         "say('lost' * 5000); os.dup2(log, 1); say('third')"
     )
@@ -118,7 +126,7 @@ def test_a_log_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
 
 def test_a_bar_that_is_left_open_does_not_change_the_exit_code() -> None:
     program = (
-        "import sys\nfrom ddpm_mindspore.accelerated.say import bar, say\n"
+        "import sys\nfrom ddpm_mindspore.accelerated.system.say import bar, say\n"
         "shown = bar(total=9, mininterval=0); shown.update(); say('x' * 9000); sys.exit(7)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=full(), stderr=full())

@@ -271,7 +271,7 @@ def test_a_device_that_is_not_there_exits_with_2(
     def no_card(name: str) -> str:
         raise ValueError(f"device {name!r} is not available here:\n no driver")
 
-    monkeypatch.setattr("ddpm_mindspore.accelerated.runtime.select_device", no_card)
+    monkeypatch.setattr("ddpm_mindspore.accelerated.system.runtime.select_device", no_card)
     assert run(ParityConfig(device="Ascend", report=tmp_path)) == 2
     assert "could not run: device 'Ascend' is not available here: no driver\n" in (
         capsys.readouterr().err
