@@ -11,13 +11,16 @@ from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
 from . import kernels
+from .kernels.waiting import (
+    Waiter,
+    waiter,
+)
 from .optimizer import Optimizer, StepScalars, flatten
 from .system.compile_cache import compiled
 from .system.distributed import (
     ALONE,
     Exchange,
 )
-from .waiting import Waiter, waiter
 
 
 class MicroBatch(NamedTuple):

@@ -24,6 +24,7 @@ from ..data import (
 )
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
+from ..kernels.waiting import Waiter
 from ..networks.unet import Unet
 from ..optimizer import (
     Optimizer,
@@ -55,7 +56,6 @@ from ..training import (
     MicroBatch,
     TrainStep,
 )
-from ..waiting import Waiter
 from .batches import Batches
 from .from_run import start_from
 from .log import (

@@ -28,6 +28,10 @@ from ddpm_mindspore.accelerated import (
     Unet,
     pictures,
 )
+from ddpm_mindspore.accelerated.kernels.waiting import (
+    Patience,
+    Waiter,
+)
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.runs.checkpoint import (
@@ -46,7 +50,6 @@ from ddpm_mindspore.accelerated.trainer import (
 from ddpm_mindspore.accelerated.trainer import (
     state as train_state,
 )
-from ddpm_mindspore.accelerated.waiting import Patience, Waiter
 
 LOSS_CURVE = pictures.loss_curve
 SIZE = (4, 8)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mindspore import Tensor
 
-from . import kernels
+from .. import kernels
 
 
 class Waiter(Protocol):
