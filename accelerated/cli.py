@@ -270,7 +270,7 @@ def _import(args: list[str]) -> int:
     from .command_options import ImportConfig
 
     config = _parse(ImportConfig, "import", IMPORT, args)
-    from .exchange import import_run
+    from .weights.convert import import_run
 
     return import_run(config)
 
@@ -279,7 +279,7 @@ def _export(args: list[str]) -> int:
     from .command_options import ExportConfig
 
     config = _parse(ExportConfig, "export", EXPORT, args)
-    from .exchange import export_run
+    from .weights.convert import export_run
 
     return export_run(config)
 

@@ -14,9 +14,18 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from ddpm_mindspore.accelerated import weights as reading
 from ddpm_mindspore.accelerated.config import OBJECTIVES
-from ddpm_mindspore.accelerated.exchange import (
+from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.weights import read as reading
+from ddpm_mindspore.accelerated.weights.config import (
+    diffusion_config,
+    objectives_of,
+    rules_of,
+    unet_config,
+)
+from ddpm_mindspore.accelerated.weights.convert import (
     ExportConfig,
     ImportConfig,
     export_run,
@@ -24,15 +33,9 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
-from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
-from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.runs.opened import open_run
-from ddpm_mindspore.accelerated.weights import TABLES, read_weights
-from ddpm_mindspore.accelerated.weights_config import (
-    diffusion_config,
-    objectives_of,
-    rules_of,
-    unet_config,
+from ddpm_mindspore.accelerated.weights.read import (
+    TABLES,
+    read_weights,
 )
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import init

@@ -13,12 +13,12 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.command_options import ImportConfig
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.exchange import import_weights
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.names import (
     FILES,
     FOLDERS,
 )
+from ddpm_mindspore.accelerated.weights.convert import import_weights
 
 LEFT = (".config.json.99.tmp", ".images.json.99.tmp", ".loss.png.1.tmp", ".progress.json.2.tmp")
 SAMPLE = "samples/.step-00000010.png.9.tmp"

@@ -17,7 +17,7 @@ import safetensors.numpy
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import Unet
-from ddpm_mindspore.accelerated.weights_config import unet_config
+from ddpm_mindspore.accelerated.weights.config import unet_config
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import (
     param_shapes,

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated.exchange import (
+from ddpm_mindspore.accelerated.randomness import Purpose, normal
+from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.weights.convert import (
     ExportConfig,
     ImportConfig,
     export_run,
@@ -19,8 +21,6 @@ from ddpm_mindspore.accelerated.exchange import (
     import_run,
     import_weights,
 )
-from ddpm_mindspore.accelerated.randomness import Purpose, normal
-from ddpm_mindspore.accelerated.runs.opened import open_run
 
 NETWORK: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "channels": 1, "self_condition": True}
 SIZE = (4, 6)

@@ -13,10 +13,17 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..reference.config import UnetConfig
-from ..reference.schedule import SCHEDULES, Schedule, make_schedule
-from .config import OBJECTIVES, DiffusionConfig
-from .weights import PEER
+from ...reference.config import UnetConfig
+from ...reference.schedule import (
+    SCHEDULES,
+    Schedule,
+    make_schedule,
+)
+from ..config import (
+    OBJECTIVES,
+    DiffusionConfig,
+)
+from .read import PEER
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 T = TypeVar("T", int, str)

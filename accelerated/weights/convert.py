@@ -12,19 +12,29 @@ from typing import Any, Literal
 
 import safetensors.numpy
 
-from ..reference.config import UnetConfig
-from .command_options import ExportConfig as ExportConfig
-from .command_options import ImportConfig as ImportConfig
-from .config import RunConfig, TrainerConfig
-from .runs.checkpoint import (
+from ...reference.config import UnetConfig
+from ..command_options import ExportConfig as ExportConfig
+from ..command_options import ImportConfig as ImportConfig
+from ..config import (
+    RunConfig,
+    TrainerConfig,
+)
+from ..runs.checkpoint import (
     Checkpoint,
     load_newest,
     save,
 )
-from .system.files import replace_file
-from .system.say import say
-from .weights import PEER, Weights, read_weights
-from .weights_config import diffusion_config, unet_config
+from ..system.files import replace_file
+from ..system.say import say
+from .config import (
+    diffusion_config,
+    unet_config,
+)
+from .read import (
+    PEER,
+    Weights,
+    read_weights,
+)
 
 
 def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
@@ -56,7 +66,7 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
 
 
 def _check_parameters(config: UnetConfig, weights: Weights) -> None:
-    from .networks.unet import Unet
+    from ..networks.unet import Unet
 
     network = Unet(**config.to_dict())
     try:
@@ -67,7 +77,7 @@ def _check_parameters(config: UnetConfig, weights: Weights) -> None:
 
 
 def _write_run(config: RunConfig, weights: Weights) -> None:
-    from .runs.folder import RunFolder
+    from ..runs.folder import RunFolder
 
     folder = Path(config.trainer.results_folder)
     run = RunFolder(folder)
@@ -92,7 +102,7 @@ def export_weights(
     Raises:
         ValueError: not a run, no checkpoint that can be read, or a file that cannot be written.
     """
-    from .runs.folder import RunFolder
+    from ..runs.folder import RunFolder
 
     config = RunFolder(run).read_config()
     checkpoint = load_newest(run, [which]).checkpoint
