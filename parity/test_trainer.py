@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import example, given
 
-from ddpm_mindspore.accelerated import pictures
+from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity import budget, door_device, door_examples, door_run, door_strategies
 from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible

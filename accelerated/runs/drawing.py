@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import pictures
+from ..reports import pictures
 from ..system.files import (
     make_folder,
     replace_file,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import pictures
 from ..config import RunConfig
 from ..diffusion import GaussianDiffusion
 from ..process import to_uint8
+from ..reports import pictures
 from ..runs.folder import RunFolder
 from ..runs.provenance import facts
 from ..system.distributed import World

@@ -18,8 +18,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
+from ddpm_mindspore.accelerated import (
+    GaussianDiffusion,
+    Trainer,
+    Unet,
+)
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import save
 from ddpm_mindspore.accelerated.runs.drawing import Drawing
 from ddpm_mindspore.accelerated.runs.own import is_drawing

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated.pictures import (
+from ddpm_mindspore.accelerated.reports.pictures import (
     comparison,
     grid,
     loss_curve,
@@ -228,7 +228,7 @@ def test_the_title_tells_the_smoothed_loss_and_what_was_left_out(
         titles.append(title)
         return b""
 
-    monkeypatch.setattr("ddpm_mindspore.accelerated.pictures._plot", plot)
+    monkeypatch.setattr("ddpm_mindspore.accelerated.reports.pictures._plot", plot)
     losses = np.tile([0.1, 0.3], 3000)
     loss_curve(np.arange(6000), losses, tmp_path / "loss.png")
     loss_curve([1, 2, 3], [0.5, 0.5, float("nan")], tmp_path / "loss.png")

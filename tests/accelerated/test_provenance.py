@@ -9,7 +9,11 @@ import numpy as np
 from PIL import Image
 
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.pictures import grid, save_png, save_singles
+from ddpm_mindspore.accelerated.reports.pictures import (
+    grid,
+    save_png,
+    save_singles,
+)
 from ddpm_mindspore.accelerated.runs.provenance import (
     facts,
     run_digest,

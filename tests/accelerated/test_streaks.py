@@ -18,11 +18,16 @@ import pytest
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet, pictures
+from ddpm_mindspore.accelerated import (
+    GaussianDiffusion,
+    Trainer,
+    Unet,
+)
 from ddpm_mindspore.accelerated.kernels.waiting import (
     Patience,
     Waiter,
 )
+from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import load
 from ddpm_mindspore.accelerated.trainer.nonfinite import (
     Guard,

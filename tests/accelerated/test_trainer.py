@@ -26,7 +26,6 @@ from ddpm_mindspore.accelerated import (
     GaussianDiffusion,
     Trainer,
     Unet,
-    pictures,
 )
 from ddpm_mindspore.accelerated.kernels.waiting import (
     Patience,
@@ -34,6 +33,7 @@ from ddpm_mindspore.accelerated.kernels.waiting import (
 )
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
+from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import (
     Checkpoint,
     load,

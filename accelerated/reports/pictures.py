@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from .system.files import replace_file
+from ..system.files import replace_file
 
 _VISIBLE = 48  # pixels that a small image is enlarged to, at least
 _INK = "#404040"
