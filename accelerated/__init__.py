@@ -9,7 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .extras import missing_package, remedy
+from .commands.extras import (
+    missing_package,
+    remedy,
+)
 from .system.runtime import prepare_environment
 
 if TYPE_CHECKING:

@@ -15,7 +15,18 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from .extras import without_package
+from .commands.extras import without_package
+from .commands.usage import (
+    EXPORT,
+    IMPORT,
+    INFO,
+    PARITY,
+    REPLAY,
+    SAMPLE_EXAMPLES,
+    STATUS,
+    TRAIN_EXAMPLES,
+    USAGE,
+)
 from .system.runtime import (
     compile_cache_allowed,
     process_count,
@@ -28,17 +39,6 @@ from .system.say import (
     settle,
 )
 from .system.signals import asked_as_by_ctrl_c
-from .usage import (
-    EXPORT,
-    IMPORT,
-    INFO,
-    PARITY,
-    REPLAY,
-    SAMPLE_EXAMPLES,
-    STATUS,
-    TRAIN_EXAMPLES,
-    USAGE,
-)
 
 if TYPE_CHECKING:
     from .config import RunConfig
@@ -162,7 +162,7 @@ def _train(args: list[str]) -> int:
     from .config import RunConfig
 
     config = _parse(RunConfig, "train", TRAIN_EXAMPLES, args, _train_defaults(args))
-    from .commands import train
+    from .commands.train import train
 
     with compile_cache_allowed():
         return train(config, new_data=_value_of("--data", args) is not None)
@@ -232,20 +232,20 @@ def _value_of(flag: str, args: list[str]) -> str | None:
 
 
 def _sample(args: list[str]) -> int:
-    from .command_options import SampleConfig
+    from .commands.options import SampleConfig
 
     config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
-    from .commands import sample
+    from .commands.train import sample
 
     with compile_cache_allowed():
         return sample(config)
 
 
 def _status(args: list[str]) -> int:
-    from .command_options import StatusConfig
+    from .commands.options import StatusConfig
 
     config = _parse(StatusConfig, "status", STATUS, args)
-    from .status import status
+    from .commands.status import status
 
     return status(config)
 
@@ -258,16 +258,16 @@ def _parity(args: list[str]) -> int:
 
 
 def _replay(args: list[str]) -> int:
-    from .command_options import ReplayConfig
+    from .commands.options import ReplayConfig
 
     config = _parse(ReplayConfig, "replay", REPLAY, args)
-    from .replay import replay
+    from .commands.replay import replay
 
     return replay(config)
 
 
 def _import(args: list[str]) -> int:
-    from .command_options import ImportConfig
+    from .commands.options import ImportConfig
 
     config = _parse(ImportConfig, "import", IMPORT, args)
     from .weights.convert import import_run
@@ -276,7 +276,7 @@ def _import(args: list[str]) -> int:
 
 
 def _export(args: list[str]) -> int:
-    from .command_options import ExportConfig
+    from .commands.options import ExportConfig
 
     config = _parse(ExportConfig, "export", EXPORT, args)
     from .weights.convert import export_run
@@ -285,10 +285,10 @@ def _export(args: list[str]) -> int:
 
 
 def _info(args: list[str]) -> int:
-    from .command_options import InfoConfig
+    from .commands.options import InfoConfig
 
     config = _parse(InfoConfig, "info", INFO, args)
-    from .info import info
+    from .commands.info import info
 
     return info(config)
 

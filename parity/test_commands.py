@@ -14,8 +14,8 @@ import numpy as np
 from hypothesis import given
 from PIL import Image
 
-from ddpm_mindspore.accelerated import commands
-from ddpm_mindspore.accelerated.command_options import SampleConfig
+from ddpm_mindspore.accelerated.commands import train as commands
+from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity import (

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import safetensors.numpy
 
 from ...reference.config import UnetConfig
-from ..command_options import ExportConfig as ExportConfig
-from ..command_options import ImportConfig as ImportConfig
+from ..commands.options import ExportConfig as ExportConfig
+from ..commands.options import ImportConfig as ImportConfig
 from ..config import (
     RunConfig,
     TrainerConfig,

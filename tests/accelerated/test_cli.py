@@ -278,7 +278,7 @@ def test_a_closed_pipe_ends_help_quietly(here: Path) -> None:
 
 def configured(monkeypatch: pytest.MonkeyPatch, *args: str) -> RunConfig:
     """What a training command would be run with."""
-    from ddpm_mindspore.accelerated import commands
+    from ddpm_mindspore.accelerated.commands import train as commands
 
     seen: list[RunConfig] = []
     monkeypatch.setattr(commands, "train", lambda config, **_: seen.append(config) or 0)

@@ -22,8 +22,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Unet, commands
+from ddpm_mindspore.accelerated import (
+    GaussianDiffusion,
+    Unet,
+)
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.config import INTERRUPTED, TrainerConfig
 from ddpm_mindspore.accelerated.data import open_images
 from ddpm_mindspore.accelerated.runs.checkpoint import load

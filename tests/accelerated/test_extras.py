@@ -10,8 +10,8 @@ from importlib.metadata import requires
 
 import pytest
 
-from ddpm_mindspore.accelerated.extras import missing_package
-from ddpm_mindspore.accelerated.usage import TEXTS
+from ddpm_mindspore.accelerated.commands.extras import missing_package
+from ddpm_mindspore.accelerated.commands.usage import TEXTS
 
 # As if only this package and what it needs without an extra were installed.
 BASE_ONLY = """

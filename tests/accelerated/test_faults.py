@@ -23,12 +23,12 @@ import pytest
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands.status import gather
 from ddpm_mindspore.accelerated.runs.checkpoint import (
     load,
     load_newest,
 )
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.status import gather
 
 COMMAND = (sys.executable, "-m", "ddpm_mindspore.accelerated.cli")
 STEPS = 24

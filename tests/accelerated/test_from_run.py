@@ -12,6 +12,10 @@ import pytest
 
 from ddpm_mindspore.accelerated import Trainer, open_run
 from ddpm_mindspore.accelerated.cli import _parse, _train_defaults, main
+from ddpm_mindspore.accelerated.commands.status import (
+    describe,
+    gather,
+)
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.checkpoint import (
     Checkpoint,
@@ -22,7 +26,6 @@ from ddpm_mindspore.accelerated.runs.folder import (
     RunFolder,
     build,
 )
-from ddpm_mindspore.accelerated.status import describe, gather
 from ddpm_mindspore.reference.config import UnetConfig
 
 Arrays = dict[str, np.ndarray]

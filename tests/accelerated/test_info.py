@@ -10,8 +10,8 @@ from pathlib import Path
 import mindspore
 import pytest
 
-from ddpm_mindspore.accelerated import info
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands import info
 from ddpm_mindspore.accelerated.system import runtime
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
-from ddpm_mindspore.accelerated import command_options as commands
+from ddpm_mindspore.accelerated.commands import options as commands
 from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run

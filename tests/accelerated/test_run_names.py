@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.command_options import ImportConfig
+from ddpm_mindspore.accelerated.commands.options import ImportConfig
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.names import (

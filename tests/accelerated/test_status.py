@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands.status import (
+    duration,
+    gather,
+    plot,
+)
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.checkpoint import (
     Checkpoint,
     save,
 )
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.status import duration, gather, plot
 from ddpm_mindspore.accelerated.trainer.tensorboard import (
     Board,
     check_tensorboard,

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import diffusion
-from ddpm_mindspore.accelerated.command_options import SampleConfig
+from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer

@@ -18,29 +18,29 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from .command_options import ReplayConfig
-from .config import RunConfig
-from .runs.checkpoint import (
+from ..config import RunConfig
+from ..runs.checkpoint import (
     load,
     newest,
 )
-from .runs.folder import (
+from ..runs.folder import (
     RunFolder,
     build,
 )
-from .runs.images import (
+from ..runs.images import (
     changes,
     known_images,
     place_of_images,
 )
-from .system import runtime
-from .system.compile_cache import compiled
-from .system.say import answer
-from .trainer.loop import Trainer
-from .training import (
+from ..system import runtime
+from ..system.compile_cache import compiled
+from ..system.say import answer
+from ..trainer.loop import Trainer
+from ..training import (
     MicroBatch,
     gradient_function,
 )
+from .options import ReplayConfig
 
 
 def replay(config: ReplayConfig) -> int:

@@ -10,36 +10,45 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .command_options import SampleConfig
-from .config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
-from .diffusion import GaussianDiffusion, pair
-from .process import to_uint8
-from .runs.config_file import versions
-from .runs.drawing import Drawing
-from .runs.folder import (
+from ..config import (
+    INTERRUPTED,
+    NONFINITE,
+    DiffusionConfig,
+    ImageSize,
+    RunConfig,
+)
+from ..diffusion import (
+    GaussianDiffusion,
+    pair,
+)
+from ..process import to_uint8
+from ..runs.config_file import versions
+from ..runs.drawing import Drawing
+from ..runs.folder import (
     RunFolder,
     build,
 )
-from .runs.opened import (
+from ..runs.opened import (
     OpenedRun,
     open_run,
 )
-from .runs.provenance import facts
-from .system.distributed import (
+from ..runs.provenance import facts
+from ..system.distributed import (
     ALONE,
     World,
 )
-from .system.runtime import (
+from ..system.runtime import (
     process_count,
     select_device,
 )
-from .system.say import (
+from ..system.say import (
     bar,
     say,
 )
-from .system.signals import first_interrupt_waits
-from .trainer.loop import Trainer
-from .trainer.nonfinite import NonfiniteError
+from ..system.signals import first_interrupt_waits
+from ..trainer.loop import Trainer
+from ..trainer.nonfinite import NonfiniteError
+from .options import SampleConfig
 
 
 def train(config: RunConfig, *, new_data: bool = False) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .command_options import StatusConfig
-from .runs.checkpoint import newest
-from .runs.folder import RunFolder
-from .system.say import (
+from ..runs.checkpoint import newest
+from ..runs.folder import RunFolder
+from ..system.say import (
     answer,
     can_show,
 )
-from .trainer.timing import shares
+from ..trainer.timing import shares
+from .options import StatusConfig
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
 _LAST = 100  # steps whose mean loss is shown

@@ -8,9 +8,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from .command_options import InfoConfig
-from .system import runtime
-from .system.say import answer
+from ..system import runtime
+from ..system.say import answer
+from .options import InfoConfig
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 """What decides how fast matrix products are, as /proc/cpuinfo names it."""
@@ -36,7 +36,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         ValueError: a device that is unknown, or not here.
     """
     chosen = runtime.select_device(device)
-    from . import kernels
+    from .. import kernels
 
     return {
         "device": chosen,
@@ -101,7 +101,7 @@ def _version(name: str) -> str | None:
 
 
 def _compile_cache() -> dict[str, Any]:
-    from .system.compile_cache import CompileCache
+    from ..system.compile_cache import CompileCache
 
     reason, folder = runtime.compile_cache_reason(), runtime.compile_cache_folder()
     sizes, problem = [], ""

@@ -8,10 +8,20 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ..reference.config import SCHEDULES, check_choice
-from ..reference.plain import PathText, make_plain
-from .config import OBJECTIVES, ImageSize, check_sigma_rel
-from .system.runtime import DEVICES
+from ...reference.config import (
+    SCHEDULES,
+    check_choice,
+)
+from ...reference.plain import (
+    PathText,
+    make_plain,
+)
+from ..config import (
+    OBJECTIVES,
+    ImageSize,
+    check_sigma_rel,
+)
+from ..system.runtime import DEVICES
 
 
 @dataclass(frozen=True)
