@@ -27,9 +27,13 @@ from ..reference.optimizer import ema_update
 from ..reference.samplers import ancestral, ddim
 from ..reference.schedule import Schedule, spaced_timesteps
 from ..reference.training import MicroBatch, TrainingConfig, TrainingState
-from . import device, draws, small_network
+from . import (
+    device,
+    small_network,
+)
 from .device import Array
-from .given import Given
+from .examples import draws
+from .examples.given import Given
 from .tolerance import Arrays
 
 Options = Mapping[str, Any]

@@ -28,7 +28,7 @@ from ..accelerated.trainer.loop import Trainer
 from . import door_device, small_network
 from .device import Array
 from .door import Door, Options, checkpoint, numbers
-from .given import Given
+from .examples.given import Given
 from .tolerance import Arrays
 
 

@@ -11,8 +11,8 @@ from ..accelerated.trainer.batches import Batches
 from ..reference.training import value_and_grad
 from . import door_device, update_formulas
 from .door import Door, loss, micro_batches
+from .examples.given import Given as Images
 from .explain import Finding, source
-from .given import Given as Images
 from .tolerance import Arrays
 from .training_divergence import Given, of_loss
 

@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import alone, budget, device, examples, operator_draws
+from ddpm_mindspore.parity import (
+    alone,
+    budget,
+    device,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    operator_draws,
+)
+from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.tolerance import Arrays
 
 

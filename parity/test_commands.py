@@ -22,17 +22,23 @@ from ddpm_mindspore.parity import (
     budget,
     device,
     door_device,
-    door_examples,
     door_run,
-    door_strategies,
-    examples,
 )
 from ddpm_mindspore.parity import door as reference
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.door import Door, Options
+from ddpm_mindspore.parity.examples import (
+    door_fixed as door_examples,
+)
+from ddpm_mindspore.parity.examples import (
+    door_strategies,
+)
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.small_network import in_place_of_the_unet
-from ddpm_mindspore.parity.strategies import Case
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.ema import Snapshot, reconstruct
 

@@ -9,8 +9,18 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import ema as accelerated
-from ddpm_mindspore.parity import budget, device, examples, pinned, strategies
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.tolerance import Array, elementwise, gamma
 from ddpm_mindspore.reference import ema as reference
 

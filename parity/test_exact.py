@@ -14,10 +14,21 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity import budget, device, exact, examples, layers, operator_draws
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    exact,
+    layers,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    operator_draws,
+)
+from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.layers import Layer
-from ddpm_mindspore.parity.strategies import Case
 from ddpm_mindspore.parity.tolerance import Arrays
 
 

@@ -11,8 +11,20 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.networks.unet import Unet
-from ddpm_mindspore.parity import budget, device, examples, network, pinned, strategies, trace
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    network,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import Options, Schedule
 from ddpm_mindspore.parity.tolerance import Arrays, deep

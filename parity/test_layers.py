@@ -15,8 +15,20 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity import budget, device, examples, layers, pinned, strategies, trace
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    layers,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 
 KERNELS = device.KERNELS

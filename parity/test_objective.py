@@ -9,8 +9,19 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import objective as reference

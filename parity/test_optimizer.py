@@ -12,9 +12,20 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity import budget, device, examples, pinned, strategies, trace
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.network import Options, step_scalars, training_config
 from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.reference import optimizer as reference

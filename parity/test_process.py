@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget, device, strategies, trace
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+    trace,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import process as reference
 from ddpm_mindspore.reference.process import gather

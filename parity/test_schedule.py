@@ -8,9 +8,19 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
-from ddpm_mindspore.parity import budget, device, examples, pinned, strategies
+from ddpm_mindspore.parity import (
+    budget,
+    device,
+)
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    pinned,
+    strategies,
+)
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference.schedule import Schedule
 

@@ -13,14 +13,18 @@ from hypothesis import given
 from ddpm_mindspore.parity import (
     budget,
     device,
-    examples,
     first_divergence,
     network,
-    strategies,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.device import Array
+from ddpm_mindspore.parity.examples import (
+    fixed as examples,
+)
+from ddpm_mindspore.parity.examples import (
+    strategies,
+)
 from ddpm_mindspore.parity.explain import explained
 from ddpm_mindspore.parity.network import FLOAT32, Options
 from ddpm_mindspore.parity.tolerance import Arrays, deep

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ddpm_mindspore.parity.door_examples import NETWORKS
-from ddpm_mindspore.parity.strategies import Case
+from ddpm_mindspore.parity.examples.door_fixed import NETWORKS
+from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.test_unet import forward
 
 

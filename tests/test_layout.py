@@ -228,7 +228,7 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.command')"),
         ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
         ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
-        ("parity/test_a.py", "from ddpm_mindspore.parity.strategies import images"),
+        ("parity/test_a.py", "from ddpm_mindspore.parity.examples.strategies import images"),
     ],
 )
 def test_what_is_allowed_passes(tmp_path: Path, file: str, source: str) -> None:

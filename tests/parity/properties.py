@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ddpm_mindspore.parity import door_examples
 from ddpm_mindspore.parity import test_accumulation as accumulation
 from ddpm_mindspore.parity import test_alone as alone
 from ddpm_mindspore.parity import test_commands as commands
@@ -28,6 +27,7 @@ from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
+from ddpm_mindspore.parity.examples import door_fixed as door_examples
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}

@@ -6,8 +6,8 @@ from itertools import combinations, product
 
 import pytest
 
-from ddpm_mindspore.parity import examples
-from ddpm_mindspore.parity.covering import covering
+from ddpm_mindspore.parity.examples import fixed as examples
+from ddpm_mindspore.parity.examples.covering import covering
 from ddpm_mindspore.reference.config import UnetConfig
 
 SMALL = {"a": (1, 2), "b": ("x", "y", "z"), "c": (None, True), "d": (0.5,)}

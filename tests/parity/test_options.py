@@ -1,6 +1,6 @@
 """No option can be ignored unnoticed: each of them changes numbers that a property compares.
 
-The examples are those that every run of the suite has (``parity/door_examples.py``). Whether an
+The examples are those that every run of the suite has (``parity/examples/door_fixed.py``). Whether an
 option shows in them is a question to the reference alone, and quickly answered; that a device which
 ignores it fails is then tried, option by option.
 """
@@ -23,8 +23,14 @@ from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
-from ddpm_mindspore.parity import device, door_device, door_examples, test_commands, test_trainer
-from ddpm_mindspore.parity.given import give
+from ddpm_mindspore.parity import (
+    device,
+    door_device,
+    test_commands,
+    test_trainer,
+)
+from ddpm_mindspore.parity.examples import door_fixed as door_examples
+from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
 from ddpm_mindspore.parity.test_unet import draw_inputs
 from ddpm_mindspore.parity.test_unet import truth as unet_truth
@@ -153,7 +159,7 @@ def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
             seen, _ = run_truth(changed(case, part, option, value))
         if differs(numbers, seen, bounds):
             return
-    pytest.fail(f"{name} could be ignored: no example of parity/door_examples.py shows it")
+    pytest.fail(f"{name} could be ignored: no example of parity/examples/door_fixed.py shows it")
 
 
 @pytest.mark.parametrize("name", names(UnetConfig))
@@ -177,7 +183,7 @@ def test_an_option_shows_in_a_network(name: str) -> None:
         }
         if differs({"": output}, {"": unet_truth(instead, inputs, time, masks)[0]}, {"": bound}):
             return
-    pytest.fail(f"{name} could be ignored: no example of parity/door_examples.py shows it")
+    pytest.fail(f"{name} could be ignored: no example of parity/examples/door_fixed.py shows it")
 
 
 @pytest.mark.parametrize("name", names(SampleConfig))

@@ -6,10 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .alone import OPTIONS
-from .device import KERNELS
-from .products import OPERATORS
-from .strategies import Case, seeds
+from ..alone import OPTIONS
+from ..device import KERNELS
+from ..products import OPERATORS
+from .strategies import (
+    Case,
+    seeds,
+)
 
 
 @st.composite

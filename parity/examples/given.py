@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..accelerated.config import TrainerConfig
-from .device import Array
+from ...accelerated.config import TrainerConfig
+from ..device import Array
 
 CLASSES = ("cat", "dog", "eel")
 

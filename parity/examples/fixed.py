@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import example
 
-from .alone import OPTIONS
+from ..alone import OPTIONS
+from ..products import OPERATORS
 from .covering import covering
-from .products import OPERATORS
 from .strategies import Case
 
 

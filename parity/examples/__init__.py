@@ -1,0 +1,1 @@
+"""What the properties are tried on: fixed examples and drawn ones."""
