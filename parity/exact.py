@@ -16,7 +16,12 @@ from mindspore import Tensor, nn, ops
 
 from ..reference.networks.layers import Array as Value
 from ..reference.networks.layers import Params
-from .layers import Layer, Rng, Shape, Sizes
+from .sides.layers import (
+    Layer,
+    Rng,
+    Shape,
+    Sizes,
+)
 from .tolerance import SMALLEST_NORMAL, Arrays
 
 LARGEST = 2**24

@@ -18,11 +18,19 @@ from ..reference.networks import layers as reference
 from ..reference.networks.layers import Array as Value
 from ..reference.networks.layers import Params
 from ..reference.networks.unet import unet
-from . import device, network
-from .device import Array
 from .explain import Finding, source
-from .network import Options
-from .parts import IMAGES, Part, parts, worst
+from .sides import (
+    device,
+    network,
+)
+from .sides.device import Array
+from .sides.network import Options
+from .sides.parts import (
+    IMAGES,
+    Part,
+    parts,
+    worst,
+)
 from .tolerance import Arrays, deep
 
 

@@ -9,10 +9,15 @@ import numpy as np
 from ..accelerated.data import open_images
 from ..accelerated.trainer.batches import Batches
 from ..reference.training import value_and_grad
-from . import door_device, update_formulas
-from .door import Door, loss, micro_batches
+from . import update_formulas
 from .examples.given import Given as Images
 from .explain import Finding, source
+from .sides import door_device
+from .sides.door import (
+    Door,
+    loss,
+    micro_batches,
+)
 from .tolerance import Arrays
 from .training_divergence import Given, of_loss
 

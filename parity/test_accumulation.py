@@ -8,15 +8,19 @@ from contextlib import nullcontext
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity import (
-    budget,
-    device,
-    network,
-)
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.explain import explained
-from ddpm_mindspore.parity.network import Batch, Options, Schedule
+from ddpm_mindspore.parity.sides import (
+    device,
+    network,
+)
+from ddpm_mindspore.parity.sides.network import (
+    Batch,
+    Options,
+    Schedule,
+)
 from ddpm_mindspore.parity.test_training import in_reference, on_device
 from ddpm_mindspore.parity.tolerance import deep
 from ddpm_mindspore.parity.training_divergence import of_training

@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import (
-    alone,
-    budget,
-    device,
-)
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
@@ -22,6 +18,10 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.sides import (
+    alone,
+    device,
+)
 from ddpm_mindspore.parity.tolerance import Arrays
 
 

@@ -18,16 +18,8 @@ from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity import (
-    budget,
-    device,
-    door_device,
-    door_run,
-)
-from ddpm_mindspore.parity import door as reference
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.door import Door, Options
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -38,7 +30,18 @@ from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.small_network import in_place_of_the_unet
+from ddpm_mindspore.parity.sides import (
+    device,
+    door_device,
+    door_run,
+)
+from ddpm_mindspore.parity.sides import door as reference
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.door import (
+    Door,
+    Options,
+)
+from ddpm_mindspore.parity.sides.small_network import in_place_of_the_unet
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.ema import Snapshot, reconstruct
 

@@ -12,17 +12,21 @@ from typing import Any
 import numpy as np
 from hypothesis import example, given
 
-from ddpm_mindspore.parity import (
-    budget,
+from ddpm_mindspore.parity import budget
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import door_strategies
+from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.sides import (
     device,
     door_device,
 )
-from ddpm_mindspore.parity import door as reference
-from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.door import Door, Options, noised
-from ddpm_mindspore.parity.examples import door_strategies
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.sides import door as reference
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.door import (
+    Door,
+    Options,
+    noised,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 
 UNET: dict[str, Any] = {

@@ -13,14 +13,17 @@ from ddpm_mindspore.accelerated.system.distributed import (
     Exchange,
     World,
 )
-from ddpm_mindspore.parity import (
-    budget,
+from ddpm_mindspore.parity import budget
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.sides import (
     device,
     network,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.network import Options, Schedule
+from ddpm_mindspore.parity.sides.network import (
+    Options,
+    Schedule,
+)
 from ddpm_mindspore.parity.test_training import in_reference, restore, state_by_name, train_step
 from ddpm_mindspore.parity.tolerance import deep, elementwise
 

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import (
-    budget,
-    device,
-    effective,
-)
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
@@ -19,7 +15,14 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.products import OPERATORS, product_of
+from ddpm_mindspore.parity.sides import (
+    device,
+    effective,
+)
+from ddpm_mindspore.parity.sides.products import (
+    OPERATORS,
+    product_of,
+)
 from ddpm_mindspore.parity.tolerance import SMALLEST_NORMAL
 
 

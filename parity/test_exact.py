@@ -16,9 +16,7 @@ from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
 from ddpm_mindspore.parity import (
     budget,
-    device,
     exact,
-    layers,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
@@ -28,7 +26,11 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.layers import Layer
+from ddpm_mindspore.parity.sides import (
+    device,
+    layers,
+)
+from ddpm_mindspore.parity.sides.layers import Layer
 from ddpm_mindspore.parity.tolerance import Arrays
 
 

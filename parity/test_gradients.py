@@ -13,8 +13,6 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.parity import (
     budget,
-    device,
-    network,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
@@ -26,7 +24,14 @@ from ddpm_mindspore.parity.examples import (
     strategies,
 )
 from ddpm_mindspore.parity.explain import explained
-from ddpm_mindspore.parity.network import Options, Schedule
+from ddpm_mindspore.parity.sides import (
+    device,
+    network,
+)
+from ddpm_mindspore.parity.sides.network import (
+    Options,
+    Schedule,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.parity.training_divergence import of_gradients
 from ddpm_mindspore.reference.config import UnetConfig

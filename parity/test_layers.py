@@ -17,8 +17,6 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.parity import (
     budget,
-    device,
-    layers,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
@@ -28,6 +26,10 @@ from ddpm_mindspore.parity.examples import (
 from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
+)
+from ddpm_mindspore.parity.sides import (
+    device,
+    layers,
 )
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 

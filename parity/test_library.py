@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.parity import device, exact, layers, library
+from ddpm_mindspore.parity import exact
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.library import Call
+from ddpm_mindspore.parity.sides import (
+    device,
+    layers,
+    library,
+)
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.library import Call
 from ddpm_mindspore.parity.tolerance import Arrays
 
 INSTRUCTIONS = ("SSE41", "AVX2", "AVX512_CORE")

@@ -11,7 +11,6 @@ from hypothesis import given
 from ddpm_mindspore.accelerated import objective as accelerated
 from ddpm_mindspore.parity import (
     budget,
-    device,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
@@ -22,6 +21,7 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import objective as reference

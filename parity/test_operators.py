@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ddpm_mindspore.parity import graphs, operators
 from ddpm_mindspore.parity.compare import LEDGER, reproducible
-from ddpm_mindspore.parity.operators import DISCLAIMER, SHIPPED, UNKNOWN, Operator
+from ddpm_mindspore.parity.sides import (
+    graphs,
+    operators,
+)
+from ddpm_mindspore.parity.sides.operators import (
+    DISCLAIMER,
+    SHIPPED,
+    UNKNOWN,
+    Operator,
+)
 
 NOT_RUN = "looked up, not run on a card"
 
@@ -30,7 +38,7 @@ def known(graph: str) -> None:
         raise AssertionError(
             f"the compiled {graph} has operators that operators.json does not know: "
             f"{', '.join(missing)}\n"
-            "look them up with 'python -m ddpm_mindspore.parity.operators', and write the table "
+            "look them up with 'python -m ddpm_mindspore.parity.sides.operators', and write the table "
             f"down with --write once each is accounted for ({DISCLAIMER})"
         )
 

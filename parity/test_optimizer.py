@@ -14,11 +14,9 @@ from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.parity import (
     budget,
-    device,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -26,7 +24,13 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
-from ddpm_mindspore.parity.network import Options, step_scalars, training_config
+from ddpm_mindspore.parity.sides import device
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.network import (
+    Options,
+    step_scalars,
+    training_config,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.reference import optimizer as reference
 from ddpm_mindspore.reference.ema import power_weight

@@ -13,10 +13,7 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity import (
-    budget,
-    device,
-)
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
@@ -25,6 +22,7 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps
 from ddpm_mindspore.reference.precision import LossScale, next_scale

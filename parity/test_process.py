@@ -9,12 +9,12 @@ from hypothesis import given
 
 from ddpm_mindspore.parity import (
     budget,
-    device,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.sides import device
+from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import process as reference
 from ddpm_mindspore.reference.process import gather

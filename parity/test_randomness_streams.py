@@ -12,13 +12,8 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity import (
-    budget,
-    door_device,
-    small_network,
-)
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.door import Door, Options
 from ddpm_mindspore.parity.examples import (
     door_strategies,
     draws,
@@ -26,7 +21,18 @@ from ddpm_mindspore.parity.examples import (
 from ddpm_mindspore.parity.examples.draws import Stream
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.recording import Recorder, overlaps
+from ddpm_mindspore.parity.sides import (
+    door_device,
+    small_network,
+)
+from ddpm_mindspore.parity.sides.door import (
+    Door,
+    Options,
+)
+from ddpm_mindspore.parity.sides.recording import (
+    Recorder,
+    overlaps,
+)
 
 INIT = draws.PURPOSES["init"]
 """Parameters are drawn when a network is made, of one seed as often as it is made."""

@@ -19,12 +19,9 @@ from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated.samplers import plan as accelerated
 from ddpm_mindspore.parity import (
     budget,
-    device,
     trace,
 )
-from ddpm_mindspore.parity.closed_form import Denoiser
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -32,6 +29,9 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.sides import device
+from ddpm_mindspore.parity.sides.closed_form import Denoiser
+from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule

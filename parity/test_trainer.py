@@ -19,15 +19,8 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity import (
-    budget,
-    door_device,
-    door_run,
-)
-from ddpm_mindspore.parity import door as reference
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.door import Door, Options
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -41,6 +34,16 @@ from ddpm_mindspore.parity.examples.given import (
 from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.explain import explained_by_message
 from ddpm_mindspore.parity.run_divergence import of_run
+from ddpm_mindspore.parity.sides import door as reference
+from ddpm_mindspore.parity.sides import (
+    door_device,
+    door_run,
+)
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.door import (
+    Door,
+    Options,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 
 

@@ -13,16 +13,20 @@ from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.system.distributed import Exchange
 from ddpm_mindspore.accelerated.training import TrainStep
-from ddpm_mindspore.parity import (
-    budget,
+from ddpm_mindspore.parity import budget
+from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.explain import explained
+from ddpm_mindspore.parity.sides import (
     device,
     network,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.explain import explained
-from ddpm_mindspore.parity.network import Batch, Options, Schedule
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.network import (
+    Batch,
+    Options,
+    Schedule,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.parity.training_divergence import of_training
 from ddpm_mindspore.reference.config import UnetConfig

@@ -12,13 +12,10 @@ from hypothesis import given
 
 from ddpm_mindspore.parity import (
     budget,
-    device,
     first_divergence,
-    network,
     trace,
 )
 from ddpm_mindspore.parity.compare import check, reproducible
-from ddpm_mindspore.parity.device import Array
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -26,7 +23,15 @@ from ddpm_mindspore.parity.examples import (
     strategies,
 )
 from ddpm_mindspore.parity.explain import explained
-from ddpm_mindspore.parity.network import FLOAT32, Options
+from ddpm_mindspore.parity.sides import (
+    device,
+    network,
+)
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.network import (
+    FLOAT32,
+    Options,
+)
 from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import unet

@@ -20,11 +20,19 @@ from ..reference.config import UnetConfig
 from ..reference.networks.unet import unet
 from ..reference.schedule import Schedule as Tables
 from ..reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
-from . import device, network, update_formulas
-from .device import Array
+from . import update_formulas
 from .explain import Finding, source
 from .first_divergence import of_network
-from .network import Batch, Options, Schedule
+from .sides import (
+    device,
+    network,
+)
+from .sides.device import Array
+from .sides.network import (
+    Batch,
+    Options,
+    Schedule,
+)
 from .tolerance import Arrays, deep
 
 

@@ -10,9 +10,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..reference.training import TrainingConfig
-from . import device, network
 from .explain import Finding, source
-from .one_update import Update, accumulated
+from .sides import (
+    device,
+    network,
+)
+from .sides.one_update import (
+    Update,
+    accumulated,
+)
 from .tolerance import Arrays
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from hypothesis import example
 
-from ..alone import OPTIONS
-from ..products import OPERATORS
+from ..sides.alone import OPTIONS
+from ..sides.products import OPERATORS
 from .covering import covering
 from .strategies import Case
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...accelerated.config import TrainerConfig
-from ..device import Array
+from ..sides.device import Array
 
 CLASSES = ("cat", "dog", "eel")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..alone import OPTIONS
-from ..device import KERNELS
-from ..products import OPERATORS
+from ..sides.alone import OPTIONS
+from ..sides.device import KERNELS
+from ..sides.products import OPERATORS
 from .strategies import (
     Case,
     seeds,

@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from ddpm_mindspore import accelerated
-from ddpm_mindspore.parity import device
+from ddpm_mindspore.parity.sides import device
 
 from .bug import Bug, changed, module_of
 

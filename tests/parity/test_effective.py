@@ -7,11 +7,15 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from ddpm_mindspore.parity import effective
 from ddpm_mindspore.parity import test_effective as properties
-from ddpm_mindspore.parity.device import Array
-from ddpm_mindspore.parity.effective import Precision, Product, precision
-from ddpm_mindspore.parity.products import OPERATORS
+from ddpm_mindspore.parity.sides import effective
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.parity.sides.effective import (
+    Precision,
+    Product,
+    precision,
+)
+from ddpm_mindspore.parity.sides.products import OPERATORS
 
 
 def rounded(x: Array, bits: int) -> Array:

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.parity import alone, exact, layers, library
-from ddpm_mindspore.parity.library import Call
+from ddpm_mindspore.parity import exact
+from ddpm_mindspore.parity.sides import (
+    alone,
+    layers,
+    library,
+)
+from ddpm_mindspore.parity.sides.library import Call
 from ddpm_mindspore.parity.tolerance import Arrays
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ddpm_mindspore import accelerated
-from ddpm_mindspore.parity.device import draw
 from ddpm_mindspore.parity.explain import Finding, explain
-from ddpm_mindspore.parity.network import training_config
 from ddpm_mindspore.parity.run_divergence import PLACES
+from ddpm_mindspore.parity.sides.device import draw
+from ddpm_mindspore.parity.sides.network import training_config
 from ddpm_mindspore.parity.update_formulas import first_wrong
 
 from .bugs import BUGS

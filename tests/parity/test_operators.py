@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from ddpm_mindspore.parity import graphs, operators, test_operators
+from ddpm_mindspore.parity import test_operators
 from ddpm_mindspore.parity.compare import LEDGER
-from ddpm_mindspore.parity.operators import (
+from ddpm_mindspore.parity.sides import (
+    graphs,
+    operators,
+)
+from ddpm_mindspore.parity.sides.operators import (
     DOCUMENTED,
     FRAMEWORK,
     GRAPH_NODES,

@@ -24,13 +24,15 @@ from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, Traine
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import (
-    device,
-    door_device,
     test_commands,
     test_trainer,
 )
 from ddpm_mindspore.parity.examples import door_fixed as door_examples
 from ddpm_mindspore.parity.examples.given import give
+from ddpm_mindspore.parity.sides import (
+    device,
+    door_device,
+)
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
 from ddpm_mindspore.parity.test_unet import draw_inputs
 from ddpm_mindspore.parity.test_unet import truth as unet_truth

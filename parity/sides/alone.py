@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from . import device, layers
+from ..tolerance import (
+    Arrays,
+    deep,
+)
+from . import (
+    device,
+    layers,
+)
 from .device import Array
-from .layers import PREFIX, Layer
-from .tolerance import Arrays, deep
+from .layers import (
+    PREFIX,
+    Layer,
+)
 
 HEADS = {"heads": 2, "dim_head": 8}
 OPTIONS: dict[str, dict[str, Any]] = {

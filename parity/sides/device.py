@@ -14,9 +14,12 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..accelerated.process import Process
-from ..accelerated.system import runtime
-from ..reference.schedule import Schedule, make_schedule
+from ...accelerated.process import Process
+from ...accelerated.system import runtime
+from ...reference.schedule import (
+    Schedule,
+    make_schedule,
+)
 
 Array: TypeAlias = NDArray[Any]
 

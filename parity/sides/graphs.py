@@ -11,7 +11,7 @@ and cannot be compiled where the device lacks it.
 from __future__ import annotations
 
 # First, since it prepares the environment that MindSpore reads when it is imported.
-from ..accelerated.system import runtime as _runtime  # noqa: F401
+from ...accelerated.system import runtime as _runtime  # noqa: F401
 
 # isort: split
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.graph.api import JitExecutor_, ms_compile_cache
 from mindspore.train.anf_ir_pb2 import ModelProto
 
-from ..accelerated.networks.layers import (
+from ...accelerated.networks.layers import (
     Attention,
     Conv2d,
     Downsample,
@@ -34,17 +34,24 @@ from ..accelerated.networks.layers import (
     Upsample,
     gelu,
 )
-from ..accelerated.networks.unet import Unet
-from ..accelerated.objective import Objective, loss_weight, training_loss
-from ..accelerated.optimizer import Optimizer, step_scalars
-from ..accelerated.precision import set_precision
-from ..accelerated.process import Process
-from ..accelerated.samplers.plan import sampling_step
-from ..accelerated.training import (
+from ...accelerated.networks.unet import Unet
+from ...accelerated.objective import (
+    Objective,
+    loss_weight,
+    training_loss,
+)
+from ...accelerated.optimizer import (
+    Optimizer,
+    step_scalars,
+)
+from ...accelerated.precision import set_precision
+from ...accelerated.process import Process
+from ...accelerated.samplers.plan import sampling_step
+from ...accelerated.training import (
     MicroBatch,
     TrainStep,
 )
-from ..reference.schedule import make_schedule
+from ...reference.schedule import make_schedule
 from . import device
 
 SHAPE = (2, 1, 4, 4)

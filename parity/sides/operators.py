@@ -1,7 +1,7 @@
 """Would an Ascend card know the operators that the compiled graphs are made of?
 
-    python -m ddpm_mindspore.parity.operators            the table
-    python -m ddpm_mindspore.parity.operators --write    the same, into operators.json
+    python -m ddpm_mindspore.parity.sides.operators            the table
+    python -m ddpm_mindspore.parity.sides.operators --write    the same, into operators.json
 
 Each operator type is looked up in two places, both in the installed MindSpore: its documentation
 ("Supported Platforms", its own or that of the function it refers to), and the names of the kernels

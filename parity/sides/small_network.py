@@ -19,12 +19,12 @@ import numpy as np
 from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
-from ..accelerated.networks import unet
-from ..accelerated.trainer import loop as trainer
-from ..reference import training
-from ..reference.config import UnetConfig
-from ..reference.networks.layers import Array as Value
-from ..reference.networks.layers import (
+from ...accelerated.networks import unet
+from ...accelerated.trainer import loop as trainer
+from ...reference import training
+from ...reference.config import UnetConfig
+from ...reference.networks.layers import Array as Value
+from ...reference.networks.layers import (
     Params,
     silu,
 )

@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from ..accelerated import objective as accelerated
-from ..accelerated import (
-    optimizer,
-)
-from ..accelerated import (
-    training as train_step,
-)
-from ..accelerated.networks.unet import Unet
-from ..accelerated.precision import set_precision
-from ..reference import training
-from ..reference.config import UnetConfig
-from ..reference.networks import unet
+from ...accelerated import objective as accelerated
+from ...accelerated import optimizer
+from ...accelerated import training as train_step
+from ...accelerated.networks.unet import Unet
+from ...accelerated.precision import set_precision
+from ...reference import training
+from ...reference.config import UnetConfig
+from ...reference.networks import unet
+from ..tolerance import Arrays
 from . import device
 from .device import Array
 from .layers import varied
-from .tolerance import Arrays
 
 Options = Mapping[str, Any]
 

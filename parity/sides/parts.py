@@ -16,16 +16,19 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated.networks import layers as accelerated
-from ..accelerated.networks.unet import Unet
-from ..reference.networks import layers as reference
-from ..reference.networks.layers import Array as Value
-from ..reference.networks.layers import Params
-from ..reference.networks.unet import unet
-from ..reference.training import value_and_grad
+from ...accelerated.networks import layers as accelerated
+from ...accelerated.networks.unet import Unet
+from ...reference.networks import layers as reference
+from ...reference.networks.layers import Array as Value
+from ...reference.networks.layers import Params
+from ...reference.networks.unet import unet
+from ...reference.training import value_and_grad
+from ..tolerance import (
+    Arrays,
+    deep,
+)
 from . import device
 from .device import Array
-from .tolerance import Arrays, deep
 
 TRACED = (
     "conv",

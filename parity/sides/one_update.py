@@ -14,18 +14,24 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor
 
-from ..accelerated import ema as accelerated_ema
-from ..accelerated import optimizer as accelerated
-from ..accelerated.training import (
+from ...accelerated import ema as accelerated_ema
+from ...accelerated import optimizer as accelerated
+from ...accelerated.training import (
     MicroBatch,
     TrainStep,
 )
-from ..reference import ema
-from ..reference import optimizer as reference
-from ..reference.training import TrainingConfig
-from . import device, network
+from ...reference import ema
+from ...reference import optimizer as reference
+from ...reference.training import TrainingConfig
+from ..tolerance import (
+    Arrays,
+    deep,
+)
+from . import (
+    device,
+    network,
+)
 from .device import Array
-from .tolerance import Arrays, deep
 
 
 class Update:

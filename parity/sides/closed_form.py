@@ -13,10 +13,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from ..reference.oracle import gaussian
-from ..reference.schedule import Schedule
+from ...reference.oracle import gaussian
+from ...reference.schedule import Schedule
+from ..tolerance import elementwise
 from .device import Array
-from .tolerance import elementwise
 
 
 class Denoiser:

@@ -13,7 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from ..accelerated.networks import layers
+from ...accelerated.networks import layers
 from . import device
 from .device import Array
 from .effective import Product

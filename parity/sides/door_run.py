@@ -17,19 +17,27 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ..accelerated.config import RunConfig
-from ..accelerated.runs.checkpoint import (
+from ...accelerated.config import RunConfig
+from ...accelerated.runs.checkpoint import (
     Checkpoint,
     save,
 )
-from ..accelerated.runs.folder import RunFolder
-from ..accelerated.system import runtime
-from ..accelerated.trainer.loop import Trainer
-from . import door_device, small_network
+from ...accelerated.runs.folder import RunFolder
+from ...accelerated.system import runtime
+from ...accelerated.trainer.loop import Trainer
+from ..examples.given import Given
+from ..tolerance import Arrays
+from . import (
+    door_device,
+    small_network,
+)
 from .device import Array
-from .door import Door, Options, checkpoint, numbers
-from .examples.given import Given
-from .tolerance import Arrays
+from .door import (
+    Door,
+    Options,
+    checkpoint,
+    numbers,
+)
 
 
 class Left:

@@ -39,7 +39,7 @@ def run(calls: Sequence[Call], threads: int, instructions: str) -> list[list[Arr
     """
     import mindspore as ms
 
-    from ..accelerated.system import runtime
+    from ...accelerated.system import runtime
 
     arrays: dict[str, Array] = {}
     for i, call in enumerate(calls):

@@ -12,16 +12,16 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated import kernels
-from ..accelerated.networks import layers as accelerated
-from ..accelerated.precision import cast
-from ..reference.networks import layers as reference
-from ..reference.networks.layers import Array as Value
-from ..reference.networks.layers import Params
-from ..reference.training import value_and_grad
+from ...accelerated import kernels
+from ...accelerated.networks import layers as accelerated
+from ...accelerated.precision import cast
+from ...reference.networks import layers as reference
+from ...reference.networks.layers import Array as Value
+from ...reference.networks.layers import Params
+from ...reference.training import value_and_grad
+from ..tolerance import Arrays
 from . import device
 from .device import Array
-from .tolerance import Arrays
 
 PREFIX = "layer"
 """What the reference is told the layer is called."""

@@ -1,0 +1,1 @@
+"""What is compared: the reference and the device, given the same."""
