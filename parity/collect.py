@@ -10,9 +10,12 @@ from traceback import extract_tb
 
 import pytest
 
-from .compare import Record
 from .earlier import Earlier
-from .explain import Finding, explain
+from .judgement.compare import Record
+from .judgement.explain import (
+    Finding,
+    explain,
+)
 from .progress import Progress
 from .report import FAIL, PASS, SKIP, Outcome, bare
 

@@ -196,7 +196,7 @@ def _check(
     import pytest
 
     from .collect import Collector
-    from .compare import LEDGER
+    from .judgement.compare import LEDGER
     from .progress import progress_on
 
     started, clock = datetime.now().astimezone(), time.monotonic()

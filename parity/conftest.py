@@ -13,8 +13,8 @@ from ddpm_mindspore.accelerated.system.runtime import (
     select_device,
 )
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import LEDGER
-from ddpm_mindspore.parity.explain import explain
+from ddpm_mindspore.parity.judgement.compare import LEDGER
+from ddpm_mindspore.parity.judgement.explain import explain
 
 settings.register_profile("nightly", max_examples=budget.NIGHTLY_EXAMPLES)
 

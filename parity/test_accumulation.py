@@ -9,9 +9,14 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.explain import explained
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.explain import explained
+from ddpm_mindspore.parity.judgement.tolerance import deep
+from ddpm_mindspore.parity.judgement.training_divergence import of_training
 from ddpm_mindspore.parity.sides import (
     device,
     network,
@@ -22,8 +27,6 @@ from ddpm_mindspore.parity.sides.network import (
     Schedule,
 )
 from ddpm_mindspore.parity.test_training import in_reference, on_device
-from ddpm_mindspore.parity.tolerance import deep
-from ddpm_mindspore.parity.training_divergence import of_training
 
 
 @budget.examples(0.05)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -18,11 +17,15 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.sides import (
     alone,
     device,
 )
-from ddpm_mindspore.parity.tolerance import Arrays
 
 
 @pytest.mark.parametrize("kind", alone.OPTIONS)

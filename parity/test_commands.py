@@ -19,7 +19,6 @@ from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -30,6 +29,14 @@ from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,
@@ -42,7 +49,6 @@ from ddpm_mindspore.parity.sides.door import (
     Options,
 )
 from ddpm_mindspore.parity.sides.small_network import in_place_of_the_unet
-from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.ema import Snapshot, reconstruct
 
 WIDTHS = (0.05, 0.1)

@@ -13,9 +13,16 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,
@@ -27,7 +34,6 @@ from ddpm_mindspore.parity.sides.door import (
     Options,
     noised,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep
 
 UNET: dict[str, Any] = {
     "dim": 4,

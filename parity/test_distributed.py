@@ -14,8 +14,15 @@ from ddpm_mindspore.accelerated.system.distributed import (
     World,
 )
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    deep,
+    elementwise,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     network,
@@ -25,7 +32,6 @@ from ddpm_mindspore.parity.sides.network import (
     Schedule,
 )
 from ddpm_mindspore.parity.test_training import in_reference, restore, state_by_name, train_step
-from ddpm_mindspore.parity.tolerance import deep, elementwise
 
 
 @budget.examples(0.3)

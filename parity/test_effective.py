@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -15,6 +14,11 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import SMALLEST_NORMAL
 from ddpm_mindspore.parity.sides import (
     device,
     effective,
@@ -23,7 +27,6 @@ from ddpm_mindspore.parity.sides.products import (
     OPERATORS,
     product_of,
 )
-from ddpm_mindspore.parity.tolerance import SMALLEST_NORMAL
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -10,7 +10,6 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import ema as accelerated
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -18,8 +17,16 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Array,
+    elementwise,
+    gamma,
+)
 from ddpm_mindspore.parity.sides import device
-from ddpm_mindspore.parity.tolerance import Array, elementwise, gamma
 from ddpm_mindspore.reference import ema as reference
 
 

@@ -14,11 +14,7 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity import (
-    budget,
-    exact,
-)
-from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -26,12 +22,17 @@ from ddpm_mindspore.parity.examples import (
     operator_draws,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement import exact
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.sides import (
     device,
     layers,
 )
 from ddpm_mindspore.parity.sides.layers import Layer
-from ddpm_mindspore.parity.tolerance import Arrays
 
 
 @pytest.mark.parametrize("case", examples.LARGE_SUMS, ids=lambda case: case["kind"])

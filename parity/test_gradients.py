@@ -15,7 +15,6 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -23,7 +22,16 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
-from ddpm_mindspore.parity.explain import explained
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.explain import explained
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
+from ddpm_mindspore.parity.judgement.training_divergence import of_gradients
 from ddpm_mindspore.parity.sides import (
     device,
     network,
@@ -32,8 +40,6 @@ from ddpm_mindspore.parity.sides.network import (
     Options,
     Schedule,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep
-from ddpm_mindspore.parity.training_divergence import of_gradients
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad

@@ -19,7 +19,6 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -27,11 +26,18 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     layers,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep
 
 KERNELS = device.KERNELS
 HEADS: dict[str, tuple[Any, ...]] = {"heads": (2, 1), "dim_head": (4, 3), "sharpness": (8.0, 1.0)}

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.parity import exact
-from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.judgement import exact
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.sides import (
     device,
     layers,
@@ -17,7 +21,6 @@ from ddpm_mindspore.parity.sides import (
 )
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.sides.library import Call
-from ddpm_mindspore.parity.tolerance import Arrays
 
 INSTRUCTIONS = ("SSE41", "AVX2", "AVX512_CORE")
 """What oneDNN may be kept to; a processor that has less does with less."""

@@ -13,7 +13,6 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -21,9 +20,13 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
-from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 

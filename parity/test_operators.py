@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ddpm_mindspore.parity.compare import LEDGER, reproducible
+from ddpm_mindspore.parity.judgement.compare import (
+    LEDGER,
+    reproducible,
+)
 from ddpm_mindspore.parity.sides import (
     graphs,
     operators,

@@ -16,13 +16,21 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
 from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
+)
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+    elementwise,
 )
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
@@ -31,7 +39,6 @@ from ddpm_mindspore.parity.sides.network import (
     step_scalars,
     training_config,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.reference import optimizer as reference
 from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig

@@ -14,13 +14,16 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
 from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
+)
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
 )
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer

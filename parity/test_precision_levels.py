@@ -13,14 +13,20 @@ from hypothesis import strategies as st
 from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.accelerated.trainer.loop import Trainer
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,
     door_run,
 )
 from ddpm_mindspore.parity.sides import door as reference
-from ddpm_mindspore.parity.tolerance import Arrays, deep
 
 NET: dict[str, Any] = {
     "dim": 4,

@@ -11,11 +11,14 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference import process as reference
 from ddpm_mindspore.reference.process import gather
 from ddpm_mindspore.reference.schedule import Schedule

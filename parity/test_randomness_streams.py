@@ -13,7 +13,6 @@ from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     door_strategies,
     draws,
@@ -21,6 +20,10 @@ from ddpm_mindspore.parity.examples import (
 from ddpm_mindspore.parity.examples.draws import Stream
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
 from ddpm_mindspore.parity.sides import (
     door_device,
     small_network,

@@ -21,7 +21,6 @@ from ddpm_mindspore.parity import (
     budget,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -29,10 +28,14 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.closed_form import Denoiser
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 

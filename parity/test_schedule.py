@@ -9,7 +9,6 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -17,9 +16,13 @@ from ddpm_mindspore.parity.examples import (
     pinned,
     strategies,
 )
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.tolerance import elementwise
 from ddpm_mindspore.reference.schedule import Schedule
 
 

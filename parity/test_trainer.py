@@ -20,7 +20,6 @@ from hypothesis import example, given
 
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity import budget
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -32,8 +31,17 @@ from ddpm_mindspore.parity.examples.given import (
     give,
 )
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.explain import explained_by_message
-from ddpm_mindspore.parity.run_divergence import of_run
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.explain import explained_by_message
+from ddpm_mindspore.parity.judgement.run_divergence import of_run
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+    elementwise,
+)
 from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides import (
     door_device,
@@ -44,7 +52,6 @@ from ddpm_mindspore.parity.sides.door import (
     Door,
     Options,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep, elementwise
 
 
 @budget.examples(0.05)

@@ -12,17 +12,24 @@ from hypothesis import given
 
 from ddpm_mindspore.parity import (
     budget,
-    first_divergence,
     trace,
 )
-from ddpm_mindspore.parity.compare import check, reproducible
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
 from ddpm_mindspore.parity.examples import (
     strategies,
 )
-from ddpm_mindspore.parity.explain import explained
+from ddpm_mindspore.parity.judgement import first_divergence
+from ddpm_mindspore.parity.judgement.compare import (
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.explain import explained
+from ddpm_mindspore.parity.judgement.tolerance import (
+    Arrays,
+    deep,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     network,
@@ -32,7 +39,6 @@ from ddpm_mindspore.parity.sides.network import (
     FLOAT32,
     Options,
 )
-from ddpm_mindspore.parity.tolerance import Arrays, deep
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import unet
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from ..tolerance import (
+from ..judgement.tolerance import (
     Arrays,
     deep,
 )

@@ -15,7 +15,7 @@ from mindspore import Tensor, ops
 
 from ...reference.oracle import gaussian
 from ...reference.schedule import Schedule
-from ..tolerance import elementwise
+from ..judgement.tolerance import elementwise
 from .device import Array
 
 

@@ -42,7 +42,7 @@ from ...reference.training import (
 )
 from ..examples import draws
 from ..examples.given import Given
-from ..tolerance import Arrays
+from ..judgement.tolerance import Arrays
 from . import (
     device,
     small_network,

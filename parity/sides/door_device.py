@@ -12,7 +12,7 @@ from ...accelerated.diffusion import GaussianDiffusion
 from ...accelerated.networks.unet import Unet
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
-from ..tolerance import Arrays
+from ..judgement.tolerance import Arrays
 from .door import (
     Door,
     Options,

@@ -26,7 +26,7 @@ from ...accelerated.runs.folder import RunFolder
 from ...accelerated.system import runtime
 from ...accelerated.trainer.loop import Trainer
 from ..examples.given import Given
-from ..tolerance import Arrays
+from ..judgement.tolerance import Arrays
 from . import (
     door_device,
     small_network,

@@ -19,7 +19,7 @@ from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.training import value_and_grad
-from ..tolerance import Arrays
+from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
 

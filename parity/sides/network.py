@@ -17,7 +17,7 @@ from ...accelerated.precision import set_precision
 from ...reference import training
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
-from ..tolerance import Arrays
+from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
 from .layers import varied

@@ -23,7 +23,7 @@ from ...accelerated.training import (
 from ...reference import ema
 from ...reference import optimizer as reference
 from ...reference.training import TrainingConfig
-from ..tolerance import (
+from ..judgement.tolerance import (
     Arrays,
     deep,
 )

@@ -23,7 +23,7 @@ from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.networks.unet import unet
 from ...reference.training import value_and_grad
-from ..tolerance import (
+from ..judgement.tolerance import (
     Arrays,
     deep,
 )

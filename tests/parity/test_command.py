@@ -22,7 +22,7 @@ from .planted_copy import copy_package
 CONFTEST = """
 import pytest
 from hypothesis import settings
-from ddpm_mindspore.parity.compare import LEDGER, Record
+from ddpm_mindspore.parity.judgement.compare import LEDGER, Record
 
 def pytest_addoption(parser):
     parser.addoption("--device")

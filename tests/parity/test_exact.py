@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.parity import exact
+from ddpm_mindspore.parity.judgement import exact
+from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.sides import (
     alone,
     layers,
     library,
 )
 from ddpm_mindspore.parity.sides.library import Call
-from ddpm_mindspore.parity.tolerance import Arrays
 
 
 @pytest.mark.parametrize("terms", [1, 27, 4608, 262_144, 2**24])

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from ddpm_mindspore import accelerated
-from ddpm_mindspore.parity.explain import Finding, explain
-from ddpm_mindspore.parity.run_divergence import PLACES
+from ddpm_mindspore.parity.judgement.explain import (
+    Finding,
+    explain,
+)
+from ddpm_mindspore.parity.judgement.run_divergence import PLACES
+from ddpm_mindspore.parity.judgement.update_formulas import first_wrong
 from ddpm_mindspore.parity.sides.device import draw
 from ddpm_mindspore.parity.sides.network import training_config
-from ddpm_mindspore.parity.update_formulas import first_wrong
 
 from .bugs import BUGS
 from .planting import Bug, planted
@@ -159,7 +162,7 @@ def test_a_search_that_breaks_hides_no_failure() -> None:
 
 
 EXPLAINED = """
-from ddpm_mindspore.parity.explain import Finding, explained
+from ddpm_mindspore.parity.judgement.explain import Finding, explained
 
 def test_forward():
     finding = Finding("Attention 'mid_attn': output is 7 times its bound", "/a/layers.py:7", "f(1)")

@@ -12,7 +12,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.parity import test_operators
-from ddpm_mindspore.parity.compare import LEDGER
+from ddpm_mindspore.parity.judgement.compare import LEDGER
 from ddpm_mindspore.parity.sides import (
     graphs,
     operators,

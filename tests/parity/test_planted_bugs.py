@@ -15,7 +15,7 @@ from ddpm_mindspore.accelerated.networks import (
     layers,
     unet,
 )
-from ddpm_mindspore.parity.compare import LEDGER
+from ddpm_mindspore.parity.judgement.compare import LEDGER
 
 from .bugs import BUGS
 from .planting import Bug, planted

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_mindspore.parity.compare import LEDGER, Ledger, check, reproducible
-from ddpm_mindspore.parity.tolerance import (
+from ddpm_mindspore.parity.judgement.compare import (
+    LEDGER,
+    Ledger,
+    check,
+    reproducible,
+)
+from ddpm_mindspore.parity.judgement.tolerance import (
     DEEP_FACTOR,
     SMALLEST_NORMAL,
     UNIT_ROUNDOFF,

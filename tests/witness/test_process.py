@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpm_mindspore.parity.tolerance import elementwise
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.reference import process
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import unet

@@ -13,25 +13,31 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..accelerated.networks.unet import Unet
-from ..reference.networks import layers as reference
-from ..reference.networks.layers import Array as Value
-from ..reference.networks.layers import Params
-from ..reference.networks.unet import unet
-from .explain import Finding, source
-from .sides import (
+from ...accelerated.networks.unet import Unet
+from ...reference.networks import layers as reference
+from ...reference.networks.layers import Array as Value
+from ...reference.networks.layers import Params
+from ...reference.networks.unet import unet
+from ..sides import (
     device,
     network,
 )
-from .sides.device import Array
-from .sides.network import Options
-from .sides.parts import (
+from ..sides.device import Array
+from ..sides.network import Options
+from ..sides.parts import (
     IMAGES,
     Part,
     parts,
     worst,
 )
-from .tolerance import Arrays, deep
+from .explain import (
+    Finding,
+    source,
+)
+from .tolerance import (
+    Arrays,
+    deep,
+)
 
 
 def of_network(

@@ -13,27 +13,38 @@ from typing import Any, NamedTuple
 import numpy as np
 from mindspore import Tensor
 
-from ..accelerated import objective as accelerated
-from ..reference import objective as reference
-from ..reference import process
-from ..reference.config import UnetConfig
-from ..reference.networks.unet import unet
-from ..reference.schedule import Schedule as Tables
-from ..reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
-from . import update_formulas
-from .explain import Finding, source
-from .first_divergence import of_network
-from .sides import (
+from ...accelerated import objective as accelerated
+from ...reference import objective as reference
+from ...reference import process
+from ...reference.config import UnetConfig
+from ...reference.networks.unet import unet
+from ...reference.schedule import Schedule as Tables
+from ...reference.training import (
+    MicroBatch,
+    TrainingConfig,
+    training_loss,
+    value_and_grad,
+)
+from ..sides import (
     device,
     network,
 )
-from .sides.device import Array
-from .sides.network import (
+from ..sides.device import Array
+from ..sides.network import (
     Batch,
     Options,
     Schedule,
 )
-from .tolerance import Arrays, deep
+from . import update_formulas
+from .explain import (
+    Finding,
+    source,
+)
+from .first_divergence import of_network
+from .tolerance import (
+    Arrays,
+    deep,
+)
 
 
 def of_gradients(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .. import accelerated
+from ... import accelerated
 
 _FOLDER = Path(accelerated.__file__).parent
 

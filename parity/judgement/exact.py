@@ -14,15 +14,18 @@ import autograd.numpy as anp
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ..reference.networks.layers import Array as Value
-from ..reference.networks.layers import Params
-from .sides.layers import (
+from ...reference.networks.layers import Array as Value
+from ...reference.networks.layers import Params
+from ..sides.layers import (
     Layer,
     Rng,
     Shape,
     Sizes,
 )
-from .tolerance import SMALLEST_NORMAL, Arrays
+from .tolerance import (
+    SMALLEST_NORMAL,
+    Arrays,
+)
 
 LARGEST = 2**24
 """float32 holds it and every smaller integer."""

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..reference.training import TrainingConfig
-from .explain import Finding, source
-from .sides import (
+from ...reference.training import TrainingConfig
+from ..sides import (
     device,
     network,
 )
-from .sides.one_update import (
+from ..sides.one_update import (
     Update,
     accumulated,
+)
+from .explain import (
+    Finding,
+    source,
 )
 from .tolerance import Arrays
 

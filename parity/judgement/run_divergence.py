@@ -6,20 +6,26 @@ from functools import partial
 
 import numpy as np
 
-from ..accelerated.data import open_images
-from ..accelerated.trainer.batches import Batches
-from ..reference.training import value_and_grad
-from . import update_formulas
-from .examples.given import Given as Images
-from .explain import Finding, source
-from .sides import door_device
-from .sides.door import (
+from ...accelerated.data import open_images
+from ...accelerated.trainer.batches import Batches
+from ...reference.training import value_and_grad
+from ..examples.given import Given as Images
+from ..sides import door_device
+from ..sides.door import (
     Door,
     loss,
     micro_batches,
 )
+from . import update_formulas
+from .explain import (
+    Finding,
+    source,
+)
 from .tolerance import Arrays
-from .training_divergence import Given, of_loss
+from .training_divergence import (
+    Given,
+    of_loss,
+)
 
 
 def of_run(door: Door, images: Images, values: Arrays, message: str) -> Finding | None:

@@ -1,0 +1,1 @@
+"""How large an error may be, and what a failure comes down to."""
