@@ -251,7 +251,7 @@ def _status(args: list[str]) -> int:
 
 
 def _parity(args: list[str]) -> int:
-    command = import_module("ddpm_mindspore.parity.command")
+    command = import_module("ddpm_mindspore.parity.report.command")
     config = _parse(command.ParityConfig, "parity", PARITY, args)
     code: int = command.run(config)
     return code

@@ -12,9 +12,9 @@ from ddpm_mindspore.accelerated.system.runtime import (
     DEVICES,
     select_device,
 )
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.judgement.compare import LEDGER
 from ddpm_mindspore.parity.judgement.explain import explain
+from ddpm_mindspore.parity.report import budget
 
 settings.register_profile("nightly", max_examples=budget.NIGHTLY_EXAMPLES)
 

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.judgement.compare import (
     check,
@@ -17,6 +16,7 @@ from ddpm_mindspore.parity.judgement.compare import (
 from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import deep
 from ddpm_mindspore.parity.judgement.training_divergence import of_training
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     network,

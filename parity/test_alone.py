@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -22,6 +21,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     alone,
     device,

@@ -18,7 +18,6 @@ from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -37,6 +36,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,

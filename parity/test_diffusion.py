@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from hypothesis import example, given
 
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.judgement.compare import (
@@ -23,6 +22,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,

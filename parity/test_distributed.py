@@ -13,7 +13,6 @@ from ddpm_mindspore.accelerated.system.distributed import (
     Exchange,
     World,
 )
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.judgement.compare import (
     check,
@@ -23,6 +22,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     deep,
     elementwise,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     network,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -19,6 +18,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import SMALLEST_NORMAL
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     effective,

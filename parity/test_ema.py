@@ -9,7 +9,6 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import ema as accelerated
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -26,6 +25,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     elementwise,
     gamma,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.reference import ema as reference
 

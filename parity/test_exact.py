@@ -14,7 +14,6 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -28,6 +27,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     layers,

@@ -11,10 +11,6 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.networks.unet import Unet
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -32,6 +28,10 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     deep,
 )
 from ddpm_mindspore.parity.judgement.training_divergence import of_gradients
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
+)
 from ddpm_mindspore.parity.sides import (
     device,
     network,

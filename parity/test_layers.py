@@ -15,10 +15,6 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -33,6 +29,10 @@ from ddpm_mindspore.parity.judgement.compare import (
 from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
+)
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
 )
 from ddpm_mindspore.parity.sides import (
     device,

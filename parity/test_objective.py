@@ -9,10 +9,6 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -25,6 +21,10 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
+)
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.reference import objective as reference

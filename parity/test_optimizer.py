@@ -12,10 +12,6 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -31,6 +27,10 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
     elementwise,
+)
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
 )
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -25,6 +24,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     check,
     reproducible,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.accelerated.trainer.loop import Trainer
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.judgement.compare import (
     check,
     reproducible,
@@ -21,6 +20,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     door_device,

@@ -16,7 +16,6 @@ from scipy import stats
 
 from ddpm_mindspore.accelerated import randomness
 from ddpm_mindspore.accelerated.randomness import Purpose
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     door_strategies,
     draws,
@@ -26,6 +25,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     check,
     reproducible,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides.device import Array
 
 ALARM = 1e-9

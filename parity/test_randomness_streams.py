@@ -12,7 +12,6 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     door_strategies,
     draws,
@@ -24,6 +23,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     check,
     reproducible,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     door_device,
     small_network,

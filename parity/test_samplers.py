@@ -17,10 +17,6 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated.samplers import plan as accelerated
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -33,6 +29,10 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
+)
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.closed_form import Denoiser
 from ddpm_mindspore.parity.sides.device import Array

@@ -8,7 +8,6 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -21,6 +20,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference.schedule import Schedule

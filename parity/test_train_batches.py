@@ -13,7 +13,6 @@ from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.accelerated.training import MicroBatch
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
@@ -22,6 +21,7 @@ from ddpm_mindspore.parity.judgement.compare import (
     reproducible,
 )
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door_device
 from ddpm_mindspore.parity.sides.door import (
     Options,

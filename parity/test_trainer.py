@@ -19,7 +19,6 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import (
     door_fixed as door_examples,
 )
@@ -42,6 +41,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     deep,
     elementwise,
 )
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides import (
     door_device,

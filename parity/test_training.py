@@ -13,7 +13,6 @@ from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.system.distributed import Exchange
 from ddpm_mindspore.accelerated.training import TrainStep
-from ddpm_mindspore.parity import budget
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.judgement.compare import (
     check,
@@ -25,6 +24,7 @@ from ddpm_mindspore.parity.judgement.tolerance import (
     deep,
 )
 from ddpm_mindspore.parity.judgement.training_divergence import of_training
+from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import (
     device,
     network,

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity import (
-    budget,
-    trace,
-)
 from ddpm_mindspore.parity.examples import (
     fixed as examples,
 )
@@ -29,6 +25,10 @@ from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import (
     Arrays,
     deep,
+)
+from ddpm_mindspore.parity.report import (
+    budget,
+    trace,
 )
 from ddpm_mindspore.parity.sides import (
     device,

@@ -15,7 +15,7 @@ from ddpm_mindspore.accelerated.commands import options as commands
 from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
-from ddpm_mindspore.parity.command import ParityConfig
+from ddpm_mindspore.parity.report.command import ParityConfig
 
 CONFIGS: tuple[Any, ...] = (
     DIGITS.unet,

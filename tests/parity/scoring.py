@@ -27,8 +27,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ddpm_mindspore.parity.digest import suite_digest
-from ddpm_mindspore.parity.score import FILE, Catch, Score, read_score, write_score
+from ddpm_mindspore.parity.report.digest import suite_digest
+from ddpm_mindspore.parity.report.score import (
+    FILE,
+    Catch,
+    Score,
+    read_score,
+    write_score,
+)
 
 from .bug import Bug
 from .planted_copy import PARTS, copy_package, importing, planted_in

@@ -13,9 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.parity.command import INSTALL, ParityConfig, run
-from ddpm_mindspore.parity.progress import progress_on
-from ddpm_mindspore.parity.report import FAIL, Outcome
+from ddpm_mindspore.parity.report.command import (
+    INSTALL,
+    ParityConfig,
+    run,
+)
+from ddpm_mindspore.parity.report.found import (
+    FAIL,
+    Outcome,
+)
+from ddpm_mindspore.parity.report.progress import progress_on
 
 from .planted_copy import copy_package
 
@@ -84,7 +91,7 @@ def test_wrong_operator(n):
 CODE = """
 import sys
 from pathlib import Path
-from ddpm_mindspore.parity.command import ParityConfig, run
+from ddpm_mindspore.parity.report.command import ParityConfig, run
 sys.exit(run(ParityConfig({}), suite=Path(sys.argv[1])))
 """
 
@@ -248,7 +255,7 @@ def test_a_missing_package_exits_with_2(
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "ddpm_mindspore.parity.command.find_spec",
+        "ddpm_mindspore.parity.report.command.find_spec",
         lambda name: None if name == "hypothesis" else find_spec(name),
     )
     assert run(ParityConfig(report=tmp_path / "report")) == 2

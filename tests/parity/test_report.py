@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from ddpm_mindspore.parity import report as report_module
-from ddpm_mindspore.parity.collect import sources
-from ddpm_mindspore.parity.page import to_html
-from ddpm_mindspore.parity.report import (
+from ddpm_mindspore.parity.report import found as report_module
+from ddpm_mindspore.parity.report.collect import sources
+from ddpm_mindspore.parity.report.found import (
     FAIL,
     SKIP,
     Outcome,
@@ -31,6 +30,7 @@ from ddpm_mindspore.parity.report import (
     to_json,
     to_table,
 )
+from ddpm_mindspore.parity.report.page import to_html
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </pre></td>"
 PASSED = Outcome(

@@ -11,10 +11,18 @@ import pytest
 
 from ddpm_mindspore import parity
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.parity.digest import suite_digest
-from ddpm_mindspore.parity.page import to_html
-from ddpm_mindspore.parity.report import Report, environment
-from ddpm_mindspore.parity.score import Catch, Score, read_score, write_score
+from ddpm_mindspore.parity.report.digest import suite_digest
+from ddpm_mindspore.parity.report.found import (
+    Report,
+    environment,
+)
+from ddpm_mindspore.parity.report.page import to_html
+from ddpm_mindspore.parity.report.score import (
+    Catch,
+    Score,
+    read_score,
+    write_score,
+)
 
 from .bug import Bug, module_of
 from .bugs import BUGS

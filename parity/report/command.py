@@ -17,14 +17,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..accelerated.system.say import (
+from ...accelerated.system.say import (
     OUT,
     say,
 )
-from ..reference.plain import make_plain
+from ...reference.plain import make_plain
 from .digest import suite_digest
+from .found import (
+    FAIL,
+    Report,
+    environment,
+    failures_text,
+    to_json,
+    to_table,
+)
 from .page import to_html
-from .report import FAIL, Report, environment, failures_text, to_json, to_table
 from .report_folder import files_of_others
 
 if TYPE_CHECKING:
@@ -166,7 +173,7 @@ def _recorded(config: ParityConfig) -> Iterator[Callable[[Report], None]]:
 
 def _select_device(name: str) -> str:
     try:
-        from ..accelerated.system.runtime import select_device
+        from ...accelerated.system.runtime import select_device
 
         return select_device(name)
     except (ImportError, ValueError) as error:
@@ -195,8 +202,8 @@ def _check(
 ) -> Report:
     import pytest
 
+    from ..judgement.compare import LEDGER
     from .collect import Collector
-    from .judgement.compare import LEDGER
     from .progress import progress_on
 
     started, clock = datetime.now().astimezone(), time.monotonic()

@@ -10,14 +10,20 @@ from traceback import extract_tb
 
 import pytest
 
-from .earlier import Earlier
-from .judgement.compare import Record
-from .judgement.explain import (
+from ..judgement.compare import Record
+from ..judgement.explain import (
     Finding,
     explain,
 )
+from .earlier import Earlier
+from .found import (
+    FAIL,
+    PASS,
+    SKIP,
+    Outcome,
+    bare,
+)
 from .progress import Progress
-from .report import FAIL, PASS, SKIP, Outcome, bare
 
 # From what is computed first to what is built of it: with one broken formula several properties
 # fail, and the first of them in this order is the nearest to the cause.

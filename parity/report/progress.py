@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TextIO
 
-from ..accelerated.system.say import Stream
-from .report import FAIL, Outcome, counted, share_text
+from ...accelerated.system.say import Stream
+from .found import (
+    FAIL,
+    Outcome,
+    counted,
+    share_text,
+)
 
 
 class Progress(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .judgement.tolerance import DEEP_FACTOR
+from ..judgement.tolerance import DEEP_FACTOR
 
 GROWTH = 4.0
 """How many times an error may have grown."""
