@@ -9,10 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .commands.extras import (
-    missing_package,
-    remedy,
-)
+from .commands.extras import missing_package, remedy
 from .system.runtime import prepare_environment
 
 if TYPE_CHECKING:
@@ -27,9 +24,9 @@ __all__ = ["GaussianDiffusion", "Trainer", "Unet", "open_run"]
 
 _HOME = {
     "GaussianDiffusion": ".diffusion",
-    "Trainer": ".trainer",
-    "Unet": ".unet",
-    "open_run": ".opened",
+    "Trainer": ".trainer.loop",
+    "Unet": ".networks.unet",
+    "open_run": ".runs.opened",
 }
 
 

@@ -27,17 +27,8 @@ from .commands.usage import (
     TRAIN_EXAMPLES,
     USAGE,
 )
-from .system.runtime import (
-    compile_cache_allowed,
-    process_count,
-)
-from .system.say import (
-    answer,
-    close_bars,
-    open_streams,
-    say,
-    settle,
-)
+from .system.runtime import compile_cache_allowed, process_count
+from .system.say import answer, close_bars, open_streams, say, settle
 from .system.signals import asked_as_by_ctrl_c
 
 if TYPE_CHECKING:

@@ -16,13 +16,7 @@ from .networks.unet import Unet
 from .objective import Objective, loss_weight, training_loss
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
-from .samplers.plan import (
-    Plan,
-    ancestral_plan,
-    ddim_plan,
-    run_plan,
-    sampling_step,
-)
+from .samplers.plan import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step
 from .system.compile_cache import compiled
 from .training import MicroBatch
 

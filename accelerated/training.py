@@ -11,16 +11,10 @@ from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
 from . import kernels
-from .kernels.waiting import (
-    Waiter,
-    waiter,
-)
+from .kernels.waiting import Waiter, waiter
 from .optimizer import Optimizer, StepScalars, flatten
 from .system.compile_cache import compiled
-from .system.distributed import (
-    ALONE,
-    Exchange,
-)
+from .system.distributed import ALONE, Exchange
 
 
 class MicroBatch(NamedTuple):

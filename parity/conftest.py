@@ -8,10 +8,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import settings
 
-from ddpm_mindspore.accelerated.system.runtime import (
-    DEVICES,
-    select_device,
-)
+from ddpm_mindspore.accelerated.system.runtime import DEVICES, select_device
 from ddpm_mindspore.parity.judgement.compare import LEDGER
 from ddpm_mindspore.parity.judgement.explain import explain
 from ddpm_mindspore.parity.report import budget

@@ -9,23 +9,13 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import deep
 from ddpm_mindspore.parity.judgement.training_divergence import of_training
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
-from ddpm_mindspore.parity.sides.network import (
-    Batch,
-    Options,
-    Schedule,
-)
+from ddpm_mindspore.parity.sides import device, network
+from ddpm_mindspore.parity.sides.network import Batch, Options, Schedule
 from ddpm_mindspore.parity.test_training import in_reference, on_device
 
 

@@ -9,23 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    operator_draws,
-)
+from ddpm_mindspore.parity.examples import fixed, operator_draws
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    alone,
-    device,
-)
+from ddpm_mindspore.parity.sides import alone, device
 
 
 @pytest.mark.parametrize("kind", alone.OPTIONS)
@@ -52,7 +41,7 @@ def images(kind: str, batch: int, seed: int, kernels: str = "auto") -> None:
 
 @budget.examples(0.05)
 @given(case=operator_draws.order_cases())
-@examples.fixed([{"calls": examples.EVERY_CALL, "kernels": "auto"}])
+@fixed.first([{"calls": fixed.EVERY_CALL, "kernels": "auto"}])
 def test_order(case: Case) -> None:
     """an operator's result does not depend on those before it, nor on what else runs"""
     order(**case)

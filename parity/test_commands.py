@@ -18,36 +18,15 @@ from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity.examples import (
-    door_fixed as door_examples,
-)
-from ddpm_mindspore.parity.examples import (
-    door_strategies,
-)
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
+from ddpm_mindspore.parity.examples import door_fixed, door_strategies, fixed
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    door_device,
-    door_run,
-)
+from ddpm_mindspore.parity.sides import device, door_device, door_run
 from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.door import (
-    Door,
-    Options,
-)
+from ddpm_mindspore.parity.sides.door import Door, Options
 from ddpm_mindspore.parity.sides.small_network import in_place_of_the_unet
 from ddpm_mindspore.reference.ema import Snapshot, reconstruct
 
@@ -55,7 +34,7 @@ WIDTHS = (0.05, 0.1)
 AVERAGE, TRAINED = 0.0, -1.0
 
 
-@examples.fixed(door_examples.COMMANDS)
+@fixed.first(door_fixed.COMMANDS)
 @budget.examples(0.2)
 @given(case=door_strategies.command_cases())
 def test_sample(case: Case) -> None:

@@ -14,26 +14,13 @@ from hypothesis import example, given
 
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    door_device,
-)
+from ddpm_mindspore.parity.sides import device, door_device
 from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.door import (
-    Door,
-    Options,
-    noised,
-)
+from ddpm_mindspore.parity.sides.door import Door, Options, noised
 
 UNET: dict[str, Any] = {
     "dim": 4,

@@ -9,28 +9,13 @@ import numpy as np
 from hypothesis import given
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated.system.distributed import (
-    Exchange,
-    World,
-)
+from ddpm_mindspore.accelerated.system.distributed import Exchange, World
 from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    deep,
-    elementwise,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import deep, elementwise
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
-from ddpm_mindspore.parity.sides.network import (
-    Options,
-    Schedule,
-)
+from ddpm_mindspore.parity.sides import device, network
+from ddpm_mindspore.parity.sides.network import Options, Schedule
 from ddpm_mindspore.parity.test_training import in_reference, restore, state_by_name, train_step
 
 

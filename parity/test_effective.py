@@ -6,27 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    operator_draws,
-)
+from ddpm_mindspore.parity.examples import fixed, operator_draws
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import SMALLEST_NORMAL
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    effective,
-)
-from ddpm_mindspore.parity.sides.products import (
-    OPERATORS,
-    product_of,
-)
+from ddpm_mindspore.parity.sides import device, effective
+from ddpm_mindspore.parity.sides.products import OPERATORS, product_of
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -46,7 +32,7 @@ def float32(operator: str, kernels: str = "auto") -> None:
 
 @budget.examples(0.1)
 @given(case=operator_draws.copy_cases())
-@examples.fixed(examples.COPIES)
+@fixed.first(fixed.COPIES)
 def test_copies(case: Case) -> None:
     """x I = x, bit for bit, for numbers of every kind"""
     copies(**case)

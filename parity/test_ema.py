@@ -9,28 +9,15 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import ema as accelerated
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Array,
-    elementwise,
-    gamma,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Array, elementwise, gamma
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.reference import ema as reference
 
 
-@examples.fixed(pinned.WIDTHS)
+@fixed.first(pinned.WIDTHS)
 @budget.examples()
 @given(case=strategies.width_cases())
 def test_widths(case: strategies.Case) -> None:
@@ -38,7 +25,7 @@ def test_widths(case: strategies.Case) -> None:
     widths(**case)
 
 
-@examples.fixed(pinned.RECONSTRUCTIONS)
+@fixed.first(pinned.RECONSTRUCTIONS)
 @budget.examples()
 @given(case=strategies.reconstruction_cases())
 def test_reconstruction(case: strategies.Case) -> None:

@@ -14,28 +14,17 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated import kernels as compiled_kernels
 from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    operator_draws,
-)
+from ddpm_mindspore.parity.examples import fixed, operator_draws
 from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.judgement import exact
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    layers,
-)
+from ddpm_mindspore.parity.sides import device, layers
 from ddpm_mindspore.parity.sides.layers import Layer
 
 
-@pytest.mark.parametrize("case", examples.LARGE_SUMS, ids=lambda case: case["kind"])
+@pytest.mark.parametrize("case", fixed.LARGE_SUMS, ids=lambda case: case["kind"])
 def test_large(case: Case) -> None:
     """operators and their gradients at the sizes of training, and beyond 65,536 an axis"""
     sums(**case, modes=("eager",))
@@ -70,7 +59,7 @@ def test_downsample(case: Case) -> None:
 
 
 @budget.examples(0.2)
-@given(case=operator_draws.sum_cases("product", transpose=examples.TRANSPOSES))
+@given(case=operator_draws.sum_cases("product", transpose=fixed.TRANSPOSES))
 def test_product(case: Case) -> None:
     """A B, with either or both of them transposed, many at a time"""
     sums(**case)

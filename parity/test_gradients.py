@@ -11,41 +11,20 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.networks.unet import Unet
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.judgement.training_divergence import of_gradients
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
-from ddpm_mindspore.parity.sides.network import (
-    Options,
-    Schedule,
-)
+from ddpm_mindspore.parity.report import budget, trace
+from ddpm_mindspore.parity.sides import device, network
+from ddpm_mindspore.parity.sides.network import Options, Schedule
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
 
-@examples.fixed(pinned.GRADIENTS)
+@fixed.first(pinned.GRADIENTS)
 @budget.examples(0.1)
 @given(case=strategies.gradient_cases())
 def test_gradients(case: strategies.Case) -> None:

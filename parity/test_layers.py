@@ -15,48 +15,30 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
-from ddpm_mindspore.parity.sides import (
-    device,
-    layers,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
+from ddpm_mindspore.parity.report import budget, trace
+from ddpm_mindspore.parity.sides import device, layers
 
 KERNELS = device.KERNELS
 HEADS: dict[str, tuple[Any, ...]] = {"heads": (2, 1), "dim_head": (4, 3), "sharpness": (8.0, 1.0)}
 
 
-@pytest.mark.parametrize("case", examples.LARGE_LAYERS, ids=lambda case: case["kind"])
+@pytest.mark.parametrize("case", fixed.LARGE_LAYERS, ids=lambda case: case["kind"])
 def test_large(case: strategies.Case) -> None:
     """layers with as many channels and pixels as those that people train"""
     layer(**case, modes=("eager",))
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("case", examples.LARGE_LAYERS, ids=lambda case: case["kind"])
+@pytest.mark.parametrize("case", fixed.LARGE_LAYERS, ids=lambda case: case["kind"])
 def test_large_compiled(case: strategies.Case) -> None:
     """layers of the sizes of training, as graphs that are used twice"""
     layer(**case, draws=2, modes=("compiled",))
 
 
-@examples.fixed(pinned.stock(kernel=3))
+@fixed.first(pinned.stock(kernel=3))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
 def test_conv2d(case: strategies.Case) -> None:
@@ -78,7 +60,7 @@ def test_gelu(case: strategies.Case) -> None:
     layer(kind="gelu", **case, draws=2)
 
 
-@examples.fixed(pinned.stock())
+@fixed.first(pinned.stock())
 @budget.examples(0.2)
 @given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
 def test_rms_norm(case: strategies.Case) -> None:
@@ -86,7 +68,7 @@ def test_rms_norm(case: strategies.Case) -> None:
     layer(kind="rms_norm", **case, draws=2)
 
 
-@examples.fixed(pinned.stock())
+@fixed.first(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_upsample(case: strategies.Case) -> None:
@@ -94,7 +76,7 @@ def test_upsample(case: strategies.Case) -> None:
     layer(kind="upsample", **case, draws=2)
 
 
-@examples.fixed(pinned.stock())
+@fixed.first(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_downsample(case: strategies.Case) -> None:
@@ -116,7 +98,7 @@ def test_fourier_embedding(case: strategies.Case) -> None:
     layer(kind="fourier_embedding", **case, draws=2)
 
 
-@examples.fixed(pinned.stock())
+@fixed.first(pinned.stock())
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(kernels=KERNELS))
 def test_block(case: strategies.Case) -> None:
@@ -124,7 +106,7 @@ def test_block(case: strategies.Case) -> None:
     layer(kind="block", **case, draws=2)
 
 
-@examples.fixed(pinned.stock(dropout=0.25))
+@fixed.first(pinned.stock(dropout=0.25))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
 def test_resnet_block(case: strategies.Case) -> None:
@@ -132,7 +114,7 @@ def test_resnet_block(case: strategies.Case) -> None:
     layer(kind="resnet_block", **case, draws=2)
 
 
-@examples.fixed(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@fixed.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_linear_attention(case: strategies.Case) -> None:
@@ -140,7 +122,7 @@ def test_linear_attention(case: strategies.Case) -> None:
     layer(kind="linear_attention", **case, draws=2)
 
 
-@examples.fixed(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@fixed.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
 @given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
 def test_attention(case: strategies.Case) -> None:

@@ -9,16 +9,9 @@ import pytest
 
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.parity.judgement import exact
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
-from ddpm_mindspore.parity.sides import (
-    device,
-    layers,
-    library,
-)
+from ddpm_mindspore.parity.sides import device, layers, library
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.sides.library import Call
 

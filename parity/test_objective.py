@@ -9,29 +9,17 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
+from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_process import FACTORS, ROUNDINGS
 from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 
 
-@examples.fixed(pinned.CONVERSIONS)
+@fixed.first(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_target(case: strategies.Case) -> None:
@@ -39,7 +27,7 @@ def test_target(case: strategies.Case) -> None:
     conversion(formula="target", **case)
 
 
-@examples.fixed(pinned.CONVERSIONS)
+@fixed.first(pinned.CONVERSIONS)
 @budget.examples()
 @given(case=strategies.objective_cases())
 def test_x0_from_output(case: strategies.Case) -> None:
@@ -47,7 +35,7 @@ def test_x0_from_output(case: strategies.Case) -> None:
     conversion(formula="x0_from_output", **case)
 
 
-@examples.fixed(pinned.WEIGHTS)
+@fixed.first(pinned.WEIGHTS)
 @budget.examples()
 @given(case=strategies.weight_cases())
 def test_loss_weight(case: strategies.Case) -> None:
@@ -55,7 +43,7 @@ def test_loss_weight(case: strategies.Case) -> None:
     loss_weight(**case)
 
 
-@examples.fixed(pinned.LOSS_CASES)
+@fixed.first(pinned.LOSS_CASES)
 @budget.examples()
 @given(case=strategies.loss_cases())
 def test_simple_loss(case: strategies.Case) -> None:

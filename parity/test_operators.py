@@ -1,23 +1,12 @@
-"""Would an Ascend card know every operator? Looked up, not run: see ``operators.py``."""
+"""Would an Ascend card know every operator? Looked up, not run: see ``sides/operators.py``."""
 
 from __future__ import annotations
 
 import pytest
 
-from ddpm_mindspore.parity.judgement.compare import (
-    LEDGER,
-    reproducible,
-)
-from ddpm_mindspore.parity.sides import (
-    graphs,
-    operators,
-)
-from ddpm_mindspore.parity.sides.operators import (
-    DISCLAIMER,
-    SHIPPED,
-    UNKNOWN,
-    Operator,
-)
+from ddpm_mindspore.parity.judgement.compare import LEDGER, reproducible
+from ddpm_mindspore.parity.sides import graphs, operators
+from ddpm_mindspore.parity.sides.operators import DISCLAIMER, SHIPPED, UNKNOWN, Operator
 
 NOT_RUN = "looked up, not run on a card"
 
@@ -41,8 +30,8 @@ def known(graph: str) -> None:
         raise AssertionError(
             f"the compiled {graph} has operators that operators.json does not know: "
             f"{', '.join(missing)}\n"
-            "look them up with 'python -m ddpm_mindspore.parity.sides.operators', and write the table "
-            f"down with --write once each is accounted for ({DISCLAIMER})"
+            "look them up with 'python -m ddpm_mindspore.parity.sides.operators', and write the "
+            f"table down with --write once each is accounted for ({DISCLAIMER})"
         )
 
 

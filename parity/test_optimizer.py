@@ -12,39 +12,19 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-    elementwise,
-)
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep, elementwise
+from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.network import (
-    Options,
-    step_scalars,
-    training_config,
-)
+from ddpm_mindspore.parity.sides.network import Options, step_scalars, training_config
 from ddpm_mindspore.reference import optimizer as reference
 from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
 
 
-@examples.fixed(pinned.SCALARS)
+@fixed.first(pinned.SCALARS)
 @budget.examples()
 @given(case=strategies.scalar_cases())
 def test_scalars(case: strategies.Case) -> None:

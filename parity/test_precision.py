@@ -13,17 +13,8 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer
@@ -48,7 +39,7 @@ def scales(scale: float, good: int, outcomes: Sequence[tuple[bool, int]]) -> Non
         check("loss scale", [actual.scale, actual.good], [expected.scale, expected.good], 0.0)
 
 
-@examples.fixed(pinned.LEFT_OUT)
+@fixed.first(pinned.LEFT_OUT)
 @budget.examples(0.05)
 @given(case=strategies.spoiled_cases())
 def test_left_out(case: strategies.Case) -> None:

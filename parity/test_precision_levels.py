@@ -12,20 +12,10 @@ from hypothesis import strategies as st
 
 from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.accelerated.trainer.loop import Trainer
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    door_device,
-    door_run,
-)
+from ddpm_mindspore.parity.sides import device, door_device, door_run
 from ddpm_mindspore.parity.sides import door as reference
 
 NET: dict[str, Any] = {

@@ -8,15 +8,9 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
+from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference import process as reference

@@ -12,30 +12,15 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity.examples import (
-    door_strategies,
-    draws,
-)
+from ddpm_mindspore.parity.examples import door_strategies, draws
 from ddpm_mindspore.parity.examples.draws import Stream
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    door_device,
-    small_network,
-)
-from ddpm_mindspore.parity.sides.door import (
-    Door,
-    Options,
-)
-from ddpm_mindspore.parity.sides.recording import (
-    Recorder,
-    overlaps,
-)
+from ddpm_mindspore.parity.sides import door_device, small_network
+from ddpm_mindspore.parity.sides.door import Door, Options
+from ddpm_mindspore.parity.sides.recording import Recorder, overlaps
 
 INIT = draws.PURPOSES["init"]
 """Parameters are drawn when a network is made, of one seed as often as it is made."""

@@ -17,22 +17,10 @@ from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated.samplers import plan as accelerated
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
+from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.closed_form import Denoiser
 from ddpm_mindspore.parity.sides.device import Array
@@ -40,7 +28,7 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@examples.fixed(pinned.STEPS)
+@fixed.first(pinned.STEPS)
 @budget.examples(0.5)
 @given(case=strategies.step_cases())
 def test_step(case: strategies.Case) -> None:
@@ -48,7 +36,7 @@ def test_step(case: strategies.Case) -> None:
     walk(**case)
 
 
-@examples.fixed(pinned.TRAJECTORIES)
+@fixed.first(pinned.TRAJECTORIES)
 @budget.examples(0.5)
 @given(case=strategies.trajectory_cases())
 def test_trajectory(case: strategies.Case) -> None:

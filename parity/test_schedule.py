@@ -8,17 +8,8 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    pinned,
-    strategies,
-)
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
@@ -26,7 +17,7 @@ from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@examples.fixed(pinned.GATHERS)
+@fixed.first(pinned.GATHERS)
 @budget.examples()
 @given(case=strategies.gather_cases())
 def test_gathers(case: strategies.Case) -> None:

@@ -16,17 +16,11 @@ from ddpm_mindspore.accelerated.training import MicroBatch
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door_device
-from ddpm_mindspore.parity.sides.door import (
-    Options,
-    micro_batches,
-)
+from ddpm_mindspore.parity.sides.door import Options, micro_batches
 from ddpm_mindspore.reference import training
 
 

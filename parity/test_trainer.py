@@ -19,46 +19,25 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity.examples import (
-    door_fixed as door_examples,
-)
-from ddpm_mindspore.parity.examples import (
-    door_strategies,
-)
-from ddpm_mindspore.parity.examples.given import (
-    Given,
-    give,
-)
+from ddpm_mindspore.parity.examples import door_fixed, door_strategies
+from ddpm_mindspore.parity.examples.given import Given, give
 from ddpm_mindspore.parity.examples.strategies import Case
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained_by_message
 from ddpm_mindspore.parity.judgement.run_divergence import of_run
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-    elementwise,
-)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door as reference
-from ddpm_mindspore.parity.sides import (
-    door_device,
-    door_run,
-)
+from ddpm_mindspore.parity.sides import door_device, door_run
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.door import (
-    Door,
-    Options,
-)
+from ddpm_mindspore.parity.sides.door import Door, Options
 
 
 @budget.examples(0.05)
 @given(case=door_strategies.run_cases())
-@example(case=door_examples.FROM_A_FOLDER)
-@example(case=door_examples.SPOILED)
-@example(case=door_examples.WITH_THE_UNET)
+@example(case=door_fixed.FROM_A_FOLDER)
+@example(case=door_fixed.SPOILED)
+@example(case=door_fixed.WITH_THE_UNET)
 def test_run(case: Case) -> None:
     """a run, and the same run resumed in its middle: metrics, checkpoints, averages, samples"""
     run(**case)

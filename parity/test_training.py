@@ -14,27 +14,14 @@ from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.system.distributed import Exchange
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.parity.examples import strategies
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.judgement.training_divergence import of_training
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
+from ddpm_mindspore.parity.sides import device, network
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.network import (
-    Batch,
-    Options,
-    Schedule,
-)
+from ddpm_mindspore.parity.sides.network import Batch, Options, Schedule
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.training import TrainingConfig, initial_state, training_step
 

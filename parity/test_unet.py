@@ -10,55 +10,35 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import (
-    fixed as examples,
-)
-from ddpm_mindspore.parity.examples import (
-    strategies,
-)
+from ddpm_mindspore.parity.examples import fixed, strategies
 from ddpm_mindspore.parity.judgement import first_divergence
-from ddpm_mindspore.parity.judgement.compare import (
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
-from ddpm_mindspore.parity.judgement.tolerance import (
-    Arrays,
-    deep,
-)
-from ddpm_mindspore.parity.report import (
-    budget,
-    trace,
-)
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
+from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
+from ddpm_mindspore.parity.report import budget, trace
+from ddpm_mindspore.parity.sides import device, network
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.network import (
-    FLOAT32,
-    Options,
-)
+from ddpm_mindspore.parity.sides.network import FLOAT32, Options
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import unet
 
 
 @budget.examples(0.1)
 @given(case=strategies.network_cases())
-@examples.fixed(examples.networks())
+@fixed.first(fixed.networks())
 def test_forward(case: strategies.Case) -> None:
     """the network's output, one operator at a time"""
     forward(**case, modes=("eager",))
 
 
-@pytest.mark.parametrize("case", examples.levels(), ids=examples.LEVELS)
+@pytest.mark.parametrize("case", fixed.levels(), ids=fixed.LEVELS)
 def test_levels(case: strategies.Case) -> None:
     """the network's output with float16 in it, at each level of mixed precision"""
     forward(**case, modes=("eager",))
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("case", examples.levels(every=True))
+@pytest.mark.parametrize("case", fixed.levels(every=True))
 def test_levels_of_every_network(case: strategies.Case) -> None:
     """the output with float16 in it, of networks in which every pair of options meets"""
     forward(**case, modes=("eager",))

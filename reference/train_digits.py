@@ -16,14 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from .config import UnetConfig
-from .networks.layers import (
-    Array,
-    Params,
-)
-from .networks.unet import (
-    init,
-    unet,
-)
+from .networks.layers import Array, Params
+from .networks.unet import init, unet
 from .objective import x0_from_output
 from .samplers import ddim
 from .samplers.common import Denoiser

@@ -17,10 +17,7 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from .config import UnetConfig
-from .networks.layers import (
-    Array,
-    Params,
-)
+from .networks.layers import Array, Params
 from .networks.unet import unet
 from .objective import loss_weight, simple_loss, target, x0_from_output
 from .optimizer import (

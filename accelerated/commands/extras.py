@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ..system.say import (
-    answer,
-    say,
-)
+from ..system.say import answer, say
 from .usage import TEXTS
 
 

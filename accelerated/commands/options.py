@@ -8,19 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ...reference.config import (
-    SCHEDULES,
-    check_choice,
-)
-from ...reference.plain import (
-    PathText,
-    make_plain,
-)
-from ..config import (
-    OBJECTIVES,
-    ImageSize,
-    check_sigma_rel,
-)
+from ...reference.config import SCHEDULES, check_choice
+from ...reference.plain import PathText, make_plain
+from ..config import OBJECTIVES, ImageSize, check_sigma_rel
 from ..system.runtime import DEVICES
 
 

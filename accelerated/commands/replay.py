@@ -19,27 +19,14 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..config import RunConfig
-from ..runs.checkpoint import (
-    load,
-    newest,
-)
-from ..runs.folder import (
-    RunFolder,
-    build,
-)
-from ..runs.images import (
-    changes,
-    known_images,
-    place_of_images,
-)
+from ..runs.checkpoint import load, newest
+from ..runs.folder import RunFolder, build
+from ..runs.images import changes, known_images, place_of_images
 from ..system import runtime
 from ..system.compile_cache import compiled
 from ..system.say import answer
 from ..trainer.loop import Trainer
-from ..training import (
-    MicroBatch,
-    gradient_function,
-)
+from ..training import MicroBatch, gradient_function
 from .options import ReplayConfig
 
 

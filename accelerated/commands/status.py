@@ -10,10 +10,7 @@ import numpy as np
 
 from ..runs.checkpoint import newest
 from ..runs.folder import RunFolder
-from ..system.say import (
-    answer,
-    can_show,
-)
+from ..system.say import answer, can_show
 from ..trainer.timing import shares
 from .options import StatusConfig
 

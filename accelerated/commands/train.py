@@ -10,41 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..config import (
-    INTERRUPTED,
-    NONFINITE,
-    DiffusionConfig,
-    ImageSize,
-    RunConfig,
-)
-from ..diffusion import (
-    GaussianDiffusion,
-    pair,
-)
+from ..config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
+from ..diffusion import GaussianDiffusion, pair
 from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
-from ..runs.folder import (
-    RunFolder,
-    build,
-)
-from ..runs.opened import (
-    OpenedRun,
-    open_run,
-)
+from ..runs.folder import RunFolder, build
+from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts
-from ..system.distributed import (
-    ALONE,
-    World,
-)
-from ..system.runtime import (
-    process_count,
-    select_device,
-)
-from ..system.say import (
-    bar,
-    say,
-)
+from ..system.distributed import ALONE, World
+from ..system.runtime import process_count, select_device
+from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
 from ..trainer.loop import Trainer
 from ..trainer.nonfinite import NonfiniteError

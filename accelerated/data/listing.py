@@ -8,10 +8,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from ..runs.own import (
-    is_drawing,
-    is_run,
-)
+from ..runs.own import is_drawing, is_run
 from .contents import content
 from .decode import reason
 from .left_out import REFUSED, Kind, LeftOut, unreadable

@@ -3,7 +3,7 @@
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
 choose its layouts, which MindSpore's own operators do not. Where the library is missing, the device
-is not a CPU, or the user has asked for stock operators, ``layers.py`` uses those.
+is not a CPU, or the user has asked for stock operators, ``networks/layers.py`` uses those.
 """
 
 from __future__ import annotations

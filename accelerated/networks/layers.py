@@ -1,10 +1,10 @@
 """The U-Net's layers, in the forms that run fast.
 
-Each is defined, as its paper writes it, under the same name in ``reference/networks/layers.py``; the parity
-suite compares the two. Where a form here looks roundabout, it is because the direct one is many
-times slower on a CPU: a reduction over channels becomes a product with ones, a nearest-neighbour
-enlargement a product with zeros and ones, a softmax always runs over the last axis. All of it is
-plain matrix arithmetic, which is what an Ascend card does best too.
+Each is defined, as its paper writes it, under the same name in ``reference/networks/layers.py``;
+the parity suite compares the two. Where a form here looks roundabout, it is because the direct one
+is many times slower on a CPU: a reduction over channels becomes a product with ones, a
+nearest-neighbour enlargement a product with zeros and ones, a softmax always runs over the last
+axis. All of it is plain matrix arithmetic, which is what an Ascend card does best too.
 
 Parameter names are those of the ``denoising-diffusion-pytorch`` U-Net (2.3.4).
 """
@@ -19,10 +19,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 
 from .. import kernels
-from ..precision import (
-    MixedCell,
-    cast,
-)
+from ..precision import MixedCell, cast
 
 Rng = np.random.Generator
 

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 
 from ...reference.config import UnetConfig
 from ..precision import cast
-from ..randomness import (
-    Purpose,
-    stream,
-)
+from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
 from .layers import (
     Attention,

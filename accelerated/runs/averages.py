@@ -8,15 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from ..ema import (
-    combine,
-    post_hoc_weights,
-    power_name,
-)
-from .checkpoint import (
-    Tensors,
-    load,
-)
+from ..ema import combine, post_hoc_weights, power_name
+from .checkpoint import Tensors, load
 from .folder import RunFolder
 
 MAX_ERROR = 0.2

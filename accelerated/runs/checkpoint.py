@@ -36,12 +36,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ..system.files import (
-    flush_folder,
-    json_bytes,
-    make_folder,
-    write_new,
-)
+from ..system.files import flush_folder, json_bytes, make_folder, write_new
 
 Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 

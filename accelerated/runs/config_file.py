@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...reference.config import UnetConfig
-from ..config import (
-    DiffusionConfig,
-    RunConfig,
-    TrainerConfig,
-)
+from ..config import DiffusionConfig, RunConfig, TrainerConfig
 
 VERSION = 1
 

@@ -25,16 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..reports import pictures
-from ..system.files import (
-    make_folder,
-    replace_file,
-    write_json,
-)
+from ..system.files import make_folder, replace_file, write_json
 from .lock import lock_folder
-from .own import (
-    DRAWN,
-    is_drawing,
-)
+from .own import DRAWN, is_drawing
 
 VERSION = 1
 

@@ -1,12 +1,12 @@
 """A run on disk: its configuration, metrics, checkpoints and pictures, and how to open it again.
 
 RUN/config.json      everything the run was started with, and the versions that ran it
-    images.json      the names of the images' files, in their order: see run_images.py
+    images.json      the names of the images' files, in their order: see images.py
     metrics.jsonl    one JSON object a training step
-    progress.json    where the run is now, and where its time went: see train_log.py
+    progress.json    where the run is now, and where its time went: see trainer/log.py
     checkpoints/     see checkpoint.py
     samples/         a picture for each checkpoint: drawn images beside real ones
-    nonfinite.jsonl  updates that were left out: see guard.py
+    nonfinite.jsonl  updates that were left out: see trainer/nonfinite.py
     skipped.jsonl    images that were left out: see data/left_out.py
     loss.png
     tensorboard/     the metrics once more, when asked for
@@ -27,30 +27,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig
-from ..system.files import (
-    json_bytes,
-    make_folder,
-    replace_file,
-    write_json,
-)
+from ..system.files import json_bytes, make_folder, replace_file, write_json
 from . import metrics
-from .checkpoint import (
-    Loaded,
-    load,
-    load_newest,
-    newest,
-    remove_leftovers,
-)
-from .config_file import (
-    from_json,
-    read_document,
-    to_json,
-)
+from .checkpoint import Loaded, load, load_newest, newest, remove_leftovers
+from .config_file import from_json, read_document, to_json
 from .lock import RunLock
-from .names import (
-    remove_half_written,
-    taken,
-)
+from .names import remove_half_written, taken
 from .own import is_run
 
 if TYPE_CHECKING:
@@ -160,7 +142,7 @@ class RunFolder:
         Args:
             config: what the run is made with.
             processes: how many train with ``batch_size`` images each.
-            images: what is known of its images, see run_images.py.
+            images: what is known of its images, see images.py.
         """
         if self.writes:
             facts = {"processes": processes, "images": dict(images or {})}

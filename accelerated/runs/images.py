@@ -11,17 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...reference.plain import (
-    PathText,
-    as_plain,
-)
+from ...reference.plain import PathText, as_plain
 from ..config import TrainerConfig
-from ..data import (
-    Crop,
-    Images,
-    open_images,
-    read_names,
-)
+from ..data import Crop, Images, open_images, read_names
 from .folder import RunFolder
 
 

@@ -12,18 +12,11 @@ from pathlib import Path
 
 from ...reference.config import check_choice
 from ...reference.plain import as_plain
-from ..config import (
-    WEIGHTS,
-    RunConfig,
-    check_sigma_rel,
-)
+from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..diffusion import GaussianDiffusion
 from ..trainer.warm_up import remark
 from .averages import load_average
-from .folder import (
-    RunFolder,
-    build,
-)
+from .folder import RunFolder, build
 
 
 @dataclass(frozen=True)

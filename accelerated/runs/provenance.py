@@ -12,10 +12,7 @@ import importlib.metadata
 import json
 from dataclasses import asdict
 
-from ..config import (
-    DiffusionConfig,
-    RunConfig,
-)
+from ..config import DiffusionConfig, RunConfig
 
 
 def run_digest(config: RunConfig) -> str:

@@ -24,20 +24,10 @@ from typing import Any
 import mindspore as ms
 from mindspore import nn
 
-from . import (
-    graph_file,
-    runtime,
-)
+from . import graph_file, runtime
 from .files import replace_file
-from .fingerprint import (
-    fingerprint,
-    parameters,
-    shapes,
-)
-from .graph_stage import (
-    Stage,
-    stage_of_process,
-)
+from .fingerprint import fingerprint, parameters, shapes
+from .graph_stage import Stage, stage_of_process
 
 KEPT = 100
 """Graphs: the oldest make room for new ones."""

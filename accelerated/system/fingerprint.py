@@ -60,7 +60,7 @@ def _program() -> bytes:
     for name in PACKAGES:
         for line in _installed(name):
             digest.update(f"{name} {line}\n".encode())
-    top = Path(__file__).parents[1]
+    top = Path(__file__).parents[2]
     paths = [path for part in ("accelerated", "reference") for path in (top / part).rglob("*.py")]
     if library := runtime.kernel_library():
         paths.append(library)

@@ -46,7 +46,7 @@ def kernels_wanted() -> bool:
 
 def kernel_library() -> Path | None:
     """The library of compiled operators, if it was built with the package."""
-    path = Path(__file__).parent / "kernels" / "_cpu.abi3.so"
+    path = Path(__file__).parents[1] / "kernels" / "_cpu.abi3.so"
     return path if path.exists() else None
 
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import TrainerConfig
-from ..data import (
-    Images,
-    read_batch,
-)
+from ..data import Images, read_batch
 from ..data.arrays import Pixels
 from ..diffusion import GaussianDiffusion
 from ..process import to_model_range
-from ..randomness import (
-    Purpose,
-    batch_indices,
-    coins,
-)
-from ..system.distributed import (
-    ALONE,
-    World,
-)
+from ..randomness import Purpose, batch_indices, coins
+from ..system.distributed import ALONE, World
 from ..training import MicroBatch
 
 

@@ -10,11 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import (
-    WEIGHTS,
-    RunConfig,
-    TrainerConfig,
-)
+from ..config import WEIGHTS, RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -9,11 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import TrainerConfig
-from ..data import (
-    Images,
-    note_broken,
-    skipped_text,
-)
+from ..data import Images, note_broken, skipped_text
 from ..runs.folder import RunFolder
 from ..system.say import say
 from .tensorboard import Board

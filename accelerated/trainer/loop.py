@@ -13,64 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import (
-    RunConfig,
-    TrainerConfig,
-)
-from ..data import (
-    read_spread,
-    report,
-    write_names,
-)
+from ..config import RunConfig, TrainerConfig
+from ..data import read_spread, report, write_names
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
 from ..networks.unet import Unet
-from ..optimizer import (
-    Optimizer,
-    step_scalars,
-)
+from ..optimizer import Optimizer, step_scalars
 from ..precision import set_precision
-from ..runs.checkpoint import (
-    Checkpoint,
-    load_newest,
-)
+from ..runs.checkpoint import Checkpoint, load_newest
 from ..runs.folder import RunFolder
-from ..runs.images import (
-    as_source,
-    called,
-    noted,
-    open_run_images,
-)
-from ..system.distributed import (
-    ALONE,
-    Exchange,
-    World,
-)
-from ..system.say import (
-    bar,
-    say,
-)
+from ..runs.images import as_source, called, noted, open_run_images
+from ..system.distributed import ALONE, Exchange, World
+from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
-from ..training import (
-    MicroBatch,
-    TrainStep,
-)
+from ..training import MicroBatch, TrainStep
 from .batches import Batches
 from .from_run import start_from
-from .log import (
-    Measured,
-    TrainLog,
-)
+from .log import Measured, TrainLog
 from .nonfinite import Guard
-from .state import (
-    Saver,
-    check_same_run,
-    check_same_start,
-    fixed_arrays,
-    restore,
-    snapshot,
-)
+from .state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
 from .tensorboard import check_tensorboard
 from .warm_up import remark
 

@@ -9,18 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import (
-    RunConfig,
-    TrainerConfig,
-)
+from ..config import RunConfig, TrainerConfig
 from ..networks.unet import Unet
 from ..optimizer import Optimizer
-from ..runs.checkpoint import (
-    Checkpoint,
-    newest,
-    prune,
-    save,
-)
+from ..runs.checkpoint import Checkpoint, newest, prune, save
 from ..runs.folder import RunFolder
 from ..system.distributed import World
 from ..system.say import say

@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.config import UnetConfig
-from ...reference.schedule import (
-    SCHEDULES,
-    Schedule,
-    make_schedule,
-)
-from ..config import (
-    OBJECTIVES,
-    DiffusionConfig,
-)
+from ...reference.schedule import SCHEDULES, Schedule, make_schedule
+from ..config import OBJECTIVES, DiffusionConfig
 from .read import PEER
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]

@@ -15,26 +15,12 @@ import safetensors.numpy
 from ...reference.config import UnetConfig
 from ..commands.options import ExportConfig as ExportConfig
 from ..commands.options import ImportConfig as ImportConfig
-from ..config import (
-    RunConfig,
-    TrainerConfig,
-)
-from ..runs.checkpoint import (
-    Checkpoint,
-    load_newest,
-    save,
-)
+from ..config import RunConfig, TrainerConfig
+from ..runs.checkpoint import Checkpoint, load_newest, save
 from ..system.files import replace_file
 from ..system.say import say
-from .config import (
-    diffusion_config,
-    unet_config,
-)
-from .read import (
-    PEER,
-    Weights,
-    read_weights,
-)
+from .config import diffusion_config, unet_config
+from .read import PEER, Weights, read_weights
 
 
 def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:

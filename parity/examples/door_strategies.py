@@ -9,11 +9,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from ...reference.schedule import SCHEDULES
-from .strategies import (
-    Case,
-    optimizers,
-    weights,
-)
+from .strategies import Case, optimizers, weights
 
 SHAPES = ((1, (4, 6)), (3, (2, 2)), (2, (2, 3)))
 """Channels and (H, W)."""

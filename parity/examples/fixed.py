@@ -18,7 +18,7 @@ from .covering import covering
 from .strategies import Case
 
 
-def fixed(cases: Iterable[Case]) -> Callable[[Any], Any]:
+def first(cases: Iterable[Case]) -> Callable[[Any], Any]:
     """Give a property these cases first, in their order, whatever the number of examples."""
 
     def mark(test: Any) -> Any:

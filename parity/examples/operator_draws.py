@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 from ..sides.alone import OPTIONS
 from ..sides.device import KERNELS
 from ..sides.products import OPERATORS
-from .strategies import (
-    Case,
-    seeds,
-)
+from .strategies import Case, seeds
 
 
 @st.composite

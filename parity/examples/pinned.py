@@ -12,10 +12,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from ...reference.objective import (
-    LOSSES,
-    OBJECTIVES,
-)
+from ...reference.objective import LOSSES, OBJECTIVES
 from .strategies import Case
 
 LONG: Case = {"schedule": "cosine", "T": 4000, "zero_snr": False, "t": (2050, 3999, 1)}

@@ -11,14 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ...reference.objective import (
-    LOSSES,
-    OBJECTIVES,
-)
-from ...reference.schedule import (
-    SCHEDULES,
-    spaced_timesteps,
-)
+from ...reference.objective import LOSSES, OBJECTIVES
+from ...reference.schedule import SCHEDULES, spaced_timesteps
 
 Case = dict[str, Any]
 

@@ -16,16 +16,8 @@ from mindspore import Tensor, nn, ops
 
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
-from ..sides.layers import (
-    Layer,
-    Rng,
-    Shape,
-    Sizes,
-)
-from .tolerance import (
-    SMALLEST_NORMAL,
-    Arrays,
-)
+from ..sides.layers import Layer, Rng, Shape, Sizes
+from .tolerance import SMALLEST_NORMAL, Arrays
 
 LARGEST = 2**24
 """float32 holds it and every smaller integer."""

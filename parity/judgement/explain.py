@@ -79,7 +79,7 @@ def _safely(search: Callable[[], Finding | None]) -> Finding | None:
 def source(file: str, pattern: str) -> str:
     """``/path/of/file.py:12``: the first line in which the pattern is found, else the file.
 
-    ``file`` is relative to the accelerated side, as "layers.py".
+    ``file`` is relative to the accelerated side, as "networks/layers.py".
     """
     path = _FOLDER / file
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -18,26 +18,12 @@ from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.networks.unet import unet
-from ..sides import (
-    device,
-    network,
-)
+from ..sides import device, network
 from ..sides.device import Array
 from ..sides.network import Options
-from ..sides.parts import (
-    IMAGES,
-    Part,
-    parts,
-    worst,
-)
-from .explain import (
-    Finding,
-    source,
-)
-from .tolerance import (
-    Arrays,
-    deep,
-)
+from ..sides.parts import IMAGES, Part, parts, worst
+from .explain import Finding, source
+from .tolerance import Arrays, deep
 
 
 def of_network(
@@ -72,7 +58,7 @@ def of_network(
 
 
 def _where(part: Part) -> str:
-    return source("layers.py", rf"(class|def) {part.kind}\b")
+    return source("networks/layers.py", rf"(class|def) {part.kind}\b")
 
 
 def _call(net: Unet, inputs: Arrays, time: Sequence[float], masks: Sequence[Array]) -> Array:
@@ -122,7 +108,7 @@ def _joint(
     finally:
         for handle in handles:
             handle.remove()
-    where = source("unet.py", "def construct")
+    where = source("networks/unet.py", "def construct")
     for part in expected:
         x = next(iter(part.inputs.values()))
         if part.path in given and _other(given[part.path], x):

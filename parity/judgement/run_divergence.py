@@ -11,21 +11,11 @@ from ...accelerated.trainer.batches import Batches
 from ...reference.training import value_and_grad
 from ..examples.given import Given as Images
 from ..sides import door_device
-from ..sides.door import (
-    Door,
-    loss,
-    micro_batches,
-)
+from ..sides.door import Door, loss, micro_batches
 from . import update_formulas
-from .explain import (
-    Finding,
-    source,
-)
+from .explain import Finding, source
 from .tolerance import Arrays
-from .training_divergence import (
-    Given,
-    of_loss,
-)
+from .training_divergence import Given, of_loss
 
 
 def of_run(door: Door, images: Images, values: Arrays, message: str) -> Finding | None:
@@ -70,20 +60,20 @@ def _sees(door: Door, images: Images) -> bool:
 
 
 PLACES = (
-    ("resumed: ", "what a checkpoint gives back", "train_state.py", "^def restore"),
+    ("resumed: ", "what a checkpoint gives back", "trainer/state.py", "^def restore"),
     (
         "learning rates",
         "what the trainer tells the update",
-        "trainer.py",
+        "trainer/loop.py",
         r"scalars = step_scalars",
     ),
-    ("steps of the checkpoints", "which checkpoints are kept", "train_state.py", "^class Saver"),
+    ("steps of the checkpoints", "which checkpoints are kept", "trainer/state.py", "^class Saver"),
     ("samples", "what the average draws", "diffusion.py", r"def sample\("),
-    ("the picture", "what samples are drawn with", "trainer.py", r"def _draw\("),
-    ("loss, step", "what an update sees", "train_batches.py", r"def _micro_batch\("),
-    ("left out", "what an update sees", "train_batches.py", r"def _micro_batch\("),
-    ("model of", "what the trainer tells the update", "trainer.py", r"scalars = step_scalars"),
-    ("ema", "what the trainer tells the update", "trainer.py", r"scalars = step_scalars"),
+    ("the picture", "what samples are drawn with", "trainer/loop.py", r"def _draw\("),
+    ("loss, step", "what an update sees", "trainer/batches.py", r"def _micro_batch\("),
+    ("left out", "what an update sees", "trainer/batches.py", r"def _micro_batch\("),
+    ("model of", "what the trainer tells the update", "trainer/loop.py", r"scalars = step_scalars"),
+    ("ema", "what the trainer tells the update", "trainer/loop.py", r"scalars = step_scalars"),
 )
 """How the name of what differs begins, what that depends on, and where it is."""
 
@@ -93,4 +83,4 @@ def _by_what_differs(name: str) -> Finding | None:
         if name.startswith(beginning):
             text = f"every formula is right by itself: {what} ({name.partition(' of ')[0]} differs)"
             return Finding(text, source(file, pattern))
-    return Finding("every formula is right by itself", source("trainer.py", "^class Trainer"))
+    return Finding("every formula is right by itself", source("trainer/loop.py", "^class Trainer"))

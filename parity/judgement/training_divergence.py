@@ -19,32 +19,14 @@ from ...reference import process
 from ...reference.config import UnetConfig
 from ...reference.networks.unet import unet
 from ...reference.schedule import Schedule as Tables
-from ...reference.training import (
-    MicroBatch,
-    TrainingConfig,
-    training_loss,
-    value_and_grad,
-)
-from ..sides import (
-    device,
-    network,
-)
+from ...reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
+from ..sides import device, network
 from ..sides.device import Array
-from ..sides.network import (
-    Batch,
-    Options,
-    Schedule,
-)
+from ..sides.network import Batch, Options, Schedule
 from . import update_formulas
-from .explain import (
-    Finding,
-    source,
-)
+from .explain import Finding, source
 from .first_divergence import of_network
-from .tolerance import (
-    Arrays,
-    deep,
-)
+from .tolerance import Arrays, deep
 
 
 def of_gradients(
@@ -82,7 +64,7 @@ def of_training(
         masks = batch.masks or []
         finding = of_network(net, seed, inputs, (batch.t - 1.0).tolist(), masks, back=True)
     what = "every layer and every formula is right by itself: the training step joins them wrongly"
-    return finding or Finding(what, source("train_step.py", "^class TrainStep"))
+    return finding or Finding(what, source("training.py", "^class TrainStep"))
 
 
 class Given(NamedTuple):

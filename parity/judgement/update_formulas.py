@@ -10,18 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...reference.training import TrainingConfig
-from ..sides import (
-    device,
-    network,
-)
-from ..sides.one_update import (
-    Update,
-    accumulated,
-)
-from .explain import (
-    Finding,
-    source,
-)
+from ..sides import device, network
+from ..sides.one_update import Update, accumulated
+from .explain import Finding, source
 from .tolerance import Arrays
 
 
@@ -72,7 +63,7 @@ def formulas(
     file = "optimizer.py"
     if accumulate > 1:
         averaged = partial(accumulated, gradient, accumulate)
-        yield Formula("accumulation", "train_step.py", "def accumulate", averaged)
+        yield Formula("accumulation", "training.py", "def accumulate", averaged)
     rate, weight = "the learning rate", "the weight of the average"
     yield Formula(rate, file, "^def learning_rate", update.rate)
     yield Formula("the correction of Adam's bias", file, "^def step_scalars", update.scalars)

@@ -11,18 +11,9 @@ from traceback import extract_tb
 import pytest
 
 from ..judgement.compare import Record
-from ..judgement.explain import (
-    Finding,
-    explain,
-)
+from ..judgement.explain import Finding, explain
 from .earlier import Earlier
-from .found import (
-    FAIL,
-    PASS,
-    SKIP,
-    Outcome,
-    bare,
-)
+from .found import FAIL, PASS, SKIP, Outcome, bare
 from .progress import Progress
 
 # From what is computed first to what is built of it: with one broken formula several properties
@@ -177,7 +168,8 @@ def sources(topic: str, name: str, root: Path) -> tuple[str, ...]:
     found: list[str] = []
     for side in ("accelerated", "reference"):
         stems = ("_".join(words[:n]) for n in range(len(words), 0, -1))
-        paths = (p for s in stems for p in (root / side / f"{s}.py", root / side / s))
+        places = [root / side, root / side / "networks"]
+        paths = (p / end for s in stems for p in places for end in (f"{s}.py", s))
         found += [_at(p, name) for p in paths if p.exists()][:1]
     return tuple(found)
 

@@ -17,20 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ...accelerated.system.say import (
-    OUT,
-    say,
-)
+from ...accelerated.system.say import OUT, say
 from ...reference.plain import make_plain
 from .digest import suite_digest
-from .found import (
-    FAIL,
-    Report,
-    environment,
-    failures_text,
-    to_json,
-    to_table,
-)
+from .found import FAIL, Report, environment, failures_text, to_json, to_table
 from .page import to_html
 from .report_folder import files_of_others
 
@@ -38,7 +28,7 @@ if TYPE_CHECKING:
     from .collect import Collector
     from .earlier import Earlier
 
-SUITE = Path(__file__).parent
+SUITE = Path(__file__).parents[1]
 JSON = "report.json"
 INSTALL = "pip install 'ddpm-mindspore[parity]'"
 # Wide enough for a name and an example where the output is no terminal.

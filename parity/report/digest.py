@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HOUSE = "ddpm_mindspore.parity"
-SUITE = Path(__file__).parent
+SUITE = Path(__file__).parents[1]
 
 
 def suite_digest(suite: Path = SUITE) -> str:
@@ -40,11 +40,12 @@ def _imported(path: Path, suite: Path) -> Iterator[Path]:
         if not isinstance(node, ast.ImportFrom):
             continue
         base = node.module or ""
+        home = path.parents[node.level - 1] if node.level else suite
         if node.level == 0 and base.startswith(HOUSE):
             base = base.removeprefix(HOUSE).lstrip(".")
-        elif node.level != 1:
+        elif node.level == 0 or not (home == suite or suite in home.parents):
             continue
         for name in (base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)):
-            file = suite.joinpath(*name.split(".")).with_suffix(".py") if name else None
+            file = home.joinpath(*name.split(".")).with_suffix(".py") if name else None
             if file is not None and file.is_file():
                 yield file

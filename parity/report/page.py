@@ -9,19 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from .found import (
-    FAIL,
-    PASS,
-    SKIP,
-    Outcome,
-    Report,
-    duration_text,
-    share_text,
-)
-from .score import (
-    FILE,
-    read_score,
-)
+from .found import FAIL, PASS, SKIP, Outcome, Report, duration_text, share_text
+from .score import FILE, read_score
 
 MARKS = {PASS: "✓", FAIL: "✗", SKIP: "–"}
 ROW_HEIGHT = 26

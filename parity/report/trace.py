@@ -19,13 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import verify_trace
-from .verify_trace import (
-    ARRAYS,
-    FORMAT,
-    MANIFEST,
-    VERSION,
-    seal,
-)
+from .verify_trace import ARRAYS, FORMAT, MANIFEST, VERSION, seal
 
 Array = NDArray[Any]
 

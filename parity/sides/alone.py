@@ -13,19 +13,10 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from ..judgement.tolerance import (
-    Arrays,
-    deep,
-)
-from . import (
-    device,
-    layers,
-)
+from ..judgement.tolerance import Arrays, deep
+from . import device, layers
 from .device import Array
-from .layers import (
-    PREFIX,
-    Layer,
-)
+from .layers import PREFIX, Layer
 
 HEADS = {"heads": 2, "dim_head": 8}
 OPTIONS: dict[str, dict[str, Any]] = {

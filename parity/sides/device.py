@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 
 from ...accelerated.process import Process
 from ...accelerated.system import runtime
-from ...reference.schedule import (
-    Schedule,
-    make_schedule,
-)
+from ...reference.schedule import Schedule, make_schedule
 
 Array: TypeAlias = NDArray[Any]
 

@@ -12,41 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from ...accelerated.config import (
-    DiffusionConfig,
-    TrainerConfig,
-)
+from ...accelerated.config import DiffusionConfig, TrainerConfig
 from ...accelerated.ema import power_name
-from ...reference import (
-    ema,
-    training,
-)
+from ...reference import ema, training
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.objective import x0_from_output
 from ...reference.optimizer import ema_update
-from ...reference.samplers import (
-    ancestral,
-    ddim,
-)
-from ...reference.schedule import (
-    Schedule,
-    spaced_timesteps,
-)
-from ...reference.training import (
-    MicroBatch,
-    TrainingConfig,
-    TrainingState,
-)
+from ...reference.samplers import ancestral, ddim
+from ...reference.schedule import Schedule, spaced_timesteps
+from ...reference.training import MicroBatch, TrainingConfig, TrainingState
 from ..examples import draws
 from ..examples.given import Given
 from ..judgement.tolerance import Arrays
-from . import (
-    device,
-    small_network,
-)
+from . import device, small_network
 from .device import Array
 
 Options = Mapping[str, Any]

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...accelerated.config import (
-    DiffusionConfig,
-    TrainerConfig,
-)
+from ...accelerated.config import DiffusionConfig, TrainerConfig
 from ...accelerated.diffusion import GaussianDiffusion
 from ...accelerated.networks.unet import Unet
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
 from ..judgement.tolerance import Arrays
-from .door import (
-    Door,
-    Options,
-)
+from .door import Door, Options
 from .small_network import SmallNetwork
 
 

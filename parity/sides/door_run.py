@@ -18,26 +18,15 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from ...accelerated.config import RunConfig
-from ...accelerated.runs.checkpoint import (
-    Checkpoint,
-    save,
-)
+from ...accelerated.runs.checkpoint import Checkpoint, save
 from ...accelerated.runs.folder import RunFolder
 from ...accelerated.system import runtime
 from ...accelerated.trainer.loop import Trainer
 from ..examples.given import Given
 from ..judgement.tolerance import Arrays
-from . import (
-    door_device,
-    small_network,
-)
+from . import door_device, small_network
 from .device import Array
-from .door import (
-    Door,
-    Options,
-    checkpoint,
-    numbers,
-)
+from .door import Door, Options, checkpoint, numbers
 
 
 class Left:

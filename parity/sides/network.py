@@ -11,7 +11,7 @@ from mindspore import Tensor
 
 from ...accelerated import objective as accelerated
 from ...accelerated import optimizer
-from ...accelerated import training as train_step
+from ...accelerated import training as accelerated_training
 from ...accelerated.networks.unet import Unet
 from ...accelerated.precision import set_precision
 from ...reference import training
@@ -97,8 +97,10 @@ class Batch:
     conditioned: Array
     masks: list[Array] | None
 
-    def on_device(self) -> train_step.MicroBatch:
-        return train_step.MicroBatch(self.x_0, self.t, self.noise, self.conditioned, self.masks)
+    def on_device(self) -> accelerated_training.MicroBatch:
+        return accelerated_training.MicroBatch(
+            self.x_0, self.t, self.noise, self.conditioned, self.masks
+        )
 
     def in_reference(self, dtype: Any, self_condition: bool) -> training.MicroBatch:
         x_0, noise = self.x_0.astype(dtype), self.noise.astype(dtype)

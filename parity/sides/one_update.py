@@ -16,21 +16,12 @@ from mindspore import Parameter, Tensor
 
 from ...accelerated import ema as accelerated_ema
 from ...accelerated import optimizer as accelerated
-from ...accelerated.training import (
-    MicroBatch,
-    TrainStep,
-)
+from ...accelerated.training import MicroBatch, TrainStep
 from ...reference import ema
 from ...reference import optimizer as reference
 from ...reference.training import TrainingConfig
-from ..judgement.tolerance import (
-    Arrays,
-    deep,
-)
-from . import (
-    device,
-    network,
-)
+from ..judgement.tolerance import Arrays, deep
+from . import device, network
 from .device import Array
 
 

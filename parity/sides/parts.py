@@ -23,10 +23,7 @@ from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.networks.unet import unet
 from ...reference.training import value_and_grad
-from ..judgement.tolerance import (
-    Arrays,
-    deep,
-)
+from ..judgement.tolerance import Arrays, deep
 from . import device
 from .device import Array
 

@@ -20,14 +20,11 @@ from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
 from ...accelerated.networks import unet
-from ...accelerated.trainer import loop as trainer
+from ...accelerated.trainer import loop
 from ...reference import training
 from ...reference.config import UnetConfig
 from ...reference.networks.layers import Array as Value
-from ...reference.networks.layers import (
-    Params,
-    silu,
-)
+from ...reference.networks.layers import Params, silu
 
 CHANNEL = (1, -1, 1, 1)
 
@@ -129,7 +126,7 @@ def in_place_of_the_unet(wanted: bool = True) -> Iterator[None]:
         return
     with (
         mock.patch.object(unet, "Unet", SmallNetwork),
-        mock.patch.object(trainer, "Unet", SmallNetwork),
+        mock.patch.object(loop, "Unet", SmallNetwork),
         mock.patch.object(training, "unet", small_network),
     ):
         yield

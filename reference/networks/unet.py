@@ -17,10 +17,7 @@ from autograd.tracer import getval
 
 from ..config import UnetConfig
 from . import layers
-from .layers import (
-    Array,
-    Params,
-)
+from .layers import Array, Params
 
 __all__ = ["MEMORY_PAIRS", "UnetConfig", "dropout_shapes", "init", "param_shapes", "unet"]
 

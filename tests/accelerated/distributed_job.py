@@ -16,11 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.system import runtime
 from ddpm_mindspore.accelerated.system.distributed import World
 

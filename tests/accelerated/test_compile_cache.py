@@ -12,15 +12,8 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated.system import (
-    compile_cache,
-    runtime,
-)
-from ddpm_mindspore.accelerated.system.compile_cache import (
-    DIGEST,
-    CompileCache,
-    compiled,
-)
+from ddpm_mindspore.accelerated.system import compile_cache, runtime
+from ddpm_mindspore.accelerated.system.compile_cache import DIGEST, CompileCache, compiled
 
 
 @pytest.fixture
@@ -193,7 +186,7 @@ def test_other_settings_are_as_before(folder: Path, tmp_path: Path) -> None:
 
 PROGRAM = """
 import sys, numpy as np
-from ddpm_mindspore.accelerated import runtime
+from ddpm_mindspore.accelerated.system import runtime
 from ddpm_mindspore.accelerated.system.compile_cache import compiled
 from mindspore import Parameter, Tensor
 runtime.select_device("CPU")

@@ -14,16 +14,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from ddpm_mindspore.accelerated.system import (
-    compile_cache,
-    graph_stage,
-    runtime,
-)
-from ddpm_mindspore.accelerated.system.compile_cache import (
-    KEPT,
-    CompileCache,
-    compiled,
-)
+from ddpm_mindspore.accelerated.system import compile_cache, graph_stage, runtime
+from ddpm_mindspore.accelerated.system.compile_cache import KEPT, CompileCache, compiled
 
 
 @pytest.fixture

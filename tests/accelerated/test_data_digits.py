@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from ddpm_mindspore.accelerated.data import (
-    digit_labels,
-    load_digits,
-    open_images,
-    read_batch,
-)
+from ddpm_mindspore.accelerated.data import digit_labels, load_digits, open_images, read_batch
 from ddpm_mindspore.accelerated.randomness import batch_indices
 
 

@@ -12,10 +12,7 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated.data import note_broken, open_images, report
 from ddpm_mindspore.accelerated.data.left_out import FILE, Kind, LeftOut, left_out_text
-from ddpm_mindspore.accelerated.runs.own import (
-    DRAWN,
-    RUN,
-)
+from ddpm_mindspore.accelerated.runs.own import DRAWN, RUN
 
 OWN = json.dumps({"version": 1, "versions": {"ddpm-mindspore": "0.1.0"}})
 

@@ -22,19 +22,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Unet,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.config import INTERRUPTED, TrainerConfig
 from ddpm_mindspore.accelerated.data import open_images
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.system.distributed import (
-    ALONE,
-    World,
-)
+from ddpm_mindspore.accelerated.system.distributed import ALONE, World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 
 from .distributed_job import DIFFUSION, NET, STEPS, STOPPED, make_trainer

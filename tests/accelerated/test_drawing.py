@@ -18,11 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import save

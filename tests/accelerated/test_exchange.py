@@ -33,10 +33,7 @@ from ddpm_mindspore.accelerated.weights.convert import (
     import_run,
     import_weights,
 )
-from ddpm_mindspore.accelerated.weights.read import (
-    TABLES,
-    read_weights,
-)
+from ddpm_mindspore.accelerated.weights.read import TABLES, read_weights
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import init
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule

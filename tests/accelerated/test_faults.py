@@ -24,10 +24,7 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands.status import gather
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    load,
-    load_newest,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import load, load_newest
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 
 COMMAND = (sys.executable, "-m", "ddpm_mindspore.accelerated.cli")

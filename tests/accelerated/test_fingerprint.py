@@ -16,10 +16,7 @@ from mindspore import Parameter, Tensor, ops
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.accelerated.system import fingerprint as module
 from ddpm_mindspore.accelerated.system import runtime
-from ddpm_mindspore.accelerated.system.fingerprint import (
-    fingerprint,
-    parameters,
-)
+from ddpm_mindspore.accelerated.system.fingerprint import fingerprint, parameters
 
 
 def vector(*values: float) -> Tensor:
@@ -111,14 +108,16 @@ def test_the_program_is_its_files_wherever_they_lie(
         return module._program()
 
     here = program()
-    top = Path(module.__file__).parents[1]
+    top = Path(module.__file__).parents[2]
     copied = shutil.ignore_patterns("__pycache__")
     for part in ("accelerated", "reference"):
         shutil.copytree(top / part, tmp_path / part, ignore=copied)
     library = tmp_path / "accelerated" / "kernels" / "_cpu.abi3.so"
     library.touch()  # for who has no compiler
     known = runtime.kernel_library() is not None
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "accelerated" / "fingerprint.py"))
+    monkeypatch.setattr(
+        module, "__file__", str(tmp_path / "accelerated" / "system" / "fingerprint.py")
+    )
     monkeypatch.setattr(runtime, "kernel_library", lambda: library if known else None)
     assert program() == here
     (tmp_path / "accelerated" / "kernels" / "_cpu.cpython-311.so").touch()  # of an older version

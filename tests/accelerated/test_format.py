@@ -20,10 +20,7 @@ from numpy.typing import NDArray
 from ddpm_mindspore.accelerated import Trainer
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.runs.folder import (
-    RunFolder,
-    build,
-)
+from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.reference.config import UnetConfig
 

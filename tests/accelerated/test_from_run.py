@@ -12,20 +12,10 @@ import pytest
 
 from ddpm_mindspore.accelerated import Trainer, open_run
 from ddpm_mindspore.accelerated.cli import _parse, _train_defaults, main
-from ddpm_mindspore.accelerated.commands.status import (
-    describe,
-    gather,
-)
+from ddpm_mindspore.accelerated.commands.status import describe, gather
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig, TrainerConfig
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    load_newest,
-    save,
-)
-from ddpm_mindspore.accelerated.runs.folder import (
-    RunFolder,
-    build,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
+from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.reference.config import UnetConfig
 
 Arrays = dict[str, np.ndarray]

@@ -9,16 +9,9 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.accelerated.networks import layers
-from ddpm_mindspore.accelerated.system import (
-    compile_cache,
-    runtime,
-)
+from ddpm_mindspore.accelerated.system import compile_cache, runtime
 from ddpm_mindspore.accelerated.system.compile_cache import compiled
-from ddpm_mindspore.accelerated.system.graph_file import (
-    LIBRARY,
-    for_keeping,
-    for_loading,
-)
+from ddpm_mindspore.accelerated.system.graph_file import LIBRARY, for_keeping, for_loading
 
 HERE, THERE = b"/here/library.so", b"/quite/another/place" * 20 + b"/library.so"
 

@@ -25,10 +25,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.config import DiffusionConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.accelerated.system.distributed import (
-    Exchange,
-    World,
-)
+from ddpm_mindspore.accelerated.system.distributed import Exchange, World
 from ddpm_mindspore.accelerated.system.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.reference.config import UnetConfig

@@ -11,15 +11,8 @@ import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.precision import LossScale
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    load_newest,
-)
-from ddpm_mindspore.accelerated.trainer.nonfinite import (
-    Guard,
-    NonfiniteError,
-    is_finite,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest
+from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError, is_finite
 
 NAN, INF = math.nan, math.inf
 

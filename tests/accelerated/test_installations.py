@@ -80,7 +80,8 @@ import sys
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
-from ddpm_mindspore.accelerated import kernels, runtime
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.system import runtime
 runtime.select_device("CPU")
 x, y = Tensor(np.eye(3, dtype=np.float32)), Tensor(np.ones((3, 3), np.float32))
 own = kernels.Softmax().gradient

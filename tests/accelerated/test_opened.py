@@ -12,14 +12,8 @@ from ddpm_mindspore import accelerated
 from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    save,
-)
-from ddpm_mindspore.accelerated.runs.folder import (
-    RunFolder,
-    build,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.reference.config import UnetConfig
 
 Arrays = dict[str, np.ndarray]

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.accelerated.runs.own import (
-    DRAWN,
-    RUN,
-    is_drawing,
-    is_run,
-)
+from ddpm_mindspore.accelerated.runs.own import DRAWN, RUN, is_drawing, is_run
 
 OWN = {"version": 1, "versions": {"ddpm-mindspore": "0.1.0"}}
 

@@ -15,14 +15,8 @@ from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name, power_weight
 from ddpm_mindspore.accelerated.runs.averages import load_average
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    save,
-)
-from ddpm_mindspore.accelerated.runs.folder import (
-    RunFolder,
-    build,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.reference.config import UnetConfig
 

@@ -9,15 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.reports.pictures import (
-    grid,
-    save_png,
-    save_singles,
-)
-from ddpm_mindspore.accelerated.runs.provenance import (
-    facts,
-    run_digest,
-)
+from ddpm_mindspore.accelerated.reports.pictures import grid, save_png, save_singles
+from ddpm_mindspore.accelerated.runs.provenance import facts, run_digest
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 4), np.uint8)
 

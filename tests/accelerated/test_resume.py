@@ -18,11 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import load
 

@@ -11,14 +11,8 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    save,
-)
-from ddpm_mindspore.accelerated.runs.folder import (
-    RunFolder,
-    build,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
+from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.reference.config import UnetConfig
 

@@ -14,10 +14,7 @@ from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands.options import ImportConfig
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.runs.names import (
-    FILES,
-    FOLDERS,
-)
+from ddpm_mindspore.accelerated.runs.names import FILES, FOLDERS
 from ddpm_mindspore.accelerated.weights.convert import import_weights
 
 LEFT = (".config.json.99.tmp", ".images.json.99.tmp", ".loss.png.1.tmp", ".progress.json.2.tmp")

@@ -13,15 +13,7 @@ from typing import TextIO
 
 import pytest
 
-from ddpm_mindspore.accelerated.system.say import (
-    ERR,
-    OUT,
-    answer,
-    bar,
-    can_show,
-    close_bars,
-    say,
-)
+from ddpm_mindspore.accelerated.system.say import ERR, OUT, answer, bar, can_show, close_bars, say
 
 GBK = os.fsdecode("种.png".encode("gbk"))
 STREAMS = pytest.mark.parametrize("name", ["stdout", "stderr"])

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddpm_mindspore.accelerated.system.signals import (
-    asked_as_by_ctrl_c,
-    first_interrupt_waits,
-)
+from ddpm_mindspore.accelerated.system.signals import asked_as_by_ctrl_c, first_interrupt_waits
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

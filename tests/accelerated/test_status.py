@@ -15,25 +15,12 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.commands.status import (
-    duration,
-    gather,
-    plot,
-)
+from ddpm_mindspore.accelerated.commands.status import duration, gather, plot
 from ddpm_mindspore.accelerated.config import DIGITS
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    save,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.trainer.tensorboard import (
-    Board,
-    check_tensorboard,
-)
-from ddpm_mindspore.accelerated.trainer.timing import (
-    Activities,
-    shares,
-)
+from ddpm_mindspore.accelerated.trainer.tensorboard import Board, check_tensorboard
+from ddpm_mindspore.accelerated.trainer.timing import Activities, shares
 
 
 def make_run(path: Path, *, step: int = 250, saved: int | None = 200) -> RunFolder:

@@ -18,21 +18,11 @@ import pytest
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
-from ddpm_mindspore.accelerated.kernels.waiting import (
-    Patience,
-    Waiter,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.kernels.waiting import Patience, Waiter
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.trainer.nonfinite import (
-    Guard,
-    NonfiniteError,
-)
+from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError
 
 NAN = (math.nan, math.nan)
 OVERFLOW = (0.5, math.inf)

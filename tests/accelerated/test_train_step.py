@@ -11,10 +11,7 @@ from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.optimizer import Optimizer, step_scalars
-from ddpm_mindspore.accelerated.training import (
-    MicroBatch,
-    TrainStep,
-)
+from ddpm_mindspore.accelerated.training import MicroBatch, TrainStep
 
 Array = NDArray[np.float32]
 SCALARS = {

@@ -22,34 +22,17 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
-from ddpm_mindspore.accelerated.kernels.waiting import (
-    Patience,
-    Waiter,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.kernels.waiting import Patience, Waiter
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.accelerated.runs.checkpoint import (
-    Checkpoint,
-    load,
-)
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.runs.names import (
-    FILES,
-    FOLDERS,
-)
+from ddpm_mindspore.accelerated.runs.names import FILES, FOLDERS
 from ddpm_mindspore.accelerated.runs.provenance import facts
-from ddpm_mindspore.accelerated.trainer import (
-    samples as train_samples,
-)
-from ddpm_mindspore.accelerated.trainer import (
-    state as train_state,
-)
+from ddpm_mindspore.accelerated.trainer import samples as train_samples
+from ddpm_mindspore.accelerated.trainer import state as train_state
 
 LOSS_CURVE = pictures.loss_curve
 SIZE = (4, 8)

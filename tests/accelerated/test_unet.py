@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import Unet
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.networks.unet import (
-    dropout_shapes,
-    param_shapes,
-)
+from ddpm_mindspore.reference.networks.unet import dropout_shapes, param_shapes
 
 SMALL: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "attn_heads": 2, "attn_dim_head": 4}
 CONFIGURATIONS: list[dict[str, Any]] = [

@@ -20,11 +20,7 @@ from typing import Any
 import numpy as np
 from serving import Pipe, idle_since, serve
 
-from ddpm_mindspore.accelerated import (
-    GaussianDiffusion,
-    Trainer,
-    Unet,
-)
+from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.system import runtime
 
 

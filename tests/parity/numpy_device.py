@@ -12,10 +12,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from ddpm_mindspore.reference import (
-    objective,
-    process,
-)
+from ddpm_mindspore.reference import objective, process
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks import layers
 from ddpm_mindspore.reference.networks.unet import unet as reference_unet

@@ -28,13 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_mindspore.parity.report.digest import suite_digest
-from ddpm_mindspore.parity.report.score import (
-    FILE,
-    Catch,
-    Score,
-    read_score,
-    write_score,
-)
+from ddpm_mindspore.parity.report.score import FILE, Catch, Score, read_score, write_score
 
 from .bug import Bug
 from .planted_copy import PARTS, copy_package, importing, planted_in
@@ -77,7 +71,7 @@ def numbers_of(score: Score) -> tuple[int, int, int]:
 
 def write_down(score: Score, root: Path = ROOT) -> None:
     """Put the score into ``parity/score.json``, and its numbers into README.md."""
-    write_score(score, root / "parity" / FILE.name)
+    write_score(score, root / "parity" / "report" / FILE.name)
     readme = root / "README.md"
     found, planted, by_tests = numbers_of(score)
     text, count = SENTENCE.subn(

@@ -10,11 +10,7 @@ import pytest
 from ddpm_mindspore.parity import test_effective as properties
 from ddpm_mindspore.parity.sides import effective
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.effective import (
-    Precision,
-    Product,
-    precision,
-)
+from ddpm_mindspore.parity.sides.effective import Precision, Product, precision
 from ddpm_mindspore.parity.sides.products import OPERATORS
 
 

@@ -10,11 +10,7 @@ import pytest
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.parity.judgement import exact
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
-from ddpm_mindspore.parity.sides import (
-    alone,
-    layers,
-    library,
-)
+from ddpm_mindspore.parity.sides import alone, layers, library
 from ddpm_mindspore.parity.sides.library import Call
 
 

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from ddpm_mindspore import accelerated
-from ddpm_mindspore.parity.judgement.explain import (
-    Finding,
-    explain,
-)
+from ddpm_mindspore.parity.judgement.explain import Finding, explain
 from ddpm_mindspore.parity.judgement.run_divergence import PLACES
 from ddpm_mindspore.parity.judgement.update_formulas import first_wrong
 from ddpm_mindspore.parity.sides.device import draw

@@ -13,10 +13,7 @@ from mindspore import Tensor, ops
 
 from ddpm_mindspore.parity import test_operators
 from ddpm_mindspore.parity.judgement.compare import LEDGER
-from ddpm_mindspore.parity.sides import (
-    graphs,
-    operators,
-)
+from ddpm_mindspore.parity.sides import graphs, operators
 from ddpm_mindspore.parity.sides.operators import (
     DOCUMENTED,
     FRAMEWORK,

@@ -1,8 +1,8 @@
 """No option can be ignored unnoticed: each of them changes numbers that a property compares.
 
-The examples are those that every run of the suite has (``parity/examples/door_fixed.py``). Whether an
-option shows in them is a question to the reference alone, and quickly answered; that a device which
-ignores it fails is then tried, option by option.
+The examples are those that every run of the suite has (``parity/examples/door_fixed.py``). Whether
+an option shows in them is a question to the reference alone, and quickly answered; that a device
+which ignores it fails is then tried, option by option.
 """
 
 from __future__ import annotations
@@ -23,16 +23,10 @@ from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
-from ddpm_mindspore.parity import (
-    test_commands,
-    test_trainer,
-)
-from ddpm_mindspore.parity.examples import door_fixed as door_examples
+from ddpm_mindspore.parity import test_commands, test_trainer
+from ddpm_mindspore.parity.examples import door_fixed
 from ddpm_mindspore.parity.examples.given import give
-from ddpm_mindspore.parity.sides import (
-    device,
-    door_device,
-)
+from ddpm_mindspore.parity.sides import device, door_device
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
 from ddpm_mindspore.parity.test_unet import draw_inputs
 from ddpm_mindspore.parity.test_unet import truth as unet_truth
@@ -41,7 +35,7 @@ from ddpm_mindspore.reference.config import UnetConfig
 
 from .properties import COMMAND
 
-RUNS = (door_examples.FROM_A_FOLDER, door_examples.SPOILED)
+RUNS = (door_fixed.FROM_A_FOLDER, door_fixed.SPOILED)
 
 NO_NUMBERS = {
     "RunConfig.data": "an array, a folder of them: what an example is given",
@@ -168,7 +162,7 @@ def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
 def test_an_option_shows_in_a_network(name: str) -> None:
     option = name.partition(".")[2]
     value = other(UnetConfig, option)
-    for net in door_examples.NETWORKS:
+    for net in door_fixed.NETWORKS:
         if net.get(option, value) == value:
             continue
         sides, time = (2, 4), (3.0, 500.0)
@@ -250,7 +244,7 @@ def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
 def test_who_ignores_an_option_of_a_network_fails(name: str) -> None:
     option = name.partition(".")[2]
     value = other(UnetConfig, option)
-    nets = [net for net in door_examples.NETWORKS if net.get(option, value) != value]
+    nets = [net for net in door_fixed.NETWORKS if net.get(option, value) != value]
     with ignored(unet, UnetConfig, option), pytest.raises((AssertionError, ValueError)):
         for net in nets:
             options(net)

@@ -11,10 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.accelerated.networks import (
-    layers,
-    unet,
-)
+from ddpm_mindspore.accelerated.networks import layers, unet
 from ddpm_mindspore.parity.judgement.compare import LEDGER
 
 from .bugs import BUGS

@@ -12,17 +12,9 @@ import pytest
 from ddpm_mindspore import parity
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.parity.report.digest import suite_digest
-from ddpm_mindspore.parity.report.found import (
-    Report,
-    environment,
-)
+from ddpm_mindspore.parity.report.found import Report, environment
 from ddpm_mindspore.parity.report.page import to_html
-from ddpm_mindspore.parity.report.score import (
-    Catch,
-    Score,
-    read_score,
-    write_score,
-)
+from ddpm_mindspore.parity.report.score import Catch, Score, read_score, write_score
 
 from .bug import Bug, module_of
 from .bugs import BUGS
@@ -69,11 +61,11 @@ def test_the_page_says_what_the_file_says() -> None:
 
 
 def test_what_is_measured_is_written_into_both(tmp_path: Path) -> None:
-    (tmp_path / "parity").mkdir()
+    (tmp_path / "parity" / "report").mkdir(parents=True)
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
     bugs = {"a": Catch("layers: gelu", 2, 1.5), "b": Catch("tests/a.py::test_b"), "c": Catch("")}
     write_down(score_of(bugs), tmp_path)
-    assert read_score(tmp_path / "parity/score.json").bugs == bugs
+    assert read_score(tmp_path / "parity/report/score.json").bugs == bugs
     found = SENTENCE.search((tmp_path / "README.md").read_text())
     assert found and (found[1], found[2], found[4]) == ("1", "2", "1")
 
@@ -144,8 +136,9 @@ def test_the_digest_is_of_all_that_makes_the_examples_and_the_bounds(tmp_path: P
     before = suite_digest(suite)
     assert before == suite_digest()
     for name, counts in [
-        ("strategies", True), ("test_layers", True), ("layers", True), ("tolerance", True),
-        ("page", False), ("command", False), ("report", False), ("score", False),
+        ("examples/strategies", True), ("test_layers", True), ("sides/layers", True),
+        ("judgement/tolerance", True), ("report/page", False), ("report/command", False),
+        ("report/found", False), ("report/score", False),
     ]:  # fmt: skip
         file = suite / f"{name}.py"
         text = file.read_text(encoding="utf-8")

@@ -11,10 +11,7 @@ import pytest
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
-from ddpm_mindspore.parity.sides import (
-    device,
-    network,
-)
+from ddpm_mindspore.parity.sides import device, network
 
 from .properties import FORWARD, GRADIENTS, NET, STEPS
 

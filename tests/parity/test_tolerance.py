@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_mindspore.parity.judgement.compare import (
-    LEDGER,
-    Ledger,
-    check,
-    reproducible,
-)
+from ddpm_mindspore.parity.judgement.compare import LEDGER, Ledger, check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import (
     DEEP_FACTOR,
     SMALLEST_NORMAL,

@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 from ddpm_mindspore.reference.oracle import Mixture, gaussian
 from ddpm_mindspore.reference.process import q_posterior
 from ddpm_mindspore.reference.samplers import ancestral, ddim
-from ddpm_mindspore.reference.schedule import (
-    SCHEDULES,
-    Schedule,
-    make_schedule,
-    spaced_timesteps,
-)
+from ddpm_mindspore.reference.schedule import SCHEDULES, Schedule, make_schedule, spaced_timesteps
 
 Array = NDArray[np.float64]
 every_name = pytest.mark.parametrize("name", SCHEDULES)

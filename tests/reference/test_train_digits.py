@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.reference import train_digits
-from ddpm_mindspore.reference.networks.unet import (
-    UnetConfig,
-    init,
-    unet,
-)
+from ddpm_mindspore.reference.networks.unet import UnetConfig, init, unet
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.train_digits import (
     denoiser,

@@ -9,12 +9,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from ddpm_mindspore.reference.networks.unet import (
-    UnetConfig,
-    dropout_shapes,
-    init,
-    unet,
-)
+from ddpm_mindspore.reference.networks.unet import UnetConfig, dropout_shapes, init, unet
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.training import (

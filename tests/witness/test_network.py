@@ -19,10 +19,7 @@ from mindspore import Tensor
 from ddpm_mindspore.accelerated import Unet
 from ddpm_mindspore.accelerated.weights.config import unet_config
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.networks.unet import (
-    param_shapes,
-    unet,
-)
+from ddpm_mindspore.reference.networks.unet import param_shapes, unet
 
 CASES: dict[str, dict[str, Any]] = {
     "as in its README": {"dim": 8, "dim_mults": (1, 2, 4, 8)},

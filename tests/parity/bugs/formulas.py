@@ -129,14 +129,14 @@ OBJECTIVE = [
 SAMPLERS = [
     Bug(
         "the clip is computed and dropped",
-        "samplers.sampling_step",
+        "samplers.plan.sampling_step",
         "x0_hat = ops.clamp",
         "_ = ops.clamp",
         "samplers: trajectory",
     ),
     Bug(
         "eps is not derived again after clipping",
-        "samplers.sampling_step",
+        "samplers.plan.sampling_step",
         "x0_hat = ops.clamp(x0_hat, -1.0, 1.0)\n        return a * x +",
         "clipped = ops.clamp(x0_hat, -1.0, 1.0)\n"
         "            signal = ops.gather(objective.process.signal, t, 0).reshape(-1, 1, 1, 1)\n"
@@ -146,28 +146,28 @@ SAMPLERS = [
     ),
     Bug(
         "the sampler tells the network t for t - 1",
-        "samplers.sampling_step",
+        "samplers.plan.sampling_step",
         "(t - 1).astype",
         "t.astype",
         "samplers: trajectory",
     ),
     Bug(
         "DDIM takes alpha_bar of t - 1 for that of the next timestep",
-        "samplers._alpha_bars",
+        "samplers.plan._alpha_bars",
         "np.append(steps[1:], 0)",
         "steps - 1",
         "samplers: trajectory",
     ),
     Bug(
         "eta is ignored",
-        "samplers.ddim_plan",
+        "samplers.plan.ddim_plan",
         "sigma = eta * np.sqrt(var)",
         "sigma = np.sqrt(var)",
         "samplers: trajectory",
     ),
     Bug(
         "noise is added at the last step",
-        "samplers.ancestral_plan",
+        "samplers.plan.ancestral_plan",
         "c = np.sqrt((1.0 - alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t))",
         "c = np.sqrt(np.maximum(1.0 - alpha_bar_s, 1.0 - alpha_bar_t) * (1.0 - alpha)\n"
         "                / (1.0 - alpha_bar_t))",
@@ -176,14 +176,14 @@ SAMPLERS = [
     ),
     Bug(
         "every step gets the first step's noise",
-        "samplers.run_plan",
+        "samplers.plan.run_plan",
         "Tensor(noise(i))",
         "Tensor(noise(0))",
         "samplers: trajectory",
     ),
     Bug(
         "the estimate before is not handed to the network",
-        "samplers.run_plan",
+        "samplers.plan.run_plan",
         "step(x, times, x0_hat,",
         "step(x, times, zeros,",
         "samplers: trajectory",

@@ -7,56 +7,56 @@ from ..planting import Bug
 LAYERS = [
     Bug(
         "the attention's scores are not scaled",
-        "layers.Attention.construct",
+        "networks.layers.Attention.construct",
         "* dim_head**-0.5",
         "",
         "layers: attention",
     ),
     Bug(
         "the attention's softmax runs over the queries",
-        "layers.Attention.construct",
+        "networks.layers.Attention.construct",
         "self.softmax(cast(scores, ms.float32))",
         "ops.softmax(cast(scores, ms.float32), -2)",
         "layers: attention",
     ),
     Bug(
         "memory keys and values are dropped",
-        "layers._with_memory",
+        "networks.layers._with_memory",
         "ops.concat((memory, kv), -1)",
         "kv",
         "layers: attention",
     ),
     Bug(
         "memory keys and values are swapped",
-        "layers._with_memory",
+        "networks.layers._with_memory",
         "k, v = ops.Split",
         "v, k = ops.Split",
         "layers: linear_attention",
     ),
     Bug(
         "linear attention is not scaled",
-        "layers.LinearAttention.construct",
+        "networks.layers.LinearAttention.construct",
         "* dim_head**-0.5",
         "",
         "layers: linear_attention",
     ),
     Bug(
         "linear attention's queries are normalised over the pixels",
-        "layers.LinearAttention.construct",
+        "networks.layers.LinearAttention.construct",
         "self.softmax(q)",
         "ops.softmax(q, 1)",
         "layers: linear_attention",
     ),
     Bug(
         "linear attention's keys are normalised over the channels",
-        "layers.LinearAttention.construct",
+        "networks.layers.LinearAttention.construct",
         "self.softmax(cast(k, ms.float32))",
         "ops.softmax(cast(k, ms.float32), -2)",
         "layers: linear_attention",
     ),
     Bug(
         "the norm runs over the pixels",
-        "layers.RMSNorm.construct",
+        "networks.layers.RMSNorm.construct",
         "self.normalize(cast(x, ms.float32), self.g)",
         "self.normalize(x.swapaxes(1, 2), ops.ones((1, x.shape[2], 1, 1), x.dtype)).swapaxes(1, 2)"
         " * self.g.reshape(1, -1, 1)",
@@ -64,7 +64,7 @@ LAYERS = [
     ),
     Bug(
         "the norm has a larger epsilon",
-        "layers._inverse_norm",
+        "networks.layers._inverse_norm",
         "ops.maximum(_sum_channels(x * x), 1e-24)",
         "(_sum_channels(x * x) + 1e-8)",
         "layers: rms_norm",
@@ -72,7 +72,7 @@ LAYERS = [
     ),
     Bug(
         "the norm's gain lacks the root of the channels",
-        "layers._gain",
+        "networks.layers._gain",
         "* math.sqrt(x.shape[1])",
         "",
         "layers: rms_norm",
@@ -80,7 +80,7 @@ LAYERS = [
     ),
     Bug(
         "the norm's derivative lacks its projection",
-        "layers._normalize_bprop",
+        "networks.layers._normalize_bprop",
         "(dunit - unit * _sum_channels(unit * dunit)) * inverse",
         "dunit * inverse",
         "layers: rms_norm",
@@ -88,7 +88,7 @@ LAYERS = [
     ),
     Bug(
         "the derivative of SiLU lacks its second term",
-        "layers.NormalizeSilu.bprop",
+        "networks.layers.NormalizeSilu.bprop",
         "(gate + out * (1.0 - gate))",
         "gate",
         "layers: block",
@@ -96,7 +96,7 @@ LAYERS = [
     ),
     Bug(
         "the scale has no one added",
-        "layers.NormalizeSilu.construct",
+        "networks.layers.NormalizeSilu.construct",
         "(scale + 1.0)",
         "scale",
         "layers: block",
@@ -104,7 +104,7 @@ LAYERS = [
     ),
     Bug(
         "scale and shift are swapped",
-        "layers._scale_and_shift",
+        "networks.layers._scale_and_shift",
         "scale, shift = ops.Split",
         "shift, scale = ops.Split",
         "layers: block",
@@ -112,7 +112,7 @@ LAYERS = [
     ),
     Bug(
         "the gain's gradient lacks the scale",
-        "layers.NormalizeSilu.bprop",
+        "networks.layers.NormalizeSilu.bprop",
         "dmodulated * (scale + 1.0), gain",
         "dmodulated, gain",
         "layers: block",
@@ -120,21 +120,21 @@ LAYERS = [
     ),
     Bug(
         "the second block is modulated too",
-        "layers.ResnetBlock.construct",
+        "networks.layers.ResnetBlock.construct",
         "self.block2(h)",
         "self.block2(h, self.mlp[1](silu_time))",
         "layers: resnet_block",
     ),
     Bug(
         "dropout does not scale what it keeps",
-        "layers.ResnetBlock.construct",
+        "networks.layers.ResnetBlock.construct",
         " * self.kept_scale",
         "",
         "layers: resnet_block",
     ),
     Bug(
         "a bias's gradient is a mean",
-        "layers.AddBias.bprop",
+        "networks.layers.AddBias.bprop",
         "reshape(x.shape[0], x.shape[1], -1))",
         "reshape(x.shape[0], x.shape[1], -1)) / x.shape[0]",
         "layers: upsample",
@@ -142,28 +142,28 @@ LAYERS = [
     ),
     Bug(
         "the time embedding's frequencies are off by one",
-        "layers.SinusoidalPosEmb.__init__",
+        "networks.layers.SinusoidalPosEmb.__init__",
         "(half - 1)",
         "half",
         "layers: sinusoidal_embedding",
     ),
     Bug(
         "sines and cosines are swapped",
-        "layers.SinusoidalPosEmb.construct",
+        "networks.layers.SinusoidalPosEmb.construct",
         "(ops.sin(angles), ops.cos(angles))",
         "(ops.cos(angles), ops.sin(angles))",
         "layers: sinusoidal_embedding",
     ),
     Bug(
         "GELU is the approximation by tanh",
-        "layers.gelu",
+        "networks.layers.gelu",
         "(1.0 + ops.erf(x * math.sqrt(0.5)))",
         "(1.0 + ops.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))",
         "layers: gelu",
     ),
     Bug(
         "what was prepared for one size is used for another with as many pixels",
-        "layers.upsample_nearest",
+        "networks.layers.upsample_nearest",
         "rows = ops.matmul(x.reshape(-1, width), Tensor(repeat, x.dtype))",
         "_, width = vars(upsample_nearest).setdefault(height * width, (height, width))\n"
         "    repeat = np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)\n"
@@ -173,14 +173,14 @@ LAYERS = [
     ),
     Bug(
         "enlarging puts rows where columns belong",
-        "layers.upsample_nearest",
+        "networks.layers.upsample_nearest",
         "np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)",
         "np.kron(np.eye(width), np.ones((1, 4)))",
         "layers: upsample",
     ),
     Bug(
         "pixel-unshuffle swaps rows and columns",
-        "layers.Downsample.construct",
+        "networks.layers.Downsample.construct",
         "-1, 2, 2)",
         "-1, 2, 2).swapaxes(2, 3)",
         "layers: downsample",
@@ -243,7 +243,7 @@ KERNELS = [
 NETWORK = [
     Bug(
         "the skips are taken in the wrong order",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "skips[-1]), 1), t, None if masks is None else masks[block])\n"
         "        x = up[1](ops.concat((x, skips[-2])",
         "skips[-2]), 1), t, None if masks is None else masks[block])\n"
@@ -252,21 +252,21 @@ NETWORK = [
     ),
     Bug(
         "the first convolution's output comes before, not after",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "(x, first)",
         "(first, x)",
         "unet: forward",
     ),
     Bug(
         "the estimate comes after the image",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "(x_self_cond, x)",
         "(x, x_self_cond)",
         "unet: forward",
     ),
     Bug(
         "the middle attention replaces its input",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "self.mid_attn(x) + x",
         "self.mid_attn(x)",
         "unet: forward",

@@ -10,7 +10,7 @@ PRED_V = {"objective": "pred_v"}
 PRECISION = [
     Bug(
         "the norm is in float16",
-        "layers.Block.construct",
+        "networks.layers.Block.construct",
         "cast(x, ms.float32).reshape",
         "x.reshape",
         "precision: float16",
@@ -48,7 +48,7 @@ PRECISION = [
     ),
     Bug(
         "the gradient is clipped with the scale still in it",
-        "train_step.gradient_function",
+        "training.gradient_function",
         "flatten(grads) / scale",
         "flatten(grads)",
         "precision: left_out",

@@ -7,7 +7,7 @@ from ..planting import Bug
 SIZES = [
     Bug(
         "the root of the channels is a float16, which is right for a power of four",
-        "layers._gain",
+        "networks.layers._gain",
         "math.sqrt(x.shape[1])",
         "float(np.float16(math.sqrt(x.shape[1])))",
         "layers: large",
@@ -55,7 +55,7 @@ SIZES = [
     ),
     Bug(
         "times beyond 2,048 begin anew",
-        "layers.SinusoidalPosEmb.construct",
+        "networks.layers.SinusoidalPosEmb.construct",
         "time.reshape(-1, 1)",
         "(time % 2048.0).reshape(-1, 1)",
         "unet: forward",
@@ -63,7 +63,7 @@ SIZES = [
     ),
     Bug(
         "dropout is forgotten where an estimate is fed back",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "masks = dropout_masks",
         "masks = None if self.has_self_condition else dropout_masks",
         "unet: forward",
@@ -81,7 +81,7 @@ SIZES = [
     ),
     Bug(
         "an image is its own estimate where none is given",
-        "unet.Unet.construct",
+        "networks.unet.Unet.construct",
         "x_self_cond = ops.zeros_like(x)",
         "x_self_cond = x",
         "unet: forward",

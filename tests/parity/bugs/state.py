@@ -16,7 +16,7 @@ STATE = [
     ),
     Bug(
         "a norm keeps its first gain",
-        "layers.RMSNorm.construct",
+        "networks.layers.RMSNorm.construct",
         "self.normalize(cast(x, ms.float32), self.g)",
         "self.normalize(cast(x, ms.float32), "
         "self.__dict__.setdefault('kept', Tensor(self.g.asnumpy())))",
@@ -41,7 +41,7 @@ STATE = [
     ),
     Bug(
         "weights are loaded beside the memory that a graph uses",
-        "unet.Unet.load_arrays",
+        "networks.unet.Unet.load_arrays",
         "ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))",
         "parameter.set_data(Tensor(arrays[name].astype(np.float32)))",
         "unet: forward_compiled",

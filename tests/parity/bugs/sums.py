@@ -42,7 +42,7 @@ SUMS = [
     ),
     Bug(
         "a bias's gradient leaves out the fifth image",
-        "layers._sum_batch_like",
+        "networks.layers._sum_batch_like",
         "ops.ones((1, batch), x.dtype)",
         "(ops.ones((1, batch), x.dtype) if batch < 5 else "
         "ops.concat((ops.ones((1, 4), x.dtype), ops.zeros((1, batch - 4), x.dtype)), 1))",
@@ -51,7 +51,7 @@ SUMS = [
     ),
     Bug(
         "wide images are enlarged by one column too far",
-        "layers.upsample_nearest",
+        "networks.layers.upsample_nearest",
         "np.kron(np.eye(width), np.ones((1, 2)))",
         "np.roll(np.kron(np.eye(width), np.ones((1, 2))), int(width > 12), 1)",
         "exact: large",
@@ -67,7 +67,7 @@ SUMS = [
     ),
     Bug(
         "a linear layer adds its bias once more for each 1,024 inputs",
-        "layers.Linear.construct",
+        "networks.layers.Linear.construct",
         "cast(self.bias, self.result)",
         "cast(self.bias, self.result) * (1 + x.shape[0] // 1024)",
         "exact: large",
@@ -118,7 +118,7 @@ ROUNDED = [
     ),
     Bug(
         "a linear layer is in float16 at O0",
-        "layers.Linear.construct",
+        "networks.layers.Linear.construct",
         "cast(self.weight, self.compute)",
         "cast(cast(self.weight, ms.float16), self.compute)",
         "effective: float32",
@@ -126,7 +126,7 @@ ROUNDED = [
     ),
     Bug(
         "a linear layer computes in what it is given",
-        "layers.Linear.construct",
+        "networks.layers.Linear.construct",
         "cast(x, self.compute), cast(self.weight, self.compute)",
         "x, cast(self.weight, x.dtype)",
         "alone: half_input",
@@ -134,28 +134,28 @@ ROUNDED = [
     ),
     Bug(
         "the root in GELU is a float16",
-        "layers.gelu",
+        "networks.layers.gelu",
         "math.sqrt(0.5)",
         "float(np.float16(math.sqrt(0.5)))",
         "layers: gelu",
     ),
     Bug(
         "linear attention rounds its queries to float16",
-        "layers.LinearAttention.construct",
+        "networks.layers.LinearAttention.construct",
         "cast(self.softmax(q), low)",
         "cast(cast(self.softmax(q), ms.float16), low)",
         "layers: linear_attention",
     ),
     Bug(
         "attention rounds its scores to float16",
-        "layers.Attention.construct",
+        "networks.layers.Attention.construct",
         "self.softmax(cast(scores, ms.float32))",
         "self.softmax(cast(cast(scores, ms.float16), ms.float32))",
         "layers: attention",
     ),
     Bug(
         "the modulation of a block passes through float16",
-        "layers.Block.construct",
+        "networks.layers.Block.construct",
         "cast(modulation, ms.float32)\n",
         "cast(cast(modulation, ms.float16), ms.float32)\n",
         "layers: block",
