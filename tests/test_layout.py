@@ -27,11 +27,11 @@ MAY_USE = {
     "parity": PARTS,
 }
 # The command line opens all three parts, each only when it is asked for.
-DOOR = ("accelerated/cli.py", f"{HOUSE}.parity.command")
+DOOR = ("accelerated/cli.py", f"{HOUSE}.parity.report.command")
 IMPORT_NAMES = {"pillow": "PIL"}
 
 # The one file that may change what the whole process does, and what counts as that.
-RUNTIME = Path("accelerated", "runtime.py")
+RUNTIME = Path("accelerated", "system", "runtime.py")
 GLOBAL_STATE = {
     "set_auto_parallel_context",
     "set_context",
@@ -168,11 +168,7 @@ PLANTED = [
     ("reference/a.py", "__import__('mindspore')", "imports mindspore"),
     ("reference/a.py", "import importlib\nimportlib.import_module(n)", "2: imports (a computed"),
     ("accelerated/a.py", "from ..reference.process import q_sample", "reference.process.q_sample"),
-    (
-        "accelerated/a.py",
-        "from ..reference import unet",
-        "imports ddpm_mindspore.reference.networks.unet",
-    ),
+    ("accelerated/a.py", "from ..reference import unet", "imports ddpm_mindspore.reference.unet"),
     ("accelerated/data/a.py", "from ...reference import Schedule", "accelerated/ may not use it"),
     ("accelerated/a.py", "from ..reference import schedules", "accelerated/ may not use it"),
     ("accelerated/a.py", "import ddpm_mindspore.parity", "library files import relatively"),
@@ -194,14 +190,14 @@ PLANTED = [
     ),
     ("accelerated/a.py", "import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
     ("accelerated/a.py", "import_module('jax')", "jax"),
-    ("accelerated/a.py", "import_module('ddpm_mindspore.parity.report.command')", "parity.command"),
-    ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.report.page')", "parity.page"),
+    ("accelerated/a.py", "import_module('ddpm_mindspore.parity.report.command')", "report.command"),
+    ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.report.page')", "report.page"),
     ("accelerated/test_a.py", "from ddpm_mindspore.accelerated import unet", "relatively"),
     ("accelerated/a.py", "import os\nos.environ['A'] = 'b'", "os.environ"),
     ("accelerated/a.py", "from os import environ as e\ndel e['A']", "os.environ"),
     ("accelerated/a.py", "import os\nos.environ.setdefault('A', 'b')", "os.environ.setdefault"),
     ("accelerated/a.py", "import os\nos.environ |= {}", "os.environ |="),
-    ("accelerated/data/runtime.py", "import os\nos.putenv('A', 'b')", "os.putenv"),
+    ("accelerated/runtime.py", "import os\nos.putenv('A', 'b')", "os.putenv"),
 ]
 
 
@@ -223,7 +219,7 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/a.py", "from ..reference.schedule import make_schedule"),
         ("accelerated/data/a.py", "from ...reference import config, schedule\nimport PIL.Image"),
         ("accelerated/a.py", "import os\nhome = os.environ.get('A')\nother = os.environ['B']"),
-        ("accelerated/a.py", "from . import runtime\nruntime.set_device('CPU')"),
+        ("accelerated/a.py", "from .system import runtime\nruntime.set_device('CPU')"),
         ("accelerated/a.py", "import_module('.unet', __name__)\nimport_module(name, __package__)"),
         ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.report.command')"),
         ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),

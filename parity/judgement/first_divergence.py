@@ -144,7 +144,7 @@ def _alone(net: Options, part: Part, back: bool) -> str:
                 layer(**case)
             except AssertionError:
                 args = ", ".join(f"{name}={value!r}" for name, value in case.items())
-                module = f"ddpm_mindspore.parity.{__name__.rpartition('.')[2]}"
+                module = __name__
                 return f"from {module} import layer; layer({args})"
             except Exception:
                 continue

@@ -109,7 +109,7 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
             options = {k: v for k, v in vars(config).items() if v != vars(TrainingConfig())[k]}
             t = tuple(int(i) for i in given.t)
             line = (
-                f"from ddpm_mindspore.parity.{__name__.rpartition('.')[2]} import loss_alone; "
+                f"from {__name__} import loss_alone; "
                 f"loss_alone(schedule={schedule!r}, t={t!r}, training={options!r})"
             )
             return Finding(f"{formula.name}: {share:.3g} times its bound", where, line)

@@ -128,7 +128,7 @@ def _alone(
             update(**case, shapes=shapes)
         except AssertionError:
             args = ", ".join(f"{n}={v!r}" for n, v in {"shapes": shapes, **case}.items())
-            module = f"ddpm_mindspore.parity.{__name__.rpartition('.')[2]}"
+            module = __name__
             return f"from {module} import update; update({args})"
         except Exception:
             continue  # this only looks for a line to show

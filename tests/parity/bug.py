@@ -16,8 +16,8 @@ class Bug:
 
     Attributes:
         name: what is wrong.
-        where: the function that has it, as "layers.Attention.construct" or, in a folder of
-            ``accelerated``, "data.arrays.read_batch"; or a whole file, as "randomness".
+        where: the function that has it, as "networks.layers.Attention.construct", below
+            ``accelerated``; or a whole file, as "randomness".
         old: a piece of that function's source, without its indentation, which occurs there once.
         new: what stands there instead.
         caught_by: the file and name of the property, as "layers: gelu"; or, for what no property

@@ -37,7 +37,7 @@ def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
 
 
 def test_nothing_is_left_of_a_bug() -> None:
-    bug = next(bug for bug in BUGS if bug.where == "layers.gelu")
+    bug = next(bug for bug in BUGS if bug.where == "networks.layers.gelu")
     before = layers.gelu
     with planted(bug):
         assert layers.gelu is not before

@@ -97,8 +97,8 @@ def test_duration_text() -> None:
 
 
 def test_sources_share_the_names_of_the_property(tmp_path: Path) -> None:
-    (tmp_path / "reference/samplers").mkdir(parents=True)
-    (tmp_path / "accelerated").mkdir()
+    for folder in ("reference/samplers", "reference/networks", "accelerated/networks"):
+        (tmp_path / folder).mkdir(parents=True)
     for file in (
         "accelerated/networks/unet.py",
         "reference/networks/unet.py",
