@@ -9,11 +9,12 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..reference.objective import loss_weight
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .config import DiffusionConfig, ImageSize
 from .networks.unet import Unet
-from .objective import Objective, loss_weight, training_loss
+from .objective import Objective, training_loss
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
 from .samplers.plan import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step

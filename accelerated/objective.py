@@ -13,52 +13,9 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ..reference.schedule import Schedule, check_choice
+from ..reference.schedule import check_choice
 from .config import LOSSES, OBJECTIVES
 from .process import Process
-
-
-def loss_weight(
-    schedule: Schedule,
-    objective: str,
-    *,
-    p2_loss_weight_gamma: float = 0.0,
-    p2_loss_weight_k: float = 1.0,
-    min_snr_loss_weight: bool = False,
-    min_snr_gamma: float = 5.0,
-) -> NDArray[np.float64]:
-    """The weight of the loss at each t: float64, shape (T + 1,); entry 0 is never read.
-
-    By default 1. p2 (arXiv 2204.00227, eq. 8) weighs the squared error of eps by
-    1 / (k + snr)^gamma, min-SNR (arXiv 2303.09556, section 3.4) by min(snr, gamma) / snr. The
-    error of eps is snr times that of x_0 and snr / (snr + 1) times that of v, so that the weights
-    of those two are larger by these factors.
-
-    Raises ValueError when both rules are asked for, or a parameter is out of its range.
-    """
-    check_choice("objective", objective, OBJECTIVES)
-    if min_snr_loss_weight and p2_loss_weight_gamma:
-        raise ValueError(
-            f"min_snr_loss_weight and p2_loss_weight_gamma {p2_loss_weight_gamma} exclude each "
-            "other: choose one"
-        )
-    if p2_loss_weight_gamma < 0 or p2_loss_weight_k <= 0 or min_snr_gamma <= 0:
-        raise ValueError(
-            f"p2_loss_weight_gamma {p2_loss_weight_gamma} must not be negative; p2_loss_weight_k "
-            f"{p2_loss_weight_k} and min_snr_gamma {min_snr_gamma} must be positive"
-        )
-    weight = np.ones(schedule.T + 1)
-    if not min_snr_loss_weight and not p2_loss_weight_gamma:
-        return weight
-    snr = schedule.snr.copy()
-    snr[0] = 1.0  # infinite, and never read
-    factors = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
-    if min_snr_loss_weight:
-        # The ratio min(snr, gamma) / snr, in the form that is 1 and not 0 / 0 where snr = 0.
-        weight = weight / np.maximum(snr / min_snr_gamma, 1.0)
-    else:
-        weight = (p2_loss_weight_k + snr) ** -p2_loss_weight_gamma
-    return np.asarray(weight * factors[objective])
 
 
 @ms.jit_class
@@ -69,7 +26,7 @@ class Objective:
         process: the tables.
         objective: "pred_noise", "pred_x0" or "pred_v".
         loss_type: "l2", "l1" or "huber" (of width 1).
-        weight: (T + 1,) from :func:`loss_weight`.
+        weight: (T + 1,) from ``reference.objective.loss_weight``.
     """
 
     def __init__(

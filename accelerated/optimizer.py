@@ -18,8 +18,10 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 from numpy.typing import NDArray
 
+from ..reference.ema import power_weight
+from ..reference.optimizer import decays, ema_weight, learning_rate
 from . import kernels
-from .ema import power_name, power_weight
+from .ema import power_name
 
 Vector = NDArray[np.float32]
 
@@ -86,40 +88,6 @@ def step_scalars(
         decay=rate * weight_decay,
         powers=tuple(1.0 - power_weight(step, sigma_rel) for sigma_rel in ema_sigma_rels),
     )
-
-
-def learning_rate(
-    step: int,
-    lr: float,
-    warmup_steps: int,
-    lr_schedule: str = "constant",
-    train_num_steps: int = 0,
-    min_lr: float = 0.0,
-) -> float:
-    """``lr min(1, step / warmup_steps)``, and with "cosine" from there down to ``min_lr``."""
-    if step < warmup_steps:
-        return lr * (step / warmup_steps)
-    if lr_schedule == "constant":
-        return lr
-    done = (step - warmup_steps) / max(1, train_num_steps - warmup_steps)
-    share = math.cos(0.5 * math.pi * min(1.0, done)) ** 2  # (1 + cos(pi q)) / 2
-    return min_lr + (lr - min_lr) * share
-
-
-def ema_weight(step: int, decay: float, update_every: int, update_after_step: int) -> float:
-    """The share of itself that the average keeps after update number ``step`` = 1, 2, ...
-
-    1 between updates, of which the first step has one; 0 (a copy) until ``update_after_step`` steps
-    lie before this one, then growing towards ``decay`` as ``1 - (1 + since)^(-2/3)``: the rule of
-    ``ema-pytorch``, with which a decay of 1 never moves the average again.
-    """
-    before = step - 1
-    if before % update_every != 0:
-        return 1.0
-    since = before - update_after_step
-    if since <= 0:
-        return 0.0
-    return 1.0 if decay == 1.0 else min(decay, 1.0 - (1.0 + since) ** (-2.0 / 3.0))
 
 
 def _flatten(x: Tensor) -> Tensor:
@@ -263,10 +231,7 @@ class Optimizer:
 
 def _decaying(shapes: Mapping[str, tuple[int, ...]]) -> Parameter:
     """1 for what belongs to a layer's weight, 0 for all else, as one vector."""
-    parts = [
-        np.full(math.prod(shape), name.endswith(".weight"), np.float32)
-        for name, shape in shapes.items()
-    ]
+    parts = [np.full(math.prod(shape), decays(name), np.float32) for name, shape in shapes.items()]
     return _vector("decays", np.concatenate(parts))
 
 

@@ -15,13 +15,10 @@ At every level parameters, moments, averages, the network's output and the loss 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
-
-GROWTH_INTERVAL = 2000
 
 
 class MixedCell(nn.Cell):
@@ -83,24 +80,3 @@ def check_dtype(dtype: str) -> None:
             f"amp_dtype {dtype!r} is not available on device {target!r}, which cannot multiply "
             "matrices of it: choose another, or amp_level O0"
         ) from error
-
-
-@dataclass(frozen=True)
-class LossScale:
-    """What the loss is multiplied by before it is differentiated, and good updates since it is.
-
-    A power of two: what it is divided by, it gives back exactly.
-    """
-
-    scale: float = 2.0**16
-    good: int = 0
-
-    def next(self, finite: bool) -> LossScale:
-        """The scale after an update: half of it where that was not finite, but not below 1; twice
-        as much after ``GROWTH_INTERVAL`` good ones in a row.
-        """
-        if not finite:
-            return LossScale(max(1.0, self.scale / 2.0))
-        if self.good + 1 == GROWTH_INTERVAL:
-            return LossScale(self.scale * 2.0)
-        return LossScale(self.scale, self.good + 1)

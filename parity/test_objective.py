@@ -35,14 +35,6 @@ def test_x0_from_output(case: strategies.Case) -> None:
     conversion(formula="x0_from_output", **case)
 
 
-@fixed.first(pinned.WEIGHTS)
-@budget.examples()
-@given(case=strategies.weight_cases())
-def test_loss_weight(case: strategies.Case) -> None:
-    """the weight of the loss at every t: none, p2 or min-SNR"""
-    loss_weight(**case)
-
-
 @fixed.first(pinned.LOSS_CASES)
 @budget.examples()
 @given(case=strategies.loss_cases())
@@ -89,20 +81,6 @@ def conversion(
         actual = device.run(mode, function, first, times, second)
         name = f"{formula} {objective} ({mode})"
         check(name, actual, expected, bound, t=t, first=first, second=second)
-
-
-@reproducible
-def loss_weight(
-    schedule: str, T: int, zero_snr: bool, objective: str, weight: Mapping[str, Any]
-) -> None:
-    """Both tables are float64, made on the host."""
-    s = device.schedule(schedule, T, zero_snr)
-    actual = accelerated.loss_weight(s, objective, **weight)[1:]
-    expected = reference.loss_weight(s, objective, **weight)[1:]
-    # On either side snr + 1, snr / (snr + 1), snr / gamma (or k + snr), a power (of at most one
-    # rounding more, and twice the error of its base), a quotient: six roundings, twice.
-    bound = elementwise(12, expected, dtype="float64")
-    check(f"loss_weight {objective}", actual, expected, bound, weight=weight)
 
 
 @reproducible

@@ -7,36 +7,15 @@ property is skipped and says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
 from ddpm_mindspore.parity.examples import fixed, pinned, strategies
-from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps
-from ddpm_mindspore.reference.precision import LossScale, next_scale
-
-
-@given(case=strategies.scale_cases())
-@budget.examples()
-def test_loss_scale(case: strategies.Case) -> None:
-    """half of it after an overflow, at least 1; twice as much after 2000 good updates in a row"""
-    scales(**case)
-
-
-@reproducible
-def scales(scale: float, good: int, outcomes: Sequence[tuple[bool, int]]) -> None:
-    """The scale after runs of updates: whether they were finite, and how many."""
-    expected, actual = LossScale(scale, good), precision.LossScale(scale, good)
-    for finite, count in outcomes:
-        for _ in range(count):
-            expected, actual = next_scale(expected, finite), actual.next(finite)
-        check("loss scale", [actual.scale, actual.good], [expected.scale, expected.good], 0.0)
 
 
 @fixed.first(pinned.LEFT_OUT)

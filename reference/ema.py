@@ -40,13 +40,16 @@ def sigma_rel_of(gamma: float) -> float:
 def gamma_of(sigma_rel: float) -> float:
     """The inverse of ``sigma_rel_of`` (2312.02696, appendix C, algorithm 2).
 
-    The largest real root of gamma^3 + 7 gamma^2 + (16 - s) gamma + (12 - s), s = sigma_rel^-2.
+    The largest root of gamma^3 + 7 gamma^2 + (16 - s) gamma + (12 - s), s = sigma_rel^-2, in the
+    form of Viete: for s >= 12 all three are real.
     Raises ValueError unless 0 < sigma_rel <= 12^(-1/2), which belongs to gamma = 0.
     """
     if not 0.0 < sigma_rel <= sigma_rel_of(0.0):
         raise ValueError(f"sigma_rel {sigma_rel} must be above 0 and at most 0.2886 (12^(-1/2))")
-    s = sigma_rel**-2.0
-    return float(np.roots([1.0, 7.0, 16.0 - s, 12.0 - s]).real.max())
+    s = 1.0 / (sigma_rel * sigma_rel)
+    q = (1.0 + 3.0 * s) / 9.0
+    angle = math.acos((1.0 + 18.0 * s) / (27.0 * q * math.sqrt(q)))
+    return -2.0 * math.sqrt(q) * math.cos((angle + 2.0 * math.pi) / 3.0) - 7.0 / 3.0
 
 
 def power_weight(step: int, sigma_rel: float) -> float:

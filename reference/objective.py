@@ -71,12 +71,12 @@ def loss_weight(
     _check_objective(schedule, objective)
     _check_weight(p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma)
     snr = schedule.snr[1:]
-    share = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
+    of_eps = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
     if min_snr_loss_weight:
         # min(snr, gamma) / snr, written so that it also holds at snr = 0.
-        weight = share[objective] / np.maximum(1.0, snr / min_snr_gamma)
+        weight = 1.0 / np.maximum(1.0, snr / min_snr_gamma) * of_eps[objective]
     elif p2_loss_weight_gamma:
-        weight = share[objective] / (p2_loss_weight_k + snr) ** p2_loss_weight_gamma
+        weight = (p2_loss_weight_k + snr) ** -p2_loss_weight_gamma * of_eps[objective]
     else:
         weight = np.ones_like(snr)
     table: Table = np.concatenate([[0.0], weight])

@@ -102,18 +102,18 @@ def learning_rate(
     It rises linearly, lr step / warmup_steps, until step = warmup_steps. Then it is constant, or
     falls along half a cosine (arXiv 1608.03983, equation 5, without restarts):
 
-        min_lr + (lr - min_lr) (1 + cos(pi q)) / 2
+        min_lr + (lr - min_lr) (1 + cos(pi q)) / 2 = min_lr + (lr - min_lr) cos(pi q / 2)^2
         q = (step - warmup_steps) / (train_num_steps - warmup_steps), at most 1
 
     Raises ValueError for a schedule that is not in LR_SCHEDULES.
     """
     check_choice("lr_schedule", lr_schedule, LR_SCHEDULES)
     if step < warmup_steps:
-        return lr * step / warmup_steps
+        return lr * (step / warmup_steps)
     if lr_schedule == "constant":
         return lr
-    q = min(1.0, (step - warmup_steps) / max(1, train_num_steps - warmup_steps))
-    return min_lr + (lr - min_lr) * (1.0 + math.cos(math.pi * q)) / 2.0
+    q = (step - warmup_steps) / max(1, train_num_steps - warmup_steps)
+    return min_lr + (lr - min_lr) * math.cos(0.5 * math.pi * min(1.0, q)) ** 2
 
 
 def ema_weight(

@@ -23,7 +23,14 @@ HOUSE = "ddpm_mindspore"
 # What a part may use of the other parts.
 MAY_USE = {
     "reference": ("reference",),
-    "accelerated": ("accelerated", "reference.schedule", "reference.config", "reference.plain"),
+    # Of the reference: what runs on the host, which is written once.
+    "accelerated": (
+        *("accelerated", "reference.config", "reference.plain", "reference.schedule"),
+        *("reference.ema.post_hoc_weights", "reference.ema.power_weight"),
+        *("reference.ema.profile_error", "reference.objective.loss_weight"),
+        *("reference.optimizer.decays", "reference.optimizer.ema_weight"),
+        *("reference.optimizer.learning_rate", "reference.precision"),
+    ),
     "parity": PARTS,
 }
 # The command line opens all three parts, each only when it is asked for.

@@ -8,7 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from ..ema import combine, post_hoc_weights, power_name
+from ...reference.ema import post_hoc_weights, profile_error
+from ..ema import combine, power_name
 from .checkpoint import Tensors, load
 from .folder import RunFolder
 
@@ -62,9 +63,9 @@ def load_average(run: RunFolder, sigma_rel: float, step: int | None = None) -> A
     refused: list[str] = []
     while steps and step in (None, steps[-1]):
         pairs = list(product(steps, widths))
-        weights, error = post_hoc_weights(
-            [s for s, _ in pairs], [width for _, width in pairs], steps[-1], sigma_rel
-        )
+        profiles = [s for s, _ in pairs], [width for _, width in pairs], steps[-1], sigma_rel
+        weights = post_hoc_weights(*profiles)
+        error = profile_error(*profiles, weights / weights.sum())
         try:
             arrays = combine(_snapshots(run.path, steps, widths), weights)
         except _UnreadableError as unreadable:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..precision import LossScale
+from ...reference.precision import LossScale, next_scale
 from ..runs.checkpoint import Checkpoint
 
 
@@ -71,7 +71,7 @@ class Guard:
         used = self.scale
         finite = is_finite(loss, grad_norm)
         if self.scaled:
-            self._scale = self._scale.next(finite)
+            self._scale = next_scale(self._scale, finite)
         if finite:
             self.in_a_row = self._unexplained = 0
             return ""

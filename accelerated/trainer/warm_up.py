@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...reference.optimizer import ema_weight
 from ..config import TrainerConfig
-from ..optimizer import ema_weight
 
 _NEGLIGIBLE = 1e-6  # of the average, the share of the parameters that are not looked at
 _EARLY = 2 / 3  # of the steps done: the usual warm-up lies up to half of them behind

@@ -9,7 +9,6 @@ knows even numbers only: there t or t - 1 is odd.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 from ...reference.objective import LOSSES, OBJECTIVES
@@ -25,10 +24,6 @@ RULES: list[Case] = [
     {"min_snr_loss_weight": True, "min_snr_gamma": 0.5},
     {"p2_loss_weight_gamma": 1.0, "p2_loss_weight_k": 1.0},
     {},
-]
-WEIGHTS: list[Case] = [
-    {"schedule": "cosine", "T": 20, "zero_snr": False, "objective": objective, "weight": rule}
-    for objective, rule in product(OBJECTIVES, RULES)
 ]
 LOSS_CASES: list[Case] = [
     # At odd times of about equal weights: the weight at t = 1 would hide that of t = 3999.
@@ -56,15 +51,6 @@ STEPS: list[Case] = [
     _walk("ancestral", "pred_x0", (2050, 2049), T=4000, clip=False),
 ]
 
-SCALARS: list[Case] = [
-    {
-        **{"step": step, "lr": 1e-3, "warmup_steps": 5, "lr_schedule": "cosine"},
-        **{"train_num_steps": 20, "min_lr": 1e-4, "ema_decay": decay},
-        **{"ema_update_every": 1, "ema_update_after_step": 1},
-    }
-    for step, decay in ((1, 0.995), (2, 0.4), (4, 0.995), (9, 1.0), (20, 0.0))
-]
-WIDTHS: list[Case] = [{"step": step, "sigma_rel": 0.1} for step in (1, 40, 2**20)]
 RECONSTRUCTIONS: list[Case] = [
     {
         "snapshots": tuple((step, width) for step in (10, 20, 30) for width in (0.05, 0.1)),

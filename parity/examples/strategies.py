@@ -95,19 +95,6 @@ def loss_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def weight_cases(draw: st.DrawFn) -> Case:
-    """A schedule, an objective and a rule."""
-    objective = draw(st.sampled_from(OBJECTIVES))
-    return {
-        "schedule": draw(st.sampled_from(SCHEDULES)),
-        "T": draw(lengths()),
-        "zero_snr": objective != "pred_noise" and draw(st.booleans()),
-        "objective": objective,
-        "weight": draw(weights()),
-    }
-
-
-@st.composite
 def step_cases(draw: st.DrawFn) -> Case:
     """One step of a sampler, from t down to s >= 1."""
     case = draw(_sampler_cases(st.sampled_from((2, 4, 20, 1000, 4000)) | st.integers(3, 60)))
@@ -256,22 +243,6 @@ def _near_powers_of_two() -> st.SearchStrategy[int]:
 
 
 @st.composite
-def scalar_cases(draw: st.DrawFn) -> Case:
-    """An update's number and what its learning rate and its average depend on."""
-    return {
-        "step": draw(st.integers(1, 300) | _near_powers_of_two() | st.just(10**6)),
-        "lr": draw(st.sampled_from((1e-4, 1.0))),
-        "warmup_steps": draw(st.sampled_from((0, 1, 5, 100))),
-        "lr_schedule": draw(st.sampled_from(("cosine", "constant"))),
-        "train_num_steps": draw(st.sampled_from((200, 1, 10**6))),
-        "min_lr": draw(st.sampled_from((0.0, 1e-5, 1e-4))),
-        "ema_decay": draw(st.sampled_from((0.995, 0.0, 1.0))),
-        "ema_update_every": draw(st.sampled_from((10, 1, 3))),
-        "ema_update_after_step": draw(st.sampled_from((100, 0, 1))),
-    }
-
-
-@st.composite
 def optimizers(draw: st.DrawFn) -> Case:
     """Adam, clipping, warm-up and average, such that a few updates see all of it.
 
@@ -309,15 +280,6 @@ def optimizer_cases(draw: st.DrawFn) -> Case:
 def sigma_rels() -> st.SearchStrategy[float]:
     """Lengths of averages as a share of training, from a few steps of a thousand to its most."""
     return st.sampled_from((0.05, 0.1, 0.28, 0.005)) | st.floats(0.005, 0.28)
-
-
-@st.composite
-def width_cases(draw: st.DrawFn) -> Case:
-    """An update's number and the length of an average."""
-    return {
-        "step": draw(_near_powers_of_two() | st.integers(1, 40_000)),
-        "sigma_rel": draw(sigma_rels()),
-    }
 
 
 @st.composite
@@ -380,17 +342,6 @@ def world_cases(draw: st.DrawFn) -> Case:
         "accumulate": draw(st.sampled_from((2, 1))),
         "count": draw(st.sampled_from((1, 2))),
         "processes": draw(st.sampled_from((2, 3))),
-    }
-
-
-@st.composite
-def scale_cases(draw: st.DrawFn) -> Case:
-    """A loss scale, and updates with it: whether they are finite, and how many in a row."""
-    runs = st.tuples(st.booleans(), st.sampled_from((1, 2, 1999, 2000, 17)))
-    return {
-        "scale": draw(st.integers(0, 20).map(lambda power: 2.0**power)),
-        "good": draw(st.sampled_from((0, 1999)) | st.integers(0, 1999)),
-        "outcomes": tuple(draw(st.lists(runs, min_size=1, max_size=4))),
     }
 
 

@@ -119,8 +119,7 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
 def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Iterator[Formula]:
     """Noising, the target, the estimate of x_0, the weights, and the loss of a given output."""
     tables, on_device = device.schedule(*schedule), device.process(*schedule)
-    weights = accelerated.loss_weight(tables, config.objective, **_rule(config))
-    expected = reference.loss_weight(tables, config.objective, **_rule(config))
+    weights = reference.loss_weight(tables, config.objective, **_rule(config))
     made = accelerated.Objective(on_device, config.objective, config.loss_type, weights)
     times = Tensor(np.asarray(t, np.int32))
     q_sample = partial(process.q_sample, tables)
@@ -145,17 +144,11 @@ def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Itera
         ),
     )
     yield Formula(
-        "loss_weight",
-        "objective.py",
-        lambda *_: Tensor(weights[1:].astype(np.float32)),
-        lambda x_0, *_: expected[1:].astype(x_0.dtype),
-    )
-    yield Formula(
         "simple_loss",
         "objective.py",
         lambda x_0, noise, output: made.simple_loss(output, noise, times),
         lambda x_0, noise, output: reference.simple_loss(
-            output, noise, expected[t], config.loss_type
+            output, noise, weights[t], config.loss_type
         ),
     )
 

@@ -64,20 +64,15 @@ def formulas(
     if accumulate > 1:
         averaged = partial(accumulated, gradient, accumulate)
         yield Formula("accumulation", "training.py", "def accumulate", averaged)
-    rate, weight = "the learning rate", "the weight of the average"
-    yield Formula(rate, file, "^def learning_rate", update.rate)
-    yield Formula("the correction of Adam's bias", file, "^def step_scalars", update.scalars)
+    yield Formula("the rate, and Adam's correction", file, "^def step_scalars", update.scalars)
     yield Formula("the norm of the gradient", file, "norm = ", update.norm)
     yield Formula("clipping", file, "shorten = ", update.clipping)
     yield Formula("Adam's moments", file, r"self\.adam\(", update.moments)
     yield Formula("Adam's step", file, r"self\.adam\(", update.adam)
     yield Formula("weight decay", file, r"self\.decays\)|^def _decaying", update.decay)
-    yield Formula(weight, file, "^def ema_weight", update.weight)
     yield Formula("the average", file, r"assign_add\(self\.ema", update.average)
     yield Formula("leaving out what is not finite", file, "finite = ", update.left_out)
     if ema_sigma_rels:
-        name = "the weight of the longer averages"
-        yield Formula(name, "ema.py", "^def power_weight", update.power_weights)
         yield Formula("the longer averages", file, r"assign_add\(self\.powers", update.powers)
 
 

@@ -35,12 +35,13 @@ from ...accelerated.networks.layers import (
     gelu,
 )
 from ...accelerated.networks.unet import Unet
-from ...accelerated.objective import Objective, loss_weight, training_loss
+from ...accelerated.objective import Objective, training_loss
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.process import Process
 from ...accelerated.samplers.plan import sampling_step
 from ...accelerated.training import MicroBatch, TrainStep
+from ...reference.objective import loss_weight
 from ...reference.schedule import make_schedule
 from . import device
 

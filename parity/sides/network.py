@@ -17,6 +17,7 @@ from ...accelerated.precision import set_precision
 from ...reference import training
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
+from ...reference.objective import loss_weight
 from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
@@ -142,7 +143,7 @@ def steps_of_batches(
 
 def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Callable[..., Tensor]:
     """The device's training loss: (x_0, t, noise, conditioned, masks) to a scalar."""
-    weight = accelerated.loss_weight(
+    weight = loss_weight(
         device.schedule(*schedule),
         config.objective,
         p2_loss_weight_gamma=config.p2_loss_weight_gamma,

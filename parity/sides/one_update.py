@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor
 
-from ...accelerated import ema as accelerated_ema
 from ...accelerated import optimizer as accelerated
 from ...accelerated.training import MicroBatch, TrainStep
 from ...reference import ema
@@ -55,19 +54,6 @@ class Update:
         self.m = drawn(0.3 * size)
         self.v = {n: (x * x + np.float32(0.1 * size**2)) for n, x in drawn(size).items()}
         self.ema = drawn(1.0)
-
-    def rate(self) -> float:
-        c = self.config
-        options = (c.lr, c.warmup_steps, c.lr_schedule, c.train_num_steps, c.min_lr)
-        shares = [
-            _share(
-                accelerated.learning_rate(step, *options),
-                reference.learning_rate(step, *options),
-                36 * 2.0**-53 * c.lr,
-            )
-            for step in range(1, 2 * max(self.step, c.warmup_steps, 5))
-        ]
-        return max(shares)
 
     def scalars(self) -> float:
         """lr sqrt(1 - beta_2^n) / (1 - beta_1^n), and eps times that root."""
@@ -121,19 +107,6 @@ class Update:
     def decay(self) -> float:
         return self._worst("params")
 
-    def weight(self) -> float:
-        c = self.config
-        options = (c.ema_decay, c.ema_update_every, c.ema_update_after_step)
-        shares = [
-            _share(
-                accelerated.ema_weight(step, *options),
-                reference.ema_weight(step, *options),
-                16 * 2.0**-53,
-            )
-            for step in range(1, self.step + 40)
-        ]
-        return max(shares)
-
     def average(self) -> float:
         """Where it moves: an update at which it stays shows nothing."""
         c = self.config
@@ -154,18 +127,6 @@ class Update:
             for name in self.names
         ]
         return 0.0 if np.max(changes) == 0.0 else float("inf")
-
-    def power_weights(self) -> float:
-        shares = [
-            _share(
-                accelerated_ema.power_weight(step, width),
-                ema.power_weight(step, width),
-                1e-9,
-            )
-            for step in (1, 2, self.step, self.step + 1, 8193, 20000)
-            for width in self.widths
-        ]
-        return max(shares)
 
     def powers(self) -> float:
         return self._worst(*(f"power {width}" for width in self.widths), step=self.step + 3)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-from ddpm_mindspore.accelerated.precision import LossScale
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest
 from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError, is_finite
+from ddpm_mindspore.reference.precision import LossScale
 
 NAN, INF = math.nan, math.inf
 

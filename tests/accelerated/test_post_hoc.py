@@ -13,12 +13,13 @@ from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands import train as commands
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
-from ddpm_mindspore.accelerated.ema import power_name, power_weight
+from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.runs.averages import load_average
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.ema import power_weight
 
 WIDTHS = (0.05, 0.1)
 

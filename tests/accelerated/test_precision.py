@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
-import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
@@ -78,10 +77,3 @@ def test_what_the_device_refuses_is_refused_by_name(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r"amp_dtype 'bfloat16' is not available on device 'CPU'"):
         set_precision(tiny(), "O1", "bfloat16")
     set_precision(tiny(), "O0", "bfloat16")  # which nothing is computed in
-
-
-def test_a_scale_goes_through_the_rule() -> None:
-    scale = precision.LossScale(4.0, precision.GROWTH_INTERVAL - 1)
-    assert scale.next(True) == precision.LossScale(8.0, 0)
-    assert scale.next(False) == precision.LossScale(2.0, 0)
-    assert np.log2(precision.LossScale().scale) == 16

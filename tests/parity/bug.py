@@ -17,7 +17,8 @@ class Bug:
     Attributes:
         name: what is wrong.
         where: the function that has it, as "networks.layers.Attention.construct", below
-            ``accelerated``; or a whole file, as "randomness".
+            ``accelerated``; or a whole file, as "randomness". What the host computes once for both
+            sides is below ``reference``, as "reference.optimizer.learning_rate".
         old: a piece of that function's source, without its indentation, which occurs there once.
         new: what stands there instead.
         caught_by: the file and name of the property, as "layers: gelu"; or, for what no property
@@ -39,18 +40,21 @@ class Bug:
         return self.caught_by.startswith(TESTS)
 
 
-def module_of(where: str, package: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The parts of ``where`` that name a file in the folder ``package``, and the rest.
+def place_of(where: str, house: Path) -> tuple[Path, tuple[str, ...]]:
+    """The file that ``where`` means, below the folder of the three parts, and what in it.
 
     Raises:
         AssertionError: there is no such file.
     """
     parts = tuple(where.split("."))
-    for count in range(len(parts), 0, -1):
-        path = package.joinpath(*parts[:count])
-        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
-            return parts[:count], parts[count:]
-    raise AssertionError(f"no file of {package} is meant by {where!r}")
+    if parts[0] != "reference":
+        parts = ("accelerated", *parts)
+    for count in range(len(parts), 1, -1):
+        path = house.joinpath(*parts[:count])
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return file, parts[count:]
+    raise AssertionError(f"no file of {house} is meant by {where!r}")
 
 
 def changed(source: str, bug: Bug) -> str:

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from .bug import Bug, changed, module_of
+from .bug import Bug, changed, place_of
 
 PARTS = ("reference", "accelerated", "parity")
 
@@ -34,10 +34,7 @@ def importing(site: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def planted_in(site: Path, bug: Bug) -> Iterator[Path]:
     """Within it, the copy below ``site`` has the bug, in the file that is yielded."""
-    package = site / "ddpm_mindspore" / "accelerated"
-    module, names = module_of(bug.where, package)
-    file = package.joinpath(*module)
-    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    file, names = place_of(bug.where, site / "ddpm_mindspore")
     right = file.read_text(encoding="utf-8")
     file.write_text(with_bug(right, names, bug), encoding="utf-8")
     try:

@@ -18,7 +18,7 @@ from typing import Any
 from ddpm_mindspore import accelerated
 from ddpm_mindspore.parity.sides import device
 
-from .bug import Bug, changed, module_of
+from .bug import Bug, changed, place_of
 
 PACKAGE = "ddpm_mindspore"
 __all__ = ["Bug", "planted"]
@@ -27,8 +27,10 @@ __all__ = ["Bug", "planted"]
 @contextlib.contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """Within it, the accelerated code has the bug, wherever the function is known by name."""
-    module, path = module_of(bug.where, Path(accelerated.__path__[0]))
-    owner: Any = import_module(".".join((PACKAGE, "accelerated", *module)))
+    house = Path(accelerated.__path__[0]).parent
+    file, path = place_of(bug.where, house)
+    module = ".".join((PACKAGE, *file.relative_to(house).with_suffix("").parts))
+    owner: Any = import_module(module.removesuffix(".__init__"))
     namespace = vars(owner)
     for part in path[:-1]:
         owner = getattr(owner, part)

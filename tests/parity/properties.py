@@ -17,7 +17,6 @@ from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
-from ddpm_mindspore.parity import test_precision as precision
 from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity import test_randomness as randomness
 from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
@@ -201,10 +200,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "process: q_posterior": (process.q_posterior, IMAGES),
     "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
     "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
-    "objective: loss_weight": (
-        objective.loss_weight,
-        {"schedule": "cosine", "T": 20, "zero_snr": False, **WEIGHTS},
-    ),
     "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
     "samplers: trajectory": (samplers.walk, WALK),
     "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
@@ -233,10 +228,8 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),
     "unet: sizes": (unet.at_sizes, SIZES),
     "gradients: gradients": (gradients.gradients, GRADIENTS),
-    "optimizer: scalars": (optimizer.scalars, SCALARS),
     "optimizer: updates": (optimizer.updates, UPDATES),
     "accumulation: accumulation": (accumulation.accumulation, {**STEPS, "count": 1}),
-    "ema: widths": (ema.widths, {"step": 40, "sigma_rel": 0.1}),
     "ema: reconstruction": (
         ema.reconstruction,
         {
@@ -248,7 +241,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     ),
     "training: steps": (training.steps, STEPS),
     "training: steps_compiled": (training.steps, {**STEPS, **AGAIN, "accumulate": 1, "count": 1}),
-    "precision: loss_scale": (precision.scales, SCALE),
     "precision: left_out": (training.steps, {**STEPS, "scale": 1024.0, "spoiled": (1,)}),
     "precision: float16": (layers.layer, {**LAYER, **HALF, "kind": "block"}),
     "distributed: steps": (distributed.steps, {**STEPS, "processes": 2}),

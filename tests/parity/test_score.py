@@ -16,7 +16,7 @@ from ddpm_mindspore.parity.report.found import Report, environment
 from ddpm_mindspore.parity.report.page import to_html
 from ddpm_mindspore.parity.report.score import Catch, Score, read_score, write_score
 
-from .bug import Bug, module_of
+from .bug import Bug, place_of
 from .bugs import BUGS
 from .planted_copy import PARTS, copy_package, planted_in, with_bug
 from .scoring import SENTENCE, measure, numbers_of, score_of, write_down
@@ -76,10 +76,7 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_fits_the_code_and_who_has_to_find_it_is_there(bug: Bug) -> None:
-    package = ROOT / "accelerated"
-    module, names = module_of(bug.where, package)
-    file = package.joinpath(*module)
-    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    file, names = place_of(bug.where, ROOT)
     text = file.read_text(encoding="utf-8")
     broken = with_bug(text, names, bug)
     ast.parse(broken)

@@ -12,6 +12,7 @@ from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
 from .processes import PROCESSES
+from .rules import RULES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
 from .sums import ROUNDED, SUMS
@@ -41,4 +42,5 @@ BUGS = [
     *PROCESSES,
     *GRAPHS,
     *RUN_FILES,
+    *RULES,
 ]

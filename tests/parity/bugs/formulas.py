@@ -88,21 +88,6 @@ OBJECTIVE = [
         {"objective": "pred_x0"},
     ),
     Bug(
-        "min-SNR is clamped the wrong way",
-        "objective.loss_weight",
-        "np.maximum(snr / min_snr_gamma, 1.0)",
-        "np.minimum(snr / min_snr_gamma, 1.0)",
-        "objective: loss_weight",
-    ),
-    Bug(
-        "p2 weighs the easy steps most",
-        "objective.loss_weight",
-        "** -p2_loss_weight_gamma",
-        "** p2_loss_weight_gamma",
-        "objective: loss_weight",
-        {"weight": {"p2_loss_weight_gamma": 1.0}},
-    ),
-    Bug(
         "the weight is read at t - 1",
         "objective.Objective.simple_loss",
         "ops.gather(self.weight, t, 0)",

@@ -53,25 +53,4 @@ PRECISION = [
         "flatten(grads)",
         "precision: left_out",
     ),
-    Bug(
-        "the scale is not halved",
-        "precision.LossScale.next",
-        "self.scale / 2.0",
-        "self.scale",
-        "precision: loss_scale",
-    ),
-    Bug(
-        "the scale falls below one",
-        "precision.LossScale.next",
-        "max(1.0, self.scale / 2.0)",
-        "self.scale / 2.0",
-        "precision: loss_scale",
-    ),
-    Bug(
-        "the scale grows one update late",
-        "precision.LossScale.next",
-        "self.good + 1 == GROWTH_INTERVAL",
-        "self.good == GROWTH_INTERVAL",
-        "precision: loss_scale",
-    ),
 ]
