@@ -64,7 +64,7 @@ def formulas(
     if accumulate > 1:
         averaged = partial(accumulated, gradient, accumulate)
         yield Formula("accumulation", "training.py", "def accumulate", averaged)
-    yield Formula("the rate, and Adam's correction", file, "^def step_scalars", update.scalars)
+    yield Formula("the correction of Adam's bias", file, "^def step_scalars", update.scalars)
     yield Formula("the norm of the gradient", file, "norm = ", update.norm)
     yield Formula("clipping", file, "shorten = ", update.clipping)
     yield Formula("Adam's moments", file, r"self\.adam\(", update.moments)

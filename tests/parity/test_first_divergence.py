@@ -57,11 +57,6 @@ SOMETIMES = {
         "def training_loss",
     ),
     "each tensor is clipped by itself": ("training: steps", "clipping", "shorten = "),
-    "the average is one step late": (
-        "training: steps",
-        "the weight of the average",
-        "def ema_weight",
-    ),
     "Adam does not correct its bias": (
         "training: steps",
         "the correction of Adam's bias",
