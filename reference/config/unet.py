@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from .plain import make_plain
+from ..plain import make_plain
 
 T = TypeVar("T", int, bool)
 

@@ -1,0 +1,1 @@
+"""What both sides are told: one dataclass an idea."""
