@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..reference.config import DiffusionConfig, SamplingConfig
 from ..reference.objective import loss_weight
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
-from .config import DiffusionConfig, ImageSize
+from .config import ImageSize
 from .networks.unet import Unet
 from .objective import Objective, training_loss
 from .process import Process, to_model_range, to_unit_range
@@ -29,7 +31,8 @@ class GaussianDiffusion:
         model: the network; its ``config`` says how many channels images have.
         image_size: height and width, one number for squares.
         seed: where the noise of ``diffusion(images)`` and ``sample`` comes from.
-        options: every other field of :class:`~ddpm_mindspore.accelerated.config.DiffusionConfig`.
+        options: every other field of ``DiffusionConfig`` and of ``SamplingConfig`` (in
+            :mod:`ddpm_mindspore.reference.config`), whose ``eta`` is ``ddim_sampling_eta`` here.
 
     Raises:
         ValueError: options that contradict each other or do not fit the network.
@@ -39,7 +42,8 @@ class GaussianDiffusion:
         self, model: Unet, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
     ) -> None:
         self.model = model
-        self.config = config = DiffusionConfig(**options)
+        self.config, self.sampling = config, sampling = configurations(options)
+        sampling.steps(config.timesteps)
         self.image_size = pair(image_size)
         self.seed = as_plain("seed", seed, int)
         model.config.check_image_size(self.image_size)
@@ -56,18 +60,11 @@ class GaussianDiffusion:
             Process(self.schedule),
             config.objective,
             config.loss_type,
-            loss_weight(
-                self.schedule,
-                config.objective,
-                p2_loss_weight_gamma=config.p2_loss_weight_gamma,
-                p2_loss_weight_k=config.p2_loss_weight_k,
-                min_snr_loss_weight=config.min_snr_loss_weight,
-                min_snr_gamma=config.min_snr_gamma,
-            ),
+            loss_weight(self.schedule, config.objective, **config.weight_rule),
         )
         self.loss = training_loss(model, self.objective, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        self._step = compiled(sampling_step(model, self.objective, config.clip_denoised))
+        self._step = compiled(sampling_step(model, self.objective, sampling.clip_denoised))
         self._calls = 0
 
     @property
@@ -177,12 +174,14 @@ class GaussianDiffusion:
 
     def plan(self, sampling_timesteps: int | None = None, eta: float | None = None) -> Plan:
         """The sampler's table; defaults are those of the configuration."""
-        config = self.config.with_sampling(sampling_timesteps, eta)
-        n = config.sampling_timesteps or config.timesteps
-        timesteps = spaced_timesteps(config.timesteps, n)
-        if n == config.timesteps:
+        sampling, T = (
+            self.sampling.but(sampling_timesteps=sampling_timesteps, eta=eta),
+            self.schedule.T,
+        )
+        timesteps = spaced_timesteps(T, sampling.steps(T))
+        if sampling.sampler(T) == "ancestral":
             return ancestral_plan(self.schedule, timesteps)
-        return ddim_plan(self.schedule, timesteps, config.ddim_sampling_eta)
+        return ddim_plan(self.schedule, timesteps, sampling.eta)
 
     def interpolate(
         self,
@@ -252,6 +251,19 @@ class GaussianDiffusion:
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
+
+
+def configurations(options: Mapping[str, Any]) -> tuple[DiffusionConfig, SamplingConfig]:
+    """Both, from options that have the names of ``GaussianDiffusion``'s.
+
+    Raises:
+        TypeError: an option that there is not.
+        ValueError: values that are out of their range.
+    """
+    given = {"eta" if name == "ddim_sampling_eta" else name: v for name, v in options.items()}
+    own = {field.name for field in fields(SamplingConfig)}
+    sampling = SamplingConfig(**{name: v for name, v in given.items() if name in own})
+    return DiffusionConfig(**{n: v for n, v in given.items() if n not in own}), sampling
 
 
 def pair(image_size: int | Sequence[int]) -> tuple[int, int]:

@@ -13,8 +13,8 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ..reference.schedule import check_choice
-from .config import LOSSES, OBJECTIVES
+from ..reference.config.diffusion import LOSSES, OBJECTIVES
+from ..reference.plain import check_choice
 from .process import Process
 
 

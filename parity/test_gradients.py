@@ -89,10 +89,7 @@ def _note(
     weight = loss_weight(
         tables,
         config.objective,
-        p2_loss_weight_gamma=config.p2_loss_weight_gamma,
-        p2_loss_weight_k=config.p2_loss_weight_k,
-        min_snr_loss_weight=config.min_snr_loss_weight,
-        min_snr_gamma=config.min_snr_gamma,
+        **config.weight_rule,
     )
     constants = {"alpha_bar": tables.alpha_bar, "weight": weight}
     options = {

@@ -111,10 +111,10 @@ def table(
         if crops:
             places.add(draws.stream(seed, "crop", 0, number))
     first, count = samples
-    walk = door.diffusion.sampling_timesteps or door.diffusion.timesteps
+    walk = door.sampling.steps(door.diffusion.timesteps)
     # The last batch is filled up; the last step adds no noise, and DDIM with eta 0 none at all.
     filled = -(-count // 2) * 2 if count > 2 else count
-    noisy = walk == door.diffusion.timesteps or door.diffusion.ddim_sampling_eta > 0
+    noisy = walk == door.diffusion.timesteps or door.sampling.eta > 0
     for index in range(first, first + filled):
         places.add(draws.stream(seed, "sample_start", 0, index))
         for i in range(walk - 1 if noisy else 0):

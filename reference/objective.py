@@ -11,11 +11,11 @@ import math
 import autograd.numpy as np
 from scipy.special import log_ndtr
 
+from .config.diffusion import LOSSES as LOSSES
+from .config.diffusion import OBJECTIVES as OBJECTIVES
+from .plain import check_choice
 from .process import check_arguments, check_arrays, gather, v_from_x0, x0_from_eps, x0_from_v
-from .schedule import Array, Schedule, Table, check_choice
-
-OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
-LOSSES = ("l1", "l2", "huber")
+from .schedule import Array, Schedule, Table
 
 
 def target(schedule: Schedule, objective: str, x_0: Array, t: Array, noise: Array) -> Array:

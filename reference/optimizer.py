@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .schedule import Array, check_choice
+from .config.optimizer import LR_SCHEDULES
+from .plain import check_choice
+from .schedule import Array
 
 Arrays: TypeAlias = Mapping[str, Array]
-
-LR_SCHEDULES = ("constant", "cosine")
 
 
 def adam_init(params: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -11,7 +11,7 @@ import math
 import operator
 import os
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
@@ -32,6 +32,13 @@ _LARGEST = 2**64  # whole numbers are below it: a seed is a word of 64 bits
 
 class _UnfitError(Exception):
     """A value is not of the wanted kind; the message is what else to say of that kind."""
+
+
+def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ValueError, naming the argument and the choices, unless ``value`` is one of them."""
+    if value not in choices:
+        listed = ", ".join(choices[:-1]) + f" or {choices[-1]}"
+        raise ValueError(f"{argument} {value!r} is unknown: choose {listed}")
 
 
 def make_plain(config: Any) -> None:
@@ -66,7 +73,8 @@ def as_plain(name: str, value: Any, kind: Any) -> Any:
 
 @lru_cache
 def _kinds(config: Any) -> dict[str, Any]:
-    return get_type_hints(config, include_extras=True)
+    hints = get_type_hints(config, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(config)}
 
 
 def _bare(value: Any) -> Any:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .config import SCHEDULES as SCHEDULES
-from .config import check_choice as check_choice
+from .config.diffusion import SCHEDULES as SCHEDULES
+from .plain import check_choice
 
 Array: TypeAlias = NDArray[Any]
 Table: TypeAlias = NDArray[np.float64]

@@ -16,12 +16,12 @@ import autograd
 import autograd.numpy as np
 from autograd.tracer import getval
 
-from .config import UnetConfig
+from .config import OptimizerConfig, UnetConfig
+from .config.diffusion import ObjectiveConfig
 from .networks.layers import Array, Params
 from .networks.unet import unet
 from .objective import loss_weight, simple_loss, target, x0_from_output
 from .optimizer import (
-    LR_SCHEDULES,
     adam_init,
     adam_step,
     clip_by_global_norm,
@@ -30,57 +30,25 @@ from .optimizer import (
     learning_rate,
 )
 from .process import q_sample
-from .schedule import Schedule, check_choice
+from .schedule import Schedule
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(OptimizerConfig, ObjectiveConfig):
     """What a training step does; the defaults are those of ``denoising-diffusion-pytorch`` 2.3.4.
 
     Attributes:
-        lr, warmup_steps, lr_schedule, train_num_steps, min_lr: see ``optimizer.learning_rate``.
-        adam_betas, adam_eps, weight_decay: see ``optimizer.adam_step``.
-        max_grad_norm: see ``optimizer.clip_by_global_norm``.
-        ema_decay, ema_update_every, ema_update_after_step: see ``optimizer.ema_weight``.
-        objective, p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma:
-            see ``objective.loss_weight``.
-        loss_type: see ``objective.simple_loss``.
+        lr: the learning rate after warm-up, see ``optimizer.learning_rate``.
 
     Raises:
         ValueError: a number out of its range; the message names it.
     """
 
     lr: float = 1e-4
-    warmup_steps: int = 0
-    lr_schedule: str = "constant"
-    train_num_steps: int = 100_000
-    min_lr: float = 0.0
-    adam_betas: tuple[float, float] = (0.9, 0.99)
-    adam_eps: float = 1e-8
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    ema_decay: float = 0.995
-    ema_update_every: int = 10
-    ema_update_after_step: int = 100
-    objective: str = "pred_v"
-    loss_type: str = "l2"
-    p2_loss_weight_gamma: float = 0.0
-    p2_loss_weight_k: float = 1.0
-    min_snr_loss_weight: bool = False
-    min_snr_gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("lr", "adam_eps", "max_grad_norm", "ema_update_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} {getattr(self, name)} must be positive")
-        check_choice("lr_schedule", self.lr_schedule, LR_SCHEDULES)
-        for name in ("warmup_steps", "ema_update_after_step", "min_lr", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 0")
-        if not all(0.0 <= beta < 1.0 for beta in self.adam_betas):
-            raise ValueError(f"adam_betas {self.adam_betas} must be at least 0 and less than 1")
-        if not 0.0 <= self.ema_decay <= 1.0:
-            raise ValueError(f"ema_decay {self.ema_decay} must be from 0 to 1")
+        OptimizerConfig.__post_init__(self)
+        ObjectiveConfig.__post_init__(self)
 
     def learning_rate(self, step: int) -> float:
         """The rate of update number ``step`` = 1, 2, ..."""
@@ -208,18 +176,8 @@ def training_loss(
         x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(-1, 1, 1, 1)
     output = unet(params, net, x_t, t - 1, x_self_cond, dropout_masks)
     goal = target(schedule, config.objective, x_0, t, noise)
-    return simple_loss(output, goal, _weights(config, schedule)[t], config.loss_type)
-
-
-def _weights(config: TrainingConfig, schedule: Schedule) -> Array:
-    return loss_weight(
-        schedule,
-        config.objective,
-        p2_loss_weight_gamma=config.p2_loss_weight_gamma,
-        p2_loss_weight_k=config.p2_loss_weight_k,
-        min_snr_loss_weight=config.min_snr_loss_weight,
-        min_snr_gamma=config.min_snr_gamma,
-    )
+    weight = loss_weight(schedule, config.objective, **config.weight_rule)
+    return simple_loss(output, goal, weight[t], config.loss_type)
 
 
 def value_and_grad(

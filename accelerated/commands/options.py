@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ...reference.config import SCHEDULES, check_choice
-from ...reference.plain import PathText, make_plain
-from ..config import OBJECTIVES, ImageSize, check_sigma_rel
+from ...reference.config.diffusion import OBJECTIVES, SCHEDULES
+from ...reference.plain import PathText, check_choice, make_plain
+from ..config import ImageSize, check_sigma_rel
 from ..system.runtime import DEVICES
 
 

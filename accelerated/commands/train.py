@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..config import INTERRUPTED, NONFINITE, DiffusionConfig, ImageSize, RunConfig
+from ...reference.config import SamplingConfig
+from ..config import INTERRUPTED, NONFINITE, ImageSize, RunConfig
 from ..diffusion import GaussianDiffusion, pair
 from ..process import to_uint8
 from ..runs.config_file import versions
@@ -143,9 +144,10 @@ def sample(config: SampleConfig) -> int:
         OSError: a full disk.
     """
     run_config = RunFolder(config.run).read_config()
-    sampling = run_config.diffusion.with_sampling(config.sampling_timesteps, config.eta)
+    sampling = run_config.sampling.but(sampling_timesteps=config.sampling_timesteps, eta=config.eta)
     size = run_config.image_size if config.image_size is None else config.image_size
-    replace(run_config, image_size=size)  # raises ValueError for one that the network cannot take
+    # Raises ValueError for what the network cannot take, or the schedule does not have.
+    replace(run_config, image_size=size, sampling=sampling)
     output = config.run / "drawn" if config.output is None else config.output
     with Drawing(output, config.num_samples) as drawing:
         device = select_device(config.device)
@@ -165,7 +167,7 @@ def sample(config: SampleConfig) -> int:
     elif stopped:
         say("stopped: no image was finished, and nothing written", error=True)
     else:
-        shape = (drawing.finished, run.config.unet.channels, *pair(size))
+        shape = (drawing.finished, run.config.network.channels, *pair(size))
         say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
     return INTERRUPTED if stopped else 0
 
@@ -173,7 +175,7 @@ def sample(config: SampleConfig) -> int:
 def _draw(
     run: OpenedRun,
     config: SampleConfig,
-    sampling: DiffusionConfig,
+    sampling: SamplingConfig,
     image_size: ImageSize,
     drawing: Drawing,
 ) -> bool:
@@ -223,18 +225,18 @@ def _draw(
     return False
 
 
-def _written(run: OpenedRun, config: SampleConfig, sampling: DiffusionConfig) -> dict[str, Any]:
+def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> dict[str, Any]:
     """What drew the pictures, for drawn.json."""
-    steps = sampling.sampling_timesteps or sampling.timesteps
-    ancestral = steps == sampling.timesteps
+    T = run.config.diffusion.timesteps
+    sampler = sampling.sampler(T)
     return {
         "versions": versions(),
         "run": str(config.run.absolute()),
         "step": run.step,
         "weights": run.weights,
-        "sampler": "ancestral" if ancestral else "ddim",
-        "steps": steps,
-        "eta": None if ancestral else sampling.ddim_sampling_eta,
+        "sampler": sampler,
+        "steps": sampling.steps(T),
+        "eta": sampling.eta if sampler == "ddim" else None,
         "seed": config.seed,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
     }

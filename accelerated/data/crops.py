@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ...reference.schedule import check_choice
+from ...reference.plain import check_choice
 from ..config import CROPS
 
 Box: TypeAlias = tuple[float, float, float, float]

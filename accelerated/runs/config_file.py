@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...reference.config import UnetConfig
-from ..config import DiffusionConfig, RunConfig, TrainerConfig
+from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
+from ..config import RunConfig, TrainerConfig
 
-VERSION = 1
+VERSION = 2
 
 
 def to_json(config: RunConfig, **facts: Any) -> dict[str, Any]:
@@ -51,12 +51,23 @@ def read_document(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
-    if not isinstance(value, dict) or value.get("version") != VERSION:
+    version = value.get("version") if isinstance(value, dict) else None
+    if version not in (1, VERSION):
         raise ValueError(
-            f"{path} is not a configuration of version {VERSION}: name a folder that "
+            f"{path} is not a configuration of version 1 or {VERSION}: name a folder that "
             "'ddpm-mindspore train' has written"
         )
-    return value
+    return _of_version_1(value) if version == 1 else value
+
+
+def _of_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """What version 1 says, as version 2 says it: there sampling was a part of the diffusion."""
+    diffusion = dict(document.get("diffusion", {}))
+    names = {"sampling_timesteps": "sampling_timesteps", "clip_denoised": "clip_denoised"}
+    names["ddim_sampling_eta"] = "eta"
+    sampling = {names[name]: diffusion.pop(name) for name in names if name in diffusion}
+    network = document.get("unet")
+    return {**document, "network": network, "diffusion": diffusion, "sampling": sampling}
 
 
 def from_json(document: Mapping[str, Any], path: Path) -> RunConfig:
@@ -70,8 +81,9 @@ def from_json(document: Mapping[str, Any], path: Path) -> RunConfig:
             data=document["data"],
             image_size=document["image_size"],
             device=document["device"],
-            unet=UnetConfig(**document["unet"]),
+            network=UnetConfig(**document["network"]),
             diffusion=DiffusionConfig(**document["diffusion"]),
+            sampling=SamplingConfig(**document["sampling"]),
             trainer=TrainerConfig(**document["trainer"]),
         )
     except (KeyError, TypeError, ValueError) as error:

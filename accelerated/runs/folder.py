@@ -224,10 +224,11 @@ def build(config: RunConfig) -> GaussianDiffusion:
     from ..diffusion import GaussianDiffusion
     from ..networks.unet import Unet
 
-    model = Unet(**config.unet.to_dict(), seed=config.trainer.seed)
+    model = Unet(**config.network.to_dict(), seed=config.trainer.seed)
     return GaussianDiffusion(
         model,
         image_size=config.image_size,
         seed=config.trainer.seed,
         **asdict(config.diffusion),
+        **asdict(config.sampling),
     )

@@ -10,8 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...reference.config import check_choice
-from ...reference.plain import as_plain
+from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..diffusion import GaussianDiffusion
 from ..trainer.warm_up import remark

@@ -12,7 +12,8 @@ import importlib.metadata
 import json
 from dataclasses import asdict
 
-from ..config import DiffusionConfig, RunConfig
+from ...reference.config import SamplingConfig
+from ..config import RunConfig
 
 
 def run_digest(config: RunConfig) -> str:
@@ -21,14 +22,14 @@ def run_digest(config: RunConfig) -> str:
     That is data, image size, network, diffusion, seed and the run that it started from, not how
     long or where it is trained.
     """
-    own = {name: value for name, value in asdict(config).items() if name != "device"}
+    own = {name: v for name, v in asdict(config).items() if name not in ("device", "sampling")}
     own["image_size"] = config.height_width
     own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def facts(
-    run: RunConfig, step: int, weights: str, sampling: DiffusionConfig, seed: int
+    run: RunConfig, step: int, weights: str, sampling: SamplingConfig, seed: int
 ) -> dict[str, str]:
     """What all pictures of one drawing have in common, by the keywords that PNG files use.
 
@@ -36,18 +37,18 @@ def facts(
         run: the configuration of the run whose weights were drawn with.
         step: the training step that they are of.
         weights: "average", "average over 0.08 of training" or "trained".
-        sampling: the diffusion's configuration with the sampling options of this drawing.
+        sampling: the options of this drawing.
         seed: the seed of the noise.
     """
-    steps = sampling.sampling_timesteps or sampling.timesteps
-    ancestral = steps == sampling.timesteps
+    T = run.diffusion.timesteps
+    sampler = sampling.sampler(T)
     return {
         "Software": f"ddpm-mindspore {importlib.metadata.version('ddpm-mindspore')}",
         "Run": run_digest(run),
         "Step": str(step),
         "Weights": weights,
-        "Sampler": "ancestral" if ancestral else "ddim",
-        "Sampling steps": str(steps),
-        **({} if ancestral else {"Eta": f"{sampling.ddim_sampling_eta:g}"}),
+        "Sampler": sampler,
+        "Sampling steps": str(sampling.steps(T)),
+        **({"Eta": f"{sampling.eta:g}"} if sampler == "ddim" else {}),
         "Seed": str(seed),
     }

@@ -56,8 +56,9 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
         config,
         data=place_of_images(run) if data is None else data,
         image_size=source.image_size,
-        unet=source.unet,
+        network=source.network,
         diffusion=source.diffusion,
+        sampling=source.sampling,
     )
 
 
@@ -77,10 +78,10 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerCon
     from .state import first_difference
 
     source, step = source_run(config.from_run)
-    unet = source.read_config().unet
+    network = source.read_config().network
     # Dropout has no parameters, and is what one changes to go on with fewer images.
-    same = replace(model.config, dropout=unet.dropout)
-    if other := first_difference("unet", unet, same):
+    same = replace(model.config, dropout=network.dropout)
+    if other := first_difference("network", network, same):
         raise ValueError(
             f"{other} in the run in {str(source.path)!r}: a run starts from another's weights with "
             "the same network (leave out what differs)"

@@ -32,7 +32,15 @@ from .batches import Batches
 from .from_run import start_from
 from .log import Measured, TrainLog
 from .nonfinite import Guard
-from .state import Saver, check_same_run, check_same_start, fixed_arrays, restore, snapshot
+from .state import (
+    Saver,
+    check_same_run,
+    check_same_start,
+    fixed_arrays,
+    other_sampling,
+    restore,
+    snapshot,
+)
 from .tensorboard import check_tensorboard
 from .warm_up import remark
 
@@ -84,12 +92,16 @@ class Trainer:
             data=called(folder, self.run, resume=config.resume),
             image_size=diffusion.image_size,
             device=device,
-            unet=diffusion.model.config,
+            network=diffusion.model.config,
             diffusion=diffusion.config,
+            sampling=diffusion.sampling,
             trainer=config,
         )
         if config.resume:
-            check_same_run(self.run.read_config(), self._run_config, str(self.run.path))
+            before = self.run.read_config()
+            check_same_run(before, self._run_config, str(self.run.path))
+            if changed := other_sampling(before, self._run_config):
+                self._say(changed)
         self.images, differ = open_run_images(
             self.run,
             folder,
@@ -137,6 +149,7 @@ class Trainer:
                 image_size=diffusion.image_size,
                 seed=self.config.seed,
                 **asdict(diffusion.config),
+                **asdict(diffusion.sampling),
             )
         average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
         self._ema_diffusion.model.load_arrays(average | fixed_arrays(self.diffusion.model))

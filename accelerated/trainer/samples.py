@@ -52,7 +52,7 @@ def draw_samples(
     run.samples.mkdir(exist_ok=True)
     captions = f"drawn at step {step:,} (average of the weights)", "real images"
     picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
-    text = facts(config, step, "average", diffusion.config, diffusion.seed)
+    text = facts(config, step, "average", diffusion.sampling, diffusion.seed)
     text["Images"] = f"0-{count - 1}"
     pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
     rows = run.read_metrics(_METRICS)

@@ -20,7 +20,7 @@ from ..system.say import say
 # The optimiser's vectors under the names that a checkpoint's files have; others keep their name.
 _FILES = {"params": "model", "m": "adam_m", "v": "adam_v"}
 # What of a run's configuration its checkpoints depend on, besides the averages.
-_FIXED = ("image_size", "unet", "diffusion")
+_FIXED = ("image_size", "network", "diffusion")
 
 
 def fixed_arrays(model: Unet) -> dict[str, NDArray[np.float32]]:
@@ -106,6 +106,17 @@ def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:
                 f"{difference} in the run in {folder!r}: resume without changing it, or choose "
                 "another --results-folder"
             )
+
+
+def other_sampling(before: RunConfig, now: RunConfig) -> str:
+    """What is different about sampling from now on, which is no other run; "" for nothing."""
+    options = vars(before.sampling)
+    changed = [
+        f"{name} {getattr(now.sampling, name)} (it was {old})"
+        for name, old in options.items()
+        if old != getattr(now.sampling, name)
+    ]
+    return f"samples are drawn with {', '.join(changed)} from now on" if changed else ""
 
 
 def check_same_start(

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.config import UnetConfig
+from ...reference.config import DiffusionConfig, UnetConfig
+from ...reference.config.diffusion import OBJECTIVES
 from ...reference.schedule import SCHEDULES, Schedule, make_schedule
-from ..config import OBJECTIVES, DiffusionConfig
 from .read import PEER
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import safetensors.numpy
 
-from ...reference.config import UnetConfig
+from ...reference.config import SamplingConfig, UnetConfig
 from ..commands.options import ExportConfig as ExportConfig
 from ..commands.options import ImportConfig as ImportConfig
 from ..config import RunConfig, TrainerConfig
@@ -34,17 +34,18 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
             them, or are missing; a folder that already holds a run.
     """
     weights = read_weights(config.weights)
-    unet = unet_config(weights.ema, config.sinusoidal_pos_emb_theta)
-    _check_parameters(unet, weights)
+    network = unet_config(weights.ema, config.sinusoidal_pos_emb_theta)
+    _check_parameters(network, weights)
     size = config.image_size
     run_config = RunConfig(
         data=str(config.weights),
         image_size=(size, size) if isinstance(size, int) else size,  # as a training run has it
         device="auto",
-        unet=unet,
+        network=network,
         diffusion=diffusion_config(
             weights.tables, config.timesteps, config.objective, config.beta_schedule
         ),
+        sampling=SamplingConfig(),
         trainer=TrainerConfig(results_folder=config.results_folder),
     )
     _write_run(run_config, weights)
@@ -107,7 +108,7 @@ def import_run(config: ImportConfig) -> int:
     run, weights = import_weights(config)
     diffusion = run.diffusion
     say(
-        f"network: {call('Unet', run.unet)}\n"
+        f"network: {call('Unet', run.network)}\n"
         f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
         f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
         f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
@@ -127,7 +128,7 @@ def export_run(config: ExportConfig) -> int:
     say(
         f"done: {output} ({config.which} of step {step:,}); in {PEER}:\n"
         "  from safetensors.torch import load_file\n"
-        f"  model = {call('Unet', run.unet)}\n"
+        f"  model = {call('Unet', run.network)}\n"
         f"  model.load_state_dict(load_file({str(output)!r}))\n"
         f"  diffusion = GaussianDiffusion(model, image_size={run.height_width}, "
         f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "

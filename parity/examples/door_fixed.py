@@ -33,7 +33,7 @@ FROM_A_FOLDER: Case = {
         "loss_type": "huber",
         "min_snr_loss_weight": True,
         "min_snr_gamma": 0.7,
-        "ddim_sampling_eta": 0.6,
+        "eta": 0.6,
     },
     "data": {"kind": "folder", "count": 9},
     "trainer": {
@@ -165,7 +165,7 @@ NETWORKS: tuple[Case, ...] = (
 RUN: Case = {
     "net": {"dim": 4, "dim_mults": (1,), "channels": 3, "self_condition": True},
     "size": (4, 6),
-    "diffusion": {"timesteps": 7, "objective": "pred_v", "ddim_sampling_eta": 0.3},
+    "diffusion": {"timesteps": 7, "objective": "pred_v", "eta": 0.3},
     "seed": 9,
     "steps": (1000, 2000, 3000),
     "params": 4,

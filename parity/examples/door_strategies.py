@@ -63,7 +63,7 @@ def samplings(draw: st.DrawFn) -> Case:
         "beta_schedule": draw(st.sampled_from(SCHEDULES)),
         "zero_terminal_snr": objective != "pred_noise" and draw(st.booleans()),
         "clip_denoised": draw(st.booleans()),
-        "ddim_sampling_eta": draw(st.sampled_from((0.6, 1.0, 0.0))),
+        "eta": draw(st.sampled_from((0.6, 1.0, 0.0))),
     }
     if T == 1000 or draw(st.booleans()):
         options["sampling_timesteps"] = draw(st.sampled_from((3, 2, 1)))

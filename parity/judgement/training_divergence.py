@@ -119,7 +119,7 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
 def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Iterator[Formula]:
     """Noising, the target, the estimate of x_0, the weights, and the loss of a given output."""
     tables, on_device = device.schedule(*schedule), device.process(*schedule)
-    weights = reference.loss_weight(tables, config.objective, **_rule(config))
+    weights = reference.loss_weight(tables, config.objective, **config.weight_rule)
     made = accelerated.Objective(on_device, config.objective, config.loss_type, weights)
     times = Tensor(np.asarray(t, np.int32))
     q_sample = partial(process.q_sample, tables)
@@ -159,11 +159,6 @@ def loss_alone(schedule: Schedule, t: Sequence[int], training: Options) -> None:
     given = Given(*(device.draw(i, shape) if i != 1 else np.array(t) for i in range(4)))
     if finding := of_loss(given, schedule, network.training_config(training)):
         raise AssertionError(finding.what)
-
-
-def _rule(config: TrainingConfig) -> dict[str, Any]:
-    names = ("p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_loss_weight", "min_snr_gamma")
-    return {name: getattr(config, name) for name in names}
 
 
 def _given_to_the_network(

@@ -6,16 +6,16 @@ The random numbers are those of ``draws``; all arithmetic is that of ``reference
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ...accelerated.config import DiffusionConfig, TrainerConfig
+from ...accelerated.config import TrainerConfig
 from ...accelerated.ema import power_name
 from ...reference import ema, training
-from ...reference.config import UnetConfig
+from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -38,13 +38,14 @@ class Door:
     """What a run is configured with.
 
     Attributes:
-        net, diffusion, trainer: the options.
+        net, diffusion, sampling, trainer: the options.
         size: (H, W).
         small: whether ``small_network`` takes the place of the U-Net.
     """
 
     net: UnetConfig
     diffusion: DiffusionConfig
+    sampling: SamplingConfig
     trainer: TrainerConfig
     size: tuple[int, int]
     small: bool = True
@@ -62,28 +63,11 @@ class Door:
     @cached_property
     def training(self) -> TrainingConfig:
         """The same options as the reference has them; the device holds Adam's betas in float32."""
-        d, t = self.diffusion, self.trainer
-        beta_1, beta_2 = (float(np.float32(beta)) for beta in t.adam_betas)
-        return TrainingConfig(
-            lr=t.train_lr,
-            warmup_steps=t.warmup_steps,
-            lr_schedule=t.lr_schedule,
-            train_num_steps=t.train_num_steps,
-            min_lr=t.min_lr,
-            adam_betas=(beta_1, beta_2),
-            adam_eps=t.adam_eps,
-            weight_decay=t.weight_decay,
-            max_grad_norm=t.max_grad_norm,
-            ema_decay=t.ema_decay,
-            ema_update_every=t.ema_update_every,
-            ema_update_after_step=t.ema_update_after_step,
-            objective=d.objective,
-            loss_type=d.loss_type,
-            p2_loss_weight_gamma=d.p2_loss_weight_gamma,
-            p2_loss_weight_k=d.p2_loss_weight_k,
-            min_snr_loss_weight=d.min_snr_loss_weight,
-            min_snr_gamma=d.min_snr_gamma,
-        )
+        options = {**vars(self.diffusion), **vars(self.trainer)}
+        options |= {"lr": self.trainer.train_lr}
+        options["adam_betas"] = tuple(float(np.float32(b)) for b in self.trainer.adam_betas)
+        names = (field.name for field in fields(TrainingConfig))
+        return TrainingConfig(**{name: options[name] for name in names})
 
     @property
     def network(self) -> Callable[..., Any]:
@@ -204,16 +188,16 @@ def sample(
     Ancestral sampling over all T steps, else DDIM. Only x_0 is cut to [0, 1]; ``steps``, ``eta``
     and ``size``: instead of the configuration's.
     """
-    config = door.diffusion.with_sampling(steps, eta)
-    n = config.sampling_timesteps or config.timesteps
-    path = spaced_timesteps(config.timesteps, n)
+    T = door.diffusion.timesteps
+    config = door.sampling.but(sampling_timesteps=steps, eta=eta)
+    path = spaced_timesteps(T, config.sampling_timesteps or T)
     dtype = next(iter(params.values())).dtype
     shape = (door.net.channels, *(door.size if size is None else size))
     x_T = draws.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
     denoise = denoiser(door, params, states)
-    if n == config.timesteps:
+    if len(path) == T:
         x_0 = ancestral.sample(door.schedule, denoise, x_T, noise, clip=config.clip_denoised)
     else:
         x_0 = ddim.sample(
@@ -221,7 +205,7 @@ def sample(
             denoise,
             x_T,
             timesteps=path,
-            eta=config.ddim_sampling_eta,
+            eta=config.eta,
             noise=noise,
             clip=config.clip_denoised,
         )
@@ -251,7 +235,7 @@ def interpolation(
         x_t,
         sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
         timesteps=range(t, 0, -1),
-        clip=door.diffusion.clip_denoised,
+        clip=door.sampling.clip_denoised,
     )
     return to_unit_range(x_0)
 
@@ -279,7 +263,7 @@ def denoiser(
         shown = before if door.net.self_condition else None
         output = door.network(params, door.net, x_t, t - 1, shown)
         estimate = x0_from_output(door.schedule, door.diffusion.objective, x_t, t, output)
-        before = np.clip(estimate, -1.0, 1.0) if door.diffusion.clip_denoised else estimate
+        before = np.clip(estimate, -1.0, 1.0) if door.sampling.clip_denoised else estimate
         return np.asarray(estimate)
 
     return predict

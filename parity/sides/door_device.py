@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...accelerated.config import DiffusionConfig, TrainerConfig
-from ...accelerated.diffusion import GaussianDiffusion
+from ...accelerated.config import TrainerConfig
+from ...accelerated.diffusion import GaussianDiffusion, configurations
 from ...accelerated.networks.unet import Unet
 from ...reference.config import UnetConfig
 from ...reference.networks import unet
@@ -22,15 +22,14 @@ def door(
     small: bool = True,
 ) -> Door:
     """The configuration of an example."""
-    configs = UnetConfig(**net), DiffusionConfig(**diffusion), TrainerConfig(**trainer)
+    configs = UnetConfig(**net), *configurations(diffusion), TrainerConfig(**trainer)
     return Door(*configs, size, small)
 
 
 def diffusion(door: Door, seed: int = 0) -> GaussianDiffusion:
     """The device's, at its initial parameters; ``seed``: of what it draws by itself."""
     kind = SmallNetwork if door.small else Unet
-    config = door.diffusion
-    options = {name: getattr(config, name) for name in config.__dataclass_fields__}
+    options = {**vars(door.diffusion), **vars(door.sampling)}
     model = kind(**door.net.to_dict())
     return GaussianDiffusion(model, image_size=door.size, seed=seed, **options)
 

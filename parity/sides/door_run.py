@@ -109,7 +109,7 @@ class Left:
 def write_run(folder: Path, door: Door, step: int, tensors: Mapping[str, Arrays]) -> None:
     """A results folder with a checkpoint of these groups, the others being zero."""
     trainer = replace(door.trainer, results_folder=str(folder))
-    config = RunConfig("none", door.size, "auto", door.net, door.diffusion, trainer)
+    config = RunConfig("none", door.size, "auto", door.net, door.diffusion, door.sampling, trainer)
     folder.mkdir(exist_ok=True)
     RunFolder(folder).write_config(config)
     zeros = {name: np.zeros_like(value) for name, value in next(iter(tensors.values())).items()}

@@ -147,10 +147,7 @@ def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Call
     weight = loss_weight(
         device.schedule(*schedule),
         config.objective,
-        p2_loss_weight_gamma=config.p2_loss_weight_gamma,
-        p2_loss_weight_k=config.p2_loss_weight_k,
-        min_snr_loss_weight=config.min_snr_loss_weight,
-        min_snr_gamma=config.min_snr_gamma,
+        **config.weight_rule,
     )
     objective = accelerated.Objective(
         device.process(*schedule), config.objective, config.loss_type, weight

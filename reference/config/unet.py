@@ -1,4 +1,4 @@
-"""The network's configuration: plain numbers, shared by both implementations."""
+"""The configuration of the U-Net."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from typing import Any, TypeVar
 from ..plain import make_plain
 
 T = TypeVar("T", int, bool)
-
-SCHEDULES = ("linear", "cosine", "sigmoid")
-"""Rules for how much noise each step adds; ``schedule`` states them."""
-
-
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise ValueError, naming the argument and the choices, unless ``value`` is one of them."""
-    if value not in choices:
-        listed = ", ".join(choices[:-1]) + f" or {choices[-1]}"
-        raise ValueError(f"{argument} {value!r} is unknown: choose {listed}")
 
 
 @dataclass(frozen=True)

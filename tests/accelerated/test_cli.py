@@ -100,7 +100,10 @@ WRONG: list[tuple[str, str]] = [
     ("train --loss-type l3", "loss_type 'l3' is unknown: choose l1, l2 or huber"),
     ("train --eta 2", "eta 2.0 must be from 0 to 1"),
     ("train --zero-terminal-snr --objective pred_noise", "choose pred_v or pred_x0"),
-    ("train --min-snr-loss-weight --p2-loss-weight-gamma 1", "p2_loss_weight_gamma 1.0 exclude"),
+    (
+        "train --min-snr-loss-weight --p2-loss-weight-gamma 1",
+        "p2_loss_weight_gamma 1.0 and min_snr",
+    ),
     ("train --dim 7", "dim 7 must be even and at least 4"),
     ("train --attn-heads 1 2 3", "attn_heads (1, 2, 3) has 3 entries: give one value, or one for"),
     ("train --learned-variance", "returns 2 channels for images of 1: training uses a fixed varia"),
@@ -296,11 +299,11 @@ def test_options_become_the_configuration(here: Path, monkeypatch: pytest.Monkey
         *("--no-clip-denoised", "--adam-betas", "0.8", "0.9", "--sampling-timesteps", "None"),
     )
     assert config.data == "photos" and config.height_width == (32, 64)
-    assert config.unet.dim == 64 and config.unet.channels == 3  # the preset for photographs
-    assert config.unet.dim_mults == (1, 2) and config.unet.full_attn == (True, False)
-    diffusion, trainer = config.diffusion, config.trainer
-    assert (diffusion.objective, diffusion.sampling_timesteps) == ("pred_noise", None)
-    assert not diffusion.clip_denoised and diffusion.ddim_sampling_eta == 0.5
+    assert config.network.dim == 64 and config.network.channels == 3  # the preset for photographs
+    assert config.network.dim_mults == (1, 2) and config.network.full_attn == (True, False)
+    sampling, trainer = config.sampling, config.trainer
+    assert (config.diffusion.objective, sampling.sampling_timesteps) == ("pred_noise", None)
+    assert not sampling.clip_denoised and sampling.eta == 0.5
     assert (trainer.train_lr, trainer.train_num_steps, trainer.train_batch_size) == (3e-4, 7, 5)
     assert trainer.save_and_sample_every == 2 and trainer.strict
     assert trainer.results_folder == "a b" and trainer.adam_betas == (0.8, 0.9)
@@ -325,7 +328,7 @@ def test_resuming_starts_from_the_runs_own_options(
         config = configured(monkeypatch, *again)
         assert config.trainer.resume and config.trainer.results_folder == "my run"
         assert config.trainer.train_num_steps == 9 and config.trainer.strict
-        assert config.unet.dim == 12 and config.trainer.augment_horizontal_flip
+        assert config.network.dim == 12 and config.trainer.augment_horizontal_flip
     longer = configured(monkeypatch, *again, "--steps", "20", "--no-strict")
     assert longer.trainer.train_num_steps == 20 and not longer.trainer.strict
 

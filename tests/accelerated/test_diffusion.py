@@ -53,7 +53,7 @@ def test_the_constructor_of_the_readme() -> None:
         ({}, {"loss_type": "l3"}, "loss_type 'l3' is unknown: choose l1, l2 or huber"),
         ({}, {"timesteps": 0}, "timesteps 0 must be at least 1"),
         ({}, {"sampling_timesteps": 13}, "sampling_timesteps 13 must be .* timesteps, which is 12"),
-        ({}, {"sampling_timesteps": 0}, "sampling_timesteps 0 must be from 1"),
+        ({}, {"sampling_timesteps": 0}, "sampling_timesteps 0 must be at least 1"),
         ({}, {"ddim_sampling_eta": 1.5}, "eta 1.5 must be from 0 to 1"),
         (
             {},
@@ -63,7 +63,7 @@ def test_the_constructor_of_the_readme() -> None:
         (
             {},
             {"min_snr_loss_weight": True, "p2_loss_weight_gamma": 0.5},
-            "min_snr_loss_weight and p2_loss_weight_gamma 0.5 exclude each other: choose one",
+            "gamma 0.5 and min_snr_loss_weight are two rules for one weight: choose one",
         ),
         ({}, {"image_size": 7}, r"image_size 7 is not divisible by 2 \(2 \*\* \(len\(dim_mults\)"),
         ({}, {"image_size": (4, 5)}, "image_size 5 is not divisible by 2"),

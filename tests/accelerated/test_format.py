@@ -22,7 +22,7 @@ from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.checkpoint import load
 from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
 from ddpm_mindspore.accelerated.runs.opened import open_run
-from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
 
 FIXTURE = Path(__file__).parent / "fixtures" / "run-1"
 STOP, STEPS = 3, 6
@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
     config = replace(
         DIGITS,
         image_size=4,
-        unet=UnetConfig(
+        network=UnetConfig(
             dim=4,
             dim_mults=(1,),
             channels=1,
@@ -47,7 +47,8 @@ def write(folder: Path) -> None:
             self_condition=True,
             random_fourier_features=True,
         ),
-        diffusion=replace(DIGITS.diffusion, timesteps=20, sampling_timesteps=2),
+        diffusion=replace(DIGITS.diffusion, timesteps=20),
+        sampling=SamplingConfig(sampling_timesteps=2),
         trainer=replace(
             DIGITS.trainer,
             train_num_steps=STEPS,
@@ -100,6 +101,21 @@ def test_a_run_of_version_1_is_opened_and_trained_on(tmp_path: Path) -> None:
     groups = {"model", "ema", "adam_m", "adam_v"}
     assert groups < last.tensors.keys()
     assert load(FIXTURE / "checkpoints" / f"step-{STOP:08d}").tensors.keys() == last.tensors.keys()
+
+
+def test_what_version_1_said_of_sampling_is_not_lost(tmp_path: Path) -> None:
+    document = json.loads((FIXTURE / "config.json").read_text())
+    changed = {"sampling_timesteps": 7, "ddim_sampling_eta": 0.25, "clip_denoised": False}
+    document["diffusion"] |= changed
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    run = RunFolder(tmp_path)
+    config = run.read_config()
+    assert config.sampling == SamplingConfig(7, 0.25, clip_denoised=False)
+    assert config.network.dim == 4 and config.diffusion.timesteps == 20
+    run.write_config(config)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["version"] == 2 and "unet" not in written
+    assert run.read_config() == config
 
 
 def test_the_fixture_is_small() -> None:

@@ -16,13 +16,16 @@ from ddpm_mindspore.accelerated.commands.status import describe, gather
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
-from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
 
 Arrays = dict[str, np.ndarray]
 
 UNET = UnetConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4, dropout=0.1)
 SOURCE = replace(
-    DIGITS, unet=UNET, diffusion=replace(DIGITS.diffusion, timesteps=20, sampling_timesteps=2)
+    DIGITS,
+    network=UNET,
+    diffusion=replace(DIGITS.diffusion, timesteps=20),
+    sampling=SamplingConfig(sampling_timesteps=2),
 )
 IMAGES = np.random.default_rng(0).random((8, 1, 8, 8), np.float32)
 
@@ -81,7 +84,7 @@ def test_a_resumed_run_needs_the_other_one_no_more(source: Path, tmp_path: Path)
     taken = trainer._snapshot()
     save(trainer.run.path, replace(taken, step=1))
     written = json.loads((tmp_path / "new" / "config.json").read_text())
-    assert written["version"] == 1
+    assert written["version"] == 2
     assert written["trainer"]["from_run"].endswith("source/checkpoints/step-00000020")
     shutil.rmtree(source)
     resumed = trainer_of(tmp_path / "new", resume=True)
@@ -95,14 +98,14 @@ def test_what_may_differ_does_and_what_may_not_is_refused(source: Path, tmp_path
     other = replace(
         SOURCE,
         image_size=(6, 4),
-        unet=replace(UNET, dropout=0.0),
+        network=replace(UNET, dropout=0.0),
         diffusion=replace(SOURCE.diffusion, objective="pred_x0"),
     )
     images = IMAGES[:, :, :6, :4]
     given = {"num_samples": 1, "results_folder": str(tmp_path / "new"), "from_run": str(source)}
     trainer = Trainer(build(other), images, **given)
     assert_same(trainer.diffusion.model.arrays(), arrays(21))
-    wider = replace(SOURCE, unet=replace(UNET, dim=8))
+    wider = replace(SOURCE, network=replace(UNET, dim=8))
     with pytest.raises(ValueError, match=r"dim is 4, not 8, in the run in .*source.*same network"):
         trainer_of(tmp_path / "other", wider, from_run=str(source))
     with pytest.raises(ValueError, match="has no checkpoint of step 15: it has 10, 20"):
@@ -121,13 +124,13 @@ def options(*args: str) -> RunConfig:
 
 def test_the_command_takes_network_and_images_from_the_run(source: Path) -> None:
     config = options("--from", str(source), "--lr", "1e-5", "--steps", "7")
-    assert (config.unet, config.diffusion) == (SOURCE.unet, SOURCE.diffusion)
+    assert (config.network, config.diffusion) == (SOURCE.network, SOURCE.diffusion)
     assert (config.data, config.image_size) == ("digits", SOURCE.image_size)
     assert config.trainer == replace(
         DIGITS.trainer, from_run=str(source), train_lr=1e-5, train_num_steps=7
     )
     config = options(f"--from={source}", "--data", "photos", "--from-weights", "trained")
-    assert (config.unet, config.data) == (SOURCE.unet, "photos")
+    assert (config.network, config.data) == (SOURCE.network, "photos")
     assert config.trainer == replace(FOLDER.trainer, from_run=str(source), from_weights="trained")
 
 

@@ -22,13 +22,13 @@ import pytest
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
-from ddpm_mindspore.accelerated.config import DiffusionConfig, TrainerConfig
+from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.accelerated.system.distributed import Exchange, World
 from ddpm_mindspore.accelerated.system.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.training import TrainStep
-from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 
 SIZE = (4, 8)
 NET: dict[str, Any] = {
@@ -69,7 +69,7 @@ OPTIMIZERS = {
 }
 # Read by the host, which then hands numbers to the graph, or of a part that is trained nowhere;
 # or of no effect but with another option, below.
-HOST = {"sampling_timesteps", "ddim_sampling_eta", "clip_denoised"}
+HOST = {"sampling_timesteps", "eta", "clip_denoised"}
 UNTRAINED = {"learned_variance", "out_dim"}
 WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
 
@@ -148,14 +148,13 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
 
 def test_equal_options_share_a_graph() -> None:
     assert training() == training()
-    assert sampling({"sampling_timesteps": 5, "ddim_sampling_eta": 0.5}) == sampling()
+    assert sampling({"sampling_timesteps": 5, "eta": 0.5}) == sampling()
 
 
 def test_no_option_is_forgotten_here() -> None:
     """A new option has to be told apart, or to be known as one of the host."""
-    nets, diffusions = {f.name for f in fields(UnetConfig)}, {
-        f.name for f in fields(DiffusionConfig)
-    }  # fmt: skip
+    nets = {f.name for f in fields(UnetConfig)}
+    diffusions = {f.name for kind in (DiffusionConfig, SamplingConfig) for f in fields(kind)}
     assert nets - UNTRAINED - WITH_ANOTHER == set(NETS)
     assert diffusions - HOST - WITH_ANOTHER == set(DIFFUSIONS)
 

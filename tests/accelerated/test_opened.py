@@ -22,7 +22,7 @@ WIDTHS = (0.05, 0.1)
 CONFIG = replace(
     DIGITS,
     image_size=(4, 8),
-    unet=UnetConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4),
+    network=UnetConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4),
     trainer=replace(DIGITS.trainer, seed=3, ema_sigma_rels=WIDTHS, ema_update_every=10),
 )
 
@@ -59,7 +59,7 @@ def test_it_opens_with_the_average_of_the_newest_checkpoint(run: Path) -> None:
     assert opened.config == CONFIG
     assert opened.diffusion.shape == (1, 4, 8) and opened.diffusion.seed == 3
     assert opened.diffusion.config == CONFIG.diffusion
-    assert opened.diffusion.model.config == CONFIG.unet
+    assert opened.diffusion.model.config == CONFIG.network
     assert_same(opened.diffusion.model.arrays(), arrays(601))
     assert_same(open_run(str(run)).diffusion.model.arrays(), arrays(601))
 

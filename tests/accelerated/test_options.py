@@ -12,13 +12,15 @@ import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.commands import options as commands
-from ddpm_mindspore.accelerated.config import DIGITS, DiffusionConfig, RunConfig, TrainerConfig
+from ddpm_mindspore.accelerated.config import DIGITS, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
 from ddpm_mindspore.parity.report.command import ParityConfig
+from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig
 
 CONFIGS: tuple[Any, ...] = (
-    DIGITS.unet,
+    DIGITS.network,
+    DIGITS.sampling,
     DIGITS.diffusion,
     DIGITS.trainer,
     DIGITS,
@@ -44,7 +46,7 @@ LARGE = {
 # What some of these values are good for after all.
 FINE: dict[Any, set[str]] = {
     0: {
-        *("dropout", "p2_loss_weight_gamma", "ddim_sampling_eta", "eta", "warmup_steps", "min_lr"),
+        *("dropout", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
@@ -70,6 +72,7 @@ FINE: dict[Any, set[str]] = {
 NOT_FINE = {
     *((DiffusionConfig, name, None) for name in ("timesteps", "objective", "beta_schedule")),
     *((RunConfig, name, None) for name in ("data", "image_size")),
+    (SamplingConfig, "eta", None),
     (commands.ImportConfig, "image_size", None),
     (commands.ReplayConfig, "step", None),
     (commands.ReplayConfig, "step", 0),
@@ -105,9 +108,9 @@ def test_numbers_of_numpy_make_the_same_run(number: Any, tmp_path: Path) -> None
         }
         return replace(config, **values, **more)
 
-    unet, diffusion = numpy(DIGITS.unet), numpy(DIGITS.diffusion)
+    parts = {n: numpy(getattr(DIGITS, n)) for n in ("network", "diffusion", "sampling")}
     trainer = numpy(DIGITS.trainer, results_folder=Path("results"), train_lr=np.float64(2e-3))
-    config = numpy(DIGITS, unet=unet, diffusion=diffusion, trainer=trainer, data=Path("digits"))
+    config = numpy(DIGITS, **parts, trainer=trainer, data=Path("digits"))
     assert config == DIGITS
     run = RunFolder(tmp_path)
     run.write_config(config)

@@ -105,7 +105,7 @@ def test_sample_draws_with_the_average_that_is_asked_for(
 ) -> None:
     net = UnetConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4)
     trainer = replace(DIGITS.trainer, ema_sigma_rels=WIDTHS)
-    config = replace(DIGITS, unet=net, trainer=trainer)
+    config = replace(DIGITS, network=net, trainer=trainer)
     run = RunFolder(tmp_path)
     run.prepare(resume=False)
     run.write_config(config)
@@ -129,7 +129,7 @@ def test_sample_draws_with_the_average_that_is_asked_for(
         with Image.open(tmp_path / "drawn" / "grid.png") as grid:
             said = grid.text  # type: ignore[attr-defined]
         average = "average" if ema == "default" else f"average over {ema} of training"
-        assert said == facts(config, 10, average, config.diffusion, 0) | {"Images": "0-0"}
+        assert said == facts(config, 10, average, config.sampling, 0) | {"Images": "0-0"}
     expected = [start, groups["ema_0_05"], load_average(run, 0.08).arrays]
     for got, wanted in zip(drawn, expected, strict=True):
         for name, array in wanted.items():

@@ -35,7 +35,7 @@ def test_pictures_carry_what_they_are_given_and_their_number(tmp_path: Path) -> 
 
 
 def test_the_facts_are_those_of_the_drawing() -> None:
-    sampling = DIGITS.diffusion.with_sampling(20, 0.5)
+    sampling = DIGITS.sampling.but(sampling_timesteps=20, eta=0.5)
     said = facts(DIGITS, 1200, "trained", sampling, 7)
     assert said.pop("Software").startswith("ddpm-mindspore 0")
     assert said == {
@@ -47,7 +47,7 @@ def test_the_facts_are_those_of_the_drawing() -> None:
         "Eta": "0.5",
         "Seed": "7",
     }
-    ancestral = facts(DIGITS, 1, "average", DIGITS.diffusion.with_sampling(1000, None), 0)
+    ancestral = facts(DIGITS, 1, "average", DIGITS.sampling.but(sampling_timesteps=1000), 0)
     assert (ancestral["Sampler"], ancestral["Sampling steps"]) == ("ancestral", "1000")
     assert "Eta" not in ancestral
 
@@ -60,7 +60,7 @@ def test_a_run_keeps_its_digest_when_it_is_moved_or_resumed_and_shares_it_with_n
     others = [
         replace(DIGITS, data="photos"),
         replace(DIGITS, image_size=16),
-        replace(DIGITS, unet=replace(DIGITS.unet, dim=32)),
+        replace(DIGITS, network=replace(DIGITS.network, dim=32)),
         replace(DIGITS, diffusion=replace(DIGITS.diffusion, objective="pred_x0")),
         replace(DIGITS, trainer=replace(DIGITS.trainer, seed=1)),
         replace(DIGITS, trainer=replace(DIGITS.trainer, from_run="other")),

@@ -169,6 +169,31 @@ def test_a_resumed_run_is_the_run_bit_for_bit(tmp_path: Path, name: str) -> None
     assert_resumes_exactly(tmp_path, *EVERYDAY[name], at=2)  # in the middle of an epoch
 
 
+def test_a_run_goes_on_with_other_sampling_options_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """How one samples is no part of what is trained."""
+
+    def trainer(steps: int, resume: bool, **sampling: Any) -> Trainer:
+        diffusion = GaussianDiffusion(Unet(**NET), image_size=SIZE, timesteps=20, **sampling)
+        given = TRAINING | {"train_num_steps": steps, "resume": resume}
+        return Trainer(diffusion, pixels(), results_folder=str(tmp_path), **given)
+
+    first = trainer(1, False, sampling_timesteps=2)
+    assert first.train()
+    capfd.readouterr()
+    again = trainer(2, True, sampling_timesteps=3, ddim_sampling_eta=0.5, clip_denoised=False)
+    said = capfd.readouterr().out
+    assert "sampling_timesteps 3 (it was 2), eta 0.5 (it was 0.0)" in said
+    assert "clip_denoised False (it was True)" in said
+    assert again.step == 1 and again.train()
+    assert again.run.read_config().sampling.eta == 0.5
+    trainer(2, True, sampling_timesteps=3, ddim_sampling_eta=0.5, clip_denoised=False)
+    assert "(it was" not in capfd.readouterr().out
+    with pytest.raises(ValueError, match="objective is pred_v, not pred_x0, in the run"):
+        trainer(2, True, objective="pred_x0")
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("name", PRODUCT)

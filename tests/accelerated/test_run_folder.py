@@ -19,7 +19,7 @@ from ddpm_mindspore.reference.config import UnetConfig
 CONFIG = replace(
     DIGITS,
     image_size=(4, 8),
-    unet=UnetConfig(
+    network=UnetConfig(
         dim=8, dim_mults=(1, 2), channels=1, attn_heads=(1, 2), full_attn=(True, False)
     ),
     trainer=replace(DIGITS.trainer, seed=3, adam_betas=(0.8, 0.9)),
@@ -74,7 +74,7 @@ def test_the_configuration_comes_back_as_it_was(run: RunFolder) -> None:
     assert run.read_config() == CONFIG
     written = json.loads(run.config.read_text())
     assert set(written["versions"]) == {"ddpm-mindspore", "mindspore", "numpy", "python"}
-    assert written["unet"]["dim"] == 8 and written["diffusion"]["timesteps"] == 1000
+    assert written["network"]["dim"] == 8 and written["diffusion"]["timesteps"] == 1000
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_configuration_comes_back_as_it_was(run: RunFolder) -> None:
         (None, r"'.*run' is not a run folder \(config.json: No such file.*\): name a folder that"),
         ("{", r"config.json is damaged \(.*\): restore it from a copy"),
         ("[]", "config.json is not a configuration of version 1"),
-        ('{"version": 2}', "config.json is not a configuration of version 1"),
+        ('{"version": 3}', "config.json is not a configuration of version 1"),
         ('{"version": 1}', r"config.json is damaged \('data'\)"),
     ],
 )
@@ -102,8 +102,8 @@ def test_what_is_no_configuration_is_refused(
 @pytest.mark.parametrize(
     ("part", "field", "value", "message"),
     [
-        ("unet", "dim", 7, "dim 7 must be even"),
-        ("unet", "dims", 7, "unexpected keyword argument 'dims'"),
+        ("network", "dim", 7, "dim 7 must be even"),
+        ("network", "dims", 7, "unexpected keyword argument 'dims'"),
         ("diffusion", "objective", "eps", "objective 'eps' is unknown"),
         ("trainer", "train_lr", None, "train_lr None must be a finite number"),
     ],

@@ -159,7 +159,7 @@ def test_a_run_leaves_everything_behind(run: Run) -> None:
             assert image.format == "PNG" and min(image.size) > 20
     config = json.loads((run.folder / "config.json").read_text())
     assert config["data"] == "ndarray" and config["image_size"] == list(SIZE)
-    assert config["unet"]["dropout"] == 0.1 and config["diffusion"]["loss_type"] == "huber"
+    assert config["network"]["dropout"] == 0.1 and config["diffusion"]["loss_type"] == "huber"
     for name, value in TRAINING.items():
         assert config["trainer"][name] == value
 

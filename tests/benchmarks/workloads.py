@@ -86,7 +86,7 @@ def a_compiled(bench: Bench) -> Iterator[Row]:
 def b_digits(bench: Bench) -> Iterator[Row]:
     """The model that ``ddpm-mindspore train`` trains without options."""
     preset = json.loads(_told(bench.ours, "-c", PRESET))
-    unet, image_size, trainer = preset["unet"], preset["image_size"], preset["trainer"]
+    unet, image_size, trainer = preset["network"], preset["image_size"], preset["trainer"]
     batch_size = trainer["train_batch_size"]
     kept = ("train_batch_size", "train_lr", "ema_decay", "ema_update_every")
     trainer = {name: trainer[name] for name in kept}

@@ -20,7 +20,7 @@ import pytest
 
 from ddpm_mindspore.accelerated import diffusion
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
-from ddpm_mindspore.accelerated.config import DiffusionConfig, RunConfig, TrainerConfig
+from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import test_commands, test_trainer
@@ -31,7 +31,7 @@ from ddpm_mindspore.parity.test_trainer import left_in_the_end
 from ddpm_mindspore.parity.test_unet import draw_inputs
 from ddpm_mindspore.parity.test_unet import truth as unet_truth
 from ddpm_mindspore.parity.test_unet_options import options
-from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 
 from .properties import COMMAND
 
@@ -41,8 +41,9 @@ NO_NUMBERS = {
     "RunConfig.data": "an array, a folder of them: what an example is given",
     "RunConfig.image_size": "the shape of everything that is compared",
     "RunConfig.device": "what is checked",
-    "RunConfig.unet": "UnetConfig",
+    "RunConfig.network": "UnetConfig",
     "RunConfig.diffusion": "DiffusionConfig",
+    "RunConfig.sampling": "SamplingConfig",
     "RunConfig.trainer": "TrainerConfig",
     "SampleConfig.run": "a path",
     "SampleConfig.output": "a path",
@@ -139,11 +140,12 @@ def changed(case: dict[str, Any], part: str, option: str, value: Any) -> dict[st
 
 PARTS = {
     "DiffusionConfig": ("diffusion", DiffusionConfig),
+    "SamplingConfig": ("diffusion", SamplingConfig),
     "TrainerConfig": ("trainer", TrainerConfig),
 }
 
 
-@pytest.mark.parametrize("name", names(DiffusionConfig, TrainerConfig))
+@pytest.mark.parametrize("name", names(DiffusionConfig, SamplingConfig, TrainerConfig))
 def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
     config, option = name.split(".")
     part, kind = PARTS[config]
@@ -204,7 +206,10 @@ def command_truth(given: dict[str, Any]) -> Any:
 
 
 def test_every_option_is_named() -> None:
-    classes = (RunConfig, DiffusionConfig, TrainerConfig, UnetConfig, SampleConfig)
+    classes = (
+        *(RunConfig, DiffusionConfig, SamplingConfig),
+        *(TrainerConfig, UnetConfig, SampleConfig),
+    )
     known = {f"{c.__name__}.{f.name}" for c in classes for f in fields(c)}
     assert NO_NUMBERS.keys() <= known
 
@@ -227,11 +232,11 @@ def ignored(module: Any, config: type, option: str) -> Iterator[None]:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", names(DiffusionConfig, TrainerConfig))
+@pytest.mark.parametrize("name", names(DiffusionConfig, SamplingConfig, TrainerConfig))
 def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
     config, option = name.split(".")
     part, kind = PARTS[config]
-    module = {"DiffusionConfig": diffusion, "TrainerConfig": trainer}[config]
+    module = trainer if config == "TrainerConfig" else diffusion
     value = other(kind, option)
     cases = [case for case in RUNS if case[part].get(option, value) != value]
     with ignored(module, kind, option), pytest.raises(AssertionError, match="reproduce: "):

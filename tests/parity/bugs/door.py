@@ -31,15 +31,15 @@ SAMPLING = [
     Bug(
         "sample ignores eta",
         "diffusion.GaussianDiffusion.plan",
-        "ddim_plan(self.schedule, timesteps, config.ddim_sampling_eta)",
+        "ddim_plan(self.schedule, timesteps, sampling.eta)",
         "ddim_plan(self.schedule, timesteps, 0.0)",
         "diffusion: sample",
     ),
     Bug(
         "all steps are taken by DDIM too",
         "diffusion.GaussianDiffusion.plan",
-        "n == config.timesteps",
-        "n > config.timesteps",
+        'sampling.sampler(T) == "ancestral"',
+        'sampling.sampler(T) == "none"',
         "diffusion: sample",
     ),
     Bug(

@@ -1,0 +1,85 @@
+"""The configuration of the diffusion process, and of what is learned about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..plain import check_choice, make_plain
+
+SCHEDULES = ("linear", "cosine", "sigmoid")
+"""Rules for how much noise each step adds; ``schedule`` states them."""
+
+OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
+LOSSES = ("l1", "l2", "huber")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What the network predicts, and how its answer is scored.
+
+    Attributes:
+        objective: what the network predicts: pred_noise, pred_x0 or pred_v.
+        loss_type: l1, l2 or huber.
+        p2_loss_weight_gamma: weigh the loss by 1 / (k + SNR)^gamma; 0 turns it off (2204.00227).
+        p2_loss_weight_k: the k of that weight.
+        min_snr_loss_weight: weigh the loss by min(SNR, gamma) / SNR (2303.09556).
+        min_snr_gamma: the gamma of that weight.
+
+    Raises:
+        ValueError: a value out of its range, or two rules for one weight.
+    """
+
+    objective: str = "pred_v"
+    loss_type: str = "l2"
+    p2_loss_weight_gamma: float = 0.0
+    p2_loss_weight_k: float = 1.0
+    min_snr_loss_weight: bool = False
+    min_snr_gamma: float = 5.0
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("loss_type", self.loss_type, LOSSES)
+        if self.p2_loss_weight_gamma < 0:
+            raise ValueError(
+                f"p2_loss_weight_gamma {self.p2_loss_weight_gamma} must not be negative"
+            )
+        for name in ("p2_loss_weight_k", "min_snr_gamma"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} must be positive")
+
+    @property
+    def weight_rule(self) -> dict[str, Any]:
+        """The options of ``objective.loss_weight``, by name."""
+        names = ("p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_loss_weight", "min_snr_gamma")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(ObjectiveConfig):
+    """The diffusion process, and what is learned about it.
+
+    Attributes:
+        timesteps: number T of noising steps.
+        beta_schedule: linear, cosine or sigmoid.
+        zero_terminal_snr: rescale the schedule so that step T is pure noise (arXiv 2305.08891).
+
+    Raises:
+        ValueError: a value out of its range, or two that contradict each other.
+    """
+
+    timesteps: int = 1000
+    beta_schedule: str = "sigmoid"
+    zero_terminal_snr: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
+        if self.timesteps < 1:
+            raise ValueError(f"timesteps {self.timesteps} must be at least 1")
+        if self.zero_terminal_snr and self.objective == "pred_noise":
+            raise ValueError(
+                "zero_terminal_snr leaves nothing of x_0 at step T, where objective 'pred_noise' "
+                "learns nothing: choose pred_v or pred_x0"
+            )
