@@ -14,14 +14,16 @@ from ..reference.config import DiffusionConfig, SamplingConfig
 from ..reference.objective import loss_weight
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
+from .batch import MicroBatch
 from .config import ImageSize
+from .denoiser import clipped, denoiser
 from .networks.unet import Unet
-from .objective import Objective, training_loss
+from .objective import Objective
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
-from .samplers.plan import Plan, ancestral_plan, ddim_plan, run_plan, sampling_step
+from .samplers import PLANS, Plan, ancestral_plan, run_plan, sampling_step
 from .system.compile_cache import compiled
-from .training import MicroBatch
+from .training import training_loss
 
 
 class GaussianDiffusion:
@@ -64,7 +66,10 @@ class GaussianDiffusion:
         )
         self.loss = training_loss(model, self.objective, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        self._step = compiled(sampling_step(model, self.objective, sampling.clip_denoised))
+        predict_x0 = denoiser(model, self.objective)
+        self._step = compiled(
+            sampling_step(clipped(predict_x0) if sampling.clip_denoised else predict_x0)
+        )
         self._calls = 0
 
     @property
@@ -100,16 +105,16 @@ class GaussianDiffusion:
         config = self.model.config
         t = times(seed, step, positions, self.schedule.T)
         noise = normal(seed, Purpose.NOISE, step, positions, self.shape)
-        conditioned = np.zeros(len(x_0), bool)
+        self_cond_mask = np.zeros(len(x_0), bool)
         if config.self_condition:
-            conditioned = coins(seed, Purpose.SELF_CONDITION, step, positions)
+            self_cond_mask = coins(seed, Purpose.SELF_CONDITION, step, positions)
         masks = None
         if config.dropout:
             masks = [
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        return MicroBatch(x_0, t, noise, conditioned, masks)
+        return MicroBatch(x_0, t, noise, self_cond_mask, masks)
 
     def sample(
         self,
@@ -174,14 +179,10 @@ class GaussianDiffusion:
 
     def plan(self, sampling_timesteps: int | None = None, eta: float | None = None) -> Plan:
         """The sampler's table; defaults are those of the configuration."""
-        sampling, T = (
-            self.sampling.but(sampling_timesteps=sampling_timesteps, eta=eta),
-            self.schedule.T,
-        )
+        sampling = self.sampling.but(sampling_timesteps=sampling_timesteps, eta=eta)
+        T = self.schedule.T
         timesteps = spaced_timesteps(T, sampling.steps(T))
-        if sampling.sampler(T) == "ancestral":
-            return ancestral_plan(self.schedule, timesteps)
-        return ddim_plan(self.schedule, timesteps, sampling.eta)
+        return PLANS[sampling.sampler(T)](self.schedule, timesteps, sampling)
 
     def interpolate(
         self,

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
@@ -73,28 +70,3 @@ class Objective:
         per_image = ops.matmul(error, ops.ones((count, 1), error.dtype))
         weight = ops.gather(self.weight, t, 0).reshape(1, batch)
         return ops.matmul(weight, per_image).reshape(()) / (batch * count)
-
-
-def training_loss(
-    model: Callable[..., Tensor], objective: Objective, self_condition: bool
-) -> Callable[..., Tensor]:
-    """The function that is differentiated: noise x_0, ask the network, score its answer.
-
-    The returned function takes x_0 (B, C, H, W) in [-1, 1], t (B,) in 1..T, noise like x_0,
-    ``conditioned`` (B, 1, 1, 1), 1.0 for the images that are shown an estimate of their x_0
-    (arXiv 2208.04202, section 3.2; read only with self-conditioning), and the dropout masks.
-    """
-
-    def loss(
-        x_0: Tensor, t: Tensor, noise: Tensor, conditioned: Tensor, dropout_masks: Any
-    ) -> Tensor:
-        x_t = objective.process.q_sample(x_0, t, noise)
-        time = (t - 1).astype(ms.float32)
-        x_self_cond = None
-        if self_condition:
-            estimate = objective.x0_from_output(x_t, t, model(x_t, time))
-            x_self_cond = ops.stop_gradient(estimate) * conditioned
-        output = model(x_t, time, x_self_cond, dropout_masks)
-        return objective.simple_loss(output, objective.target(x_0, t, noise), t)
-
-    return loss

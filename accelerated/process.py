@@ -1,4 +1,4 @@
-"""The forward process, its posterior, and the conversions between x_0, eps and v, on tensors.
+"""The forward process, and the conversions between x_0, eps and v, on tensors.
 
 ``reference/process.py`` is the definition. The tables are float64 constants from the schedule;
 what is combined from them is combined in float64 too, and rounded once to float32.
@@ -38,7 +38,7 @@ def to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
 class Process:
     """The schedule's tables on the device, and the functions that read them at t = 1..T.
 
-    Shapes: x_0, x_t, eps, v, noise (B, C, H, W) float32; t (B,) int32.
+    Shapes: x_0, x_t, eps, v, noise (B, C, *spatial) float32; t (B,) int32.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -46,50 +46,33 @@ class Process:
         # Where nothing of x_0 is left, at a zero terminal SNR, eps cannot tell x_0; pred_noise is
         # refused for such a schedule, so these entries are never read.
         safe = np.where(signal > 0.0, signal, 1.0)
-        safe_noise = np.where(noise > 0.0, noise, 1.0)  # t = 0, never read either
         self.signal = _table(signal)
         self.noise = _table(noise)
         self.recip_signal = _table(1.0 / safe)
         self.noise_over_signal = _table(noise / safe)
-        self.recip_noise = _table(1.0 / safe_noise)
-        self.signal_over_noise = _table(signal / safe_noise)
-        self.posterior_mean_coef_x0 = _table(schedule.posterior_mean_coef_x0)
-        self.posterior_mean_coef_xt = _table(schedule.posterior_mean_coef_xt)
-        self.posterior_var = _table(schedule.posterior_var)
-        self.posterior_log_var = _table(schedule.posterior_log_var)
 
     def q_sample(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """``sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` (2006.11239, eq. 4)."""
-        return gather(self.signal, t) * x_0 + gather(self.noise, t) * noise
-
-    def q_posterior(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, variance and its logarithm of q(x_{t-1} | x_t, x_0) (2006.11239, eqs. 6, 7)."""
-        mean = (
-            gather(self.posterior_mean_coef_x0, t) * x_0
-            + gather(self.posterior_mean_coef_xt, t) * x_t
-        )
-        return mean, gather(self.posterior_var, t), gather(self.posterior_log_var, t)
+        return gather(self.signal, t, x_0) * x_0 + gather(self.noise, t, x_0) * noise
 
     def x0_from_eps(self, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """``(x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)`` (2006.11239, eq. 15)."""
-        return gather(self.recip_signal, t) * x_t - gather(self.noise_over_signal, t) * eps
-
-    def eps_from_x0(self, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tensor:
-        """``(x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t)`` (2006.11239, eq. 4)."""
-        return gather(self.recip_noise, t) * x_t - gather(self.signal_over_noise, t) * x_0
+        return (
+            gather(self.recip_signal, t, x_t) * x_t - gather(self.noise_over_signal, t, x_t) * eps
+        )
 
     def v_from_x0(self, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """``sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0`` (2202.00512, appendix D)."""
-        return gather(self.signal, t) * eps - gather(self.noise, t) * x_0
+        return gather(self.signal, t, x_0) * eps - gather(self.noise, t, x_0) * x_0
 
     def x0_from_v(self, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
         """``sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v`` (2202.00512, appendix D)."""
-        return gather(self.signal, t) * x_t - gather(self.noise, t) * v
+        return gather(self.signal, t, x_t) * x_t - gather(self.noise, t, x_t) * v
 
 
-def gather(table: Tensor, t: Tensor) -> Tensor:
-    """table[t] shaped (B, 1, 1, 1), to multiply images."""
-    return ops.gather(table, t, 0).reshape(-1, 1, 1, 1)
+def gather(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """table[t] of shape (B, 1, ..., 1), to multiply what has the shape of ``like``."""
+    return ops.gather(table, t, 0).reshape((-1,) + (1,) * (like.ndim - 1))
 
 
 def _table(values: NDArray[np.float64]) -> Tensor:

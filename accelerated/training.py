@@ -1,59 +1,62 @@
-"""One optimiser step as compiled graphs: loss, gradient, clipping, Adam, moving average."""
+"""One optimiser step as compiled graphs: loss, gradient, clipping, Adam, moving average.
+
+``reference/training.py`` is the definition.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Parameter, Tensor, ops
-from numpy.typing import NDArray
 
 from . import kernels
+from .batch import MicroBatch
+from .denoiser import ask
 from .kernels.waiting import Waiter, waiter
+from .objective import Objective
 from .optimizer import Optimizer, StepScalars, flatten
 from .system.compile_cache import compiled
 from .system.distributed import ALONE, Exchange
 
 
-class MicroBatch(NamedTuple):
-    """What one gradient is computed from, on the host.
+def training_loss(
+    model: Callable[..., Tensor], objective: Objective, self_condition: bool
+) -> Callable[..., Tensor]:
+    """The function that is differentiated: noise x_0, ask the network, score its answer.
 
-    Attributes:
-        x_0: (B, C, H, W) float32 in [-1, 1].
-        t: (B,) int32 in 1..T.
-        noise: like x_0, standard normal.
-        conditioned: (B,) bool, which images are shown an estimate of their x_0 first.
-        dropout_masks: one 0/1 array for each residual block, or None.
+    The returned function takes a batch's tensors (``MicroBatch.tensors``): x_0 (B, C, *spatial) in
+    [-1, 1], t (B,) in 1..T, noise like x_0, ``self_cond_mask`` (B, 1, ...), 1.0 for the items that
+    are shown an estimate of their x_0 (arXiv 2208.04202, section 3.2; read only with
+    self-conditioning), the dropout masks, and the condition.
     """
 
-    x_0: NDArray[np.float32]
-    t: NDArray[np.int32]
-    noise: NDArray[np.float32]
-    conditioned: NDArray[np.bool_]
-    dropout_masks: Sequence[NDArray[np.bool_]] | None = None
+    def loss(
+        x_0: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        self_cond_mask: Tensor,
+        dropout_masks: Any,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        x_t = objective.process.q_sample(x_0, t, noise)
+        x_self_cond = None
+        if self_condition:
+            first = ask(model, x_t, t, condition=condition)
+            estimate = objective.x0_from_output(x_t, t, first)
+            x_self_cond = ops.stop_gradient(estimate) * self_cond_mask
+        output = ask(model, x_t, t, x_self_cond, dropout_masks, condition)
+        return objective.simple_loss(output, objective.target(x_0, t, noise), t)
 
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[Tensor, ...] | None]:
-        """As device tensors."""
-        masks = self.dropout_masks
-        if masks is not None:
-            # Without "mutable" a tuple is a constant of the graph, which is compiled anew for each.
-            masks = ms.mutable(tuple(Tensor(m.astype(np.float32)) for m in masks))
-        return (
-            Tensor(self.x_0),
-            Tensor(self.t),
-            Tensor(self.noise),
-            Tensor(self.conditioned.astype(np.float32).reshape(-1, 1, 1, 1)),
-            masks,
-        )
+    return loss
 
 
 class TrainStep:
     """Update parameters, moments and average from one or several micro-batches.
 
     Args:
-        loss: the function to differentiate, as ``objective.training_loss`` makes it.
+        loss: the function to differentiate, as :func:`training_loss` makes it.
         optimizer: whose parameters it depends on.
         micro_batches: how many gradients are averaged for one update. One: a single graph does
             everything. Several: one graph adds up gradients, another applies their mean.
@@ -79,14 +82,14 @@ class TrainStep:
         total = Parameter(ops.zeros((size,), ms.float32), name="gradient", requires_grad=False)
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
 
-        def whole(x_0, t, noise, conditioned, masks, scale, *scalars):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
+        def whole(x_0, t, noise, self_cond_mask, masks, condition, scale, *scalars):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, t, noise, self_cond_mask, masks, condition, scale)
             grad, value = exchange.mean(grad, value)
             norm = optimizer.update(grad, value, *scalars)
             return (value, norm) if announce is None else announce(value, norm)
 
-        def accumulate(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, t, noise, conditioned, masks, scale)
+        def accumulate(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, t, noise, self_cond_mask, masks, condition, scale)
             done = ops.assign_add(total, grad * share)
             return ops.depend(ops.assign_add(mean_loss, value * share), done)
 
@@ -128,24 +131,24 @@ class TrainStep:
 def gradient_function(
     loss: Callable[..., Tensor], parameters: Any, scaled: bool
 ) -> Callable[..., tuple[Tensor, Tensor]]:
-    """(x_0, t, noise, conditioned, masks, scale) to the loss and its gradient as one vector."""
+    """The tensors of a batch and a scale to the loss and its gradient as one vector."""
     if not scaled:
         plain_grad = ms.value_and_grad(loss, None, parameters)
 
-        def plain(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
-            value, grads = plain_grad(x_0, t, noise, conditioned, masks)
+        def plain(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+            value, grads = plain_grad(x_0, t, noise, self_cond_mask, masks, condition)
             return value, flatten(grads)
 
         return plain
 
-    def larger(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
-        value = loss(x_0, t, noise, conditioned, masks)
+    def larger(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+        value = loss(x_0, t, noise, self_cond_mask, masks, condition)
         return value * scale, value
 
     scaled_grad = ms.value_and_grad(larger, None, parameters, has_aux=True)
 
-    def unscaled(x_0, t, noise, conditioned, masks, scale):  # type: ignore[no-untyped-def]
-        (_, value), grads = scaled_grad(x_0, t, noise, conditioned, masks, scale)
+    def unscaled(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+        (_, value), grads = scaled_grad(x_0, t, noise, self_cond_mask, masks, condition, scale)
         return value, flatten(grads) / scale
 
     return unscaled

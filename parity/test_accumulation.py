@@ -64,6 +64,6 @@ def _joined(batches: Sequence[Batch]) -> Batch:
         x_0=np.concatenate([batch.x_0 for batch in batches]),
         t=np.concatenate([batch.t for batch in batches]),
         noise=np.concatenate([batch.noise for batch in batches]),
-        conditioned=np.concatenate([batch.conditioned for batch in batches]),
+        self_cond_mask=np.concatenate([batch.self_cond_mask for batch in batches]),
         masks=[np.concatenate(parts) for parts in zip(*masks, strict=True)] or None,
     )

@@ -83,7 +83,7 @@ def _note(
 ) -> None:
     """The same as a case of a trace, where one is recorded."""
     given = {"x_0": batch.x_0, "t": batch.t, "noise": batch.noise}
-    given |= {"conditioned": batch.conditioned} if net.get("self_condition") else {}
+    given |= {"self_cond_mask": batch.self_cond_mask} if net.get("self_condition") else {}
     given |= {f"mask.{i}": mask for i, mask in enumerate(batch.masks or [])}
     tables = device.schedule(*schedule)
     weight = loss_weight(

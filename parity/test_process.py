@@ -1,4 +1,4 @@
-"""The forward process, its posterior, and the conversions between x_0, eps and v."""
+"""The forward process, and the conversions between x_0, eps and v."""
 
 from __future__ import annotations
 
@@ -38,13 +38,6 @@ def test_x0_from_eps(case: strategies.Case) -> None:
 
 @budget.examples()
 @given(case=strategies.process_cases())
-def test_eps_from_x0(case: strategies.Case) -> None:
-    """eps = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t)"""
-    two_terms(formula="eps_from_x0", **case)
-
-
-@budget.examples()
-@given(case=strategies.process_cases())
 def test_v_from_x0(case: strategies.Case) -> None:
     """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0"""
     two_terms(formula="v_from_x0", **case)
@@ -57,17 +50,9 @@ def test_x0_from_v(case: strategies.Case) -> None:
     two_terms(formula="x0_from_v", **case)
 
 
-@budget.examples()
-@given(case=strategies.process_cases())
-def test_q_posterior(case: strategies.Case) -> None:
-    """mean, variance and log-variance of q(x_{t-1} | x_t, x_0)"""
-    q_posterior(**case)
-
-
 NAMES = {
     "q_sample": ("x_0", "noise", "x_t"),
     "x0_from_eps": ("x_t", "eps", "x_0"),
-    "eps_from_x0": ("x_t", "x_0", "eps"),
     "v_from_x0": ("x_0", "eps", "v"),
     "x0_from_v": ("x_t", "v", "x_0"),
 }
@@ -76,7 +61,6 @@ NAMES = {
 FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
     "q_sample": lambda s: (s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar),
     "x0_from_eps": lambda s: (1.0 / s.sqrt_alpha_bar, s.snr**-0.5),
-    "eps_from_x0": lambda s: (1.0 / s.sqrt_one_minus_alpha_bar, s.snr**0.5),
     "v_from_x0": lambda s: (s.sqrt_one_minus_alpha_bar, s.sqrt_alpha_bar),
     "x0_from_v": lambda s: (s.sqrt_alpha_bar, s.sqrt_one_minus_alpha_bar),
 }
@@ -110,36 +94,3 @@ def two_terms(
     for mode in modes:
         actual = device.run(mode, function, first, times, second)
         check(f"{formula} ({mode})", actual, expected, bound, t=t, first=first, second=second)
-
-
-@reproducible
-def q_posterior(
-    schedule: str,
-    T: int,
-    zero_snr: bool,
-    t: Sequence[int],
-    shape: Sequence[int],
-    scale: float,
-    seed: int,
-    modes: Sequence[str] = device.MODES,
-) -> None:
-    """Mean, variance and log-variance; at t = 1 they are x_0, 0 and log(1e-20)."""
-    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
-    x_0, x_t = device.draw(seed, (2, len(t), *shape), scale)
-    wide = x_0.astype(np.float64), x_t.astype(np.float64)
-    mean, var, log_var = reference.q_posterior(s, *wide, times)
-    mean_bound = elementwise(
-        ROUNDINGS,
-        gather(s.posterior_mean_coef_x0, times, wide[0]) * wide[0],
-        gather(s.posterior_mean_coef_xt, times, wide[1]) * wide[1],
-    )
-    inputs = {"alpha_bar": s.alpha_bar, "t": times, "x_0": x_0, "x_t": x_t}
-    results = {"mean": mean, "var": var, "log_var": log_var}
-    bounds = {"mean": mean_bound, "var": elementwise(1, var), "log_var": elementwise(1, log_var)}
-    trace.note(lambda: ("q_posterior", {}, inputs, results, bounds))
-    function = device.process(schedule, T, zero_snr).q_posterior
-    for mode in modes:
-        actual = device.run(mode, function, x_0, x_t, times)
-        check(f"posterior mean ({mode})", actual[0], mean, mean_bound, t=t, x_0=x_0, x_t=x_t)
-        check(f"posterior variance ({mode})", actual[1], var, elementwise(1, var), t=t)
-        check(f"posterior log-variance ({mode})", actual[2], log_var, elementwise(1, log_var), t=t)

@@ -15,9 +15,10 @@ import numpy as np
 from hypothesis import given
 from mindspore import Tensor
 
+from ddpm_mindspore.accelerated import denoiser as accelerated_denoiser
 from ddpm_mindspore.accelerated import objective as accelerated_objective
-from ddpm_mindspore.accelerated.samplers import plan as accelerated
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.accelerated import samplers as accelerated
+from ddpm_mindspore.parity.examples import fixed, pinned, plans, strategies
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget, trace
@@ -42,6 +43,14 @@ def test_step(case: strategies.Case) -> None:
 def test_trajectory(case: strategies.Case) -> None:
     """a whole walk from x_T to x_0, ancestral or DDIM: every state on the way"""
     walk(**case)
+
+
+@fixed.first(plans.MEMORY)
+@budget.examples(0.3)
+@given(case=plans.plan_cases())
+def test_registers(case: strategies.Case) -> None:
+    """a plan with memory: estimates of earlier steps, and an x of before"""
+    registers(**case)
 
 
 @reproducible
@@ -129,7 +138,10 @@ def device_walk(
     s = denoiser.schedule
     process = device.process(s.name, s.T, s.zero_terminal_snr)
     objective = accelerated_objective.Objective(process, denoiser.objective, "l2", np.ones(s.T + 1))
-    step = accelerated.sampling_step(denoiser.network(), objective, clip)
+    predict_x0 = accelerated_denoiser.denoiser(denoiser.network(), objective)
+    step = accelerated.sampling_step(
+        accelerated_denoiser.clipped(predict_x0) if clip else predict_x0
+    )
     if mode == "compiled":
         step = device.compiled(step)
     seen: list[tuple[Array, Array]] = []
@@ -208,3 +220,70 @@ def coefficients(s: Schedule, t: int, to: int, eta: float) -> tuple[float, float
     sigma = eta * math.sqrt((1.0 - a_s) / (1.0 - a_t) * (1.0 - a_t / a_s))
     a = math.sqrt(max(0.0, 1.0 - a_s - sigma**2) / (1.0 - a_t))
     return a, math.sqrt(a_s) - a * math.sqrt(a_t), sigma
+
+
+@reproducible
+def registers(
+    schedule: str,
+    T: int,
+    zero_snr: bool,
+    objective: str,
+    timesteps: Sequence[int],
+    memory: int,
+    anchors: Sequence[int],
+    self_cond: float,
+    shape: Sequence[int],
+    batch: int,
+    seed: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """x_n by a plan of drawn factors of x, x0_hat, noise, ``memory`` earlier ones and an anchor.
+
+    The error of x0_hat = k x + w c + ... is as in ``bounds_of``, that of the next x the sum of its
+    terms' errors, each times its factor, and of their roundings.
+    """
+    s, steps = device.schedule(schedule, T, zero_snr), len(timesteps)
+    mean, var, x_T, *noise = device.draw(seed, (3 + steps, batch, *shape))
+    denoiser = Denoiser(s, objective, mean[0], np.abs(var[0]), self_cond)
+    rng = np.random.default_rng(seed)
+    plan = accelerated.Plan(
+        np.array(timesteps, np.int32),
+        rng.uniform(0.1, 0.6, (steps, 3)),
+        rng.uniform(-0.5, 0.5, (steps, memory)),
+        rng.uniform(-0.5, 0.5, steps if anchors else 0),
+        np.isin(np.arange(steps), anchors) if anchors else np.zeros(0, bool),
+    )
+    x, e_x = x_T.astype(np.float64), np.zeros_like(x_T, np.float64)
+    zeros = np.zeros_like(x)
+    estimates = [(zeros, zeros)] * max(1, memory)
+    anchor = [(zeros, zeros)] if anchors else []
+    for i, t in enumerate(timesteps):
+        if i in anchors:
+            anchor = [(x, e_x)]
+        before, e_before = estimates[0]
+        x0_hat = denoiser.predict_x0(x, np.full(batch, t), before)
+        e_x0 = np.abs(denoiser.slope[t]) * e_x + self_cond * e_before
+        e_x0 = e_x0 + denoiser.roundings(x, t, before)
+        parts = [(x, e_x), (x0_hat, e_x0), (noise[i].astype(np.float64), zeros)]
+        parts += [*estimates[:memory], *anchor]
+        factors = plan.factors(i)
+        terms = [f * value for f, (value, _) in zip(factors, parts, strict=True)]
+        # Each term: its factor, its product, and the sums.
+        e_x = elementwise(2 + len(terms), *terms)
+        e_x = e_x + sum(abs(f) * e for f, (_, e) in zip(factors, parts, strict=True))
+        x, estimates = sum(terms, zeros), [(x0_hat, e_x0), *estimates[:-1]]
+    for mode in modes:
+        actual = on_device(denoiser, plan, x_T, noise, mode)
+        check(f"x after {steps} steps ({mode})", actual, x, e_x, x_T=x_T)
+
+
+def on_device(
+    denoiser: Denoiser, plan: accelerated.Plan, x_T: Array, noise: Sequence[Array], mode: str
+) -> Array:
+    """The end of a plan, of estimates that are not clipped."""
+    s = denoiser.schedule
+    process = device.process(s.name, s.T, s.zero_terminal_snr)
+    objective = accelerated_objective.Objective(process, denoiser.objective, "l2", np.ones(s.T + 1))
+    step = accelerated.sampling_step(accelerated_denoiser.denoiser(denoiser.network(), objective))
+    step = device.compiled(step) if mode == "compiled" else step
+    return accelerated.run_plan(step, plan, x_T, lambda i: noise[i])

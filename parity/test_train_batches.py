@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated.batch import MicroBatch
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.accelerated.training import MicroBatch
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.given import give
 from ddpm_mindspore.parity.examples.strategies import Case
@@ -84,7 +84,7 @@ def compare(where: str, actual: MicroBatch, expected: training.MicroBatch, share
     shown = np.zeros(len(x_0), bool)
     if expected.self_cond_mask is not None:
         shown = expected.self_cond_mask[share]
-    check(f"self-conditioned {where}", actual.conditioned, shown, 0.0)
+    check(f"self-conditioned {where}", actual.self_cond_mask, shown, 0.0)
     masks = expected.dropout_masks or []
     check(f"dropout masks {where}", len(actual.dropout_masks or []), len(masks), 0.0)
     for layer, mask in enumerate(masks):

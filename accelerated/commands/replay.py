@@ -18,6 +18,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
+from ..batch import MicroBatch
 from ..config import RunConfig
 from ..runs.checkpoint import load, newest
 from ..runs.folder import RunFolder, build
@@ -26,7 +27,7 @@ from ..system import runtime
 from ..system.compile_cache import compiled
 from ..system.say import answer
 from ..trainer.loop import Trainer
-from ..training import MicroBatch, gradient_function
+from ..training import gradient_function
 from .options import ReplayConfig
 
 
@@ -85,7 +86,7 @@ def _report(trainer: Trainer, step: int) -> Iterator[str]:
         yield "   place    image        t          loss"
         worst = None
         for place in range(len(batch.t)):
-            one = _image(batch, place)
+            one = batch.item(place)
             of_one = float(loss(*one.tensors()).asnumpy())
             wrong = int(np.sum(~np.isfinite(one.x_0)))
             remark = f"  {wrong} of {one.x_0.size} pixels are not finite" if wrong else ""
@@ -95,16 +96,6 @@ def _report(trainer: Trainer, step: int) -> Iterator[str]:
         if worst is not None:
             layer = _first_layer(trainer.diffusion.model, trainer.diffusion.loss, batch, worst)
             yield f"the first layer whose output for image {worst} is not finite: {layer}"
-
-
-def _image(batch: MicroBatch, place: int) -> MicroBatch:
-    """One image of a batch, as a batch."""
-    only = slice(place, place + 1)
-    masks = batch.dropout_masks
-    kept = None if masks is None else [mask[only] for mask in masks]
-    return MicroBatch(
-        batch.x_0[only], batch.t[only], batch.noise[only], batch.conditioned[only], kept
-    )
 
 
 def _by_parameter(parameters: list[Any], grads: np.ndarray) -> Iterator[str]:  # type: ignore[type-arg]
@@ -136,7 +127,7 @@ def _first_layer(network: nn.Cell, loss: Any, batch: MicroBatch, place: int) -> 
     ]
     try:
         with runtime.eager():
-            loss(*_image(batch, place).tensors())
+            loss(*batch.item(place).tensors())
     finally:
         for handle in handles:
             handle.remove()

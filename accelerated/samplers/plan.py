@@ -1,13 +1,14 @@
-"""Samplers as plans: float64 tables made on the host, applied by one compiled device step.
+"""Plans: float64 tables made on the host, applied by one compiled device step.
 
-Row i of a plan says ``x <- a x + b x0_hat + c noise``. ``reference/samplers`` states each sampler
-as its paper does; here a new sampler is a new table, and no new compiled graph.
+Row i of a plan is a linear combination over registers: x, the estimate x0_hat at x, noise, the last
+estimates before it, and an anchor, an x of before. ``reference/samplers`` states each sampler as
+its paper does; here a new sampler is a new table, and no new compiled graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mindspore as ms
 import numpy as np
@@ -15,9 +16,13 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ...reference.schedule import Schedule
-from ..objective import Objective
+from ..denoiser import Denoiser
 
 Table = NDArray[np.float64]
+
+
+def _nothing() -> Table:
+    return np.zeros((0, 0))
 
 
 @dataclass(frozen=True)
@@ -25,67 +30,54 @@ class Plan:
     """Which steps to take, and what each does.
 
     Attributes:
-        timesteps: (n,) int32, the t that the network sees at each step, descending.
+        timesteps: (n,) int32, the t that the network sees at each step.
         coefficients: (n, 3) float64, the factors (a, b, c) of x, x0_hat and noise.
+        earlier: (n, k) float64, the factors of the last k estimates before this one, the newest
+            first (default: k = 0). There are none before the first step: they count as zeros.
+        anchor: (n,) float64, the factor of the anchor; empty where a plan has none.
+        anchors: (n,) bool, at which steps x, as it is before the step, becomes the anchor.
     """
 
     timesteps: NDArray[np.int32]
     coefficients: Table
+    earlier: Table = field(default_factory=_nothing)
+    anchor: Table = field(default_factory=lambda: np.zeros(0))
+    anchors: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
         return len(self.timesteps)
 
-
-def ancestral_plan(schedule: Schedule, timesteps: Sequence[int]) -> Plan:
-    """Draw x_s from q(x_s | x_t, x0_hat) at every step (arXiv 2006.11239, algorithm 2)."""
-    alpha_bar_t, alpha_bar_s = _alpha_bars(schedule, timesteps)
-    alpha = alpha_bar_t / alpha_bar_s
-    a = np.sqrt(alpha) * (1.0 - alpha_bar_s) / (1.0 - alpha_bar_t)
-    b = np.sqrt(alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t)
-    c = np.sqrt((1.0 - alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t))
-    return _plan(timesteps, a, b, c)
+    def factors(self, i: int) -> tuple[float, ...]:
+        """Row i: the factors of x, x0_hat, noise, the earlier estimates and the anchor."""
+        earlier = self.earlier[i] if self.earlier.size else ()
+        return (*self.coefficients[i], *earlier, *(self.anchor[i : i + 1]))
 
 
-def ddim_plan(schedule: Schedule, timesteps: Sequence[int], eta: float) -> Plan:
-    """Denoising diffusion implicit models (arXiv 2010.02502, eqs. 12 and 16).
-
-    ``x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s - sigma^2) eps_hat + sigma noise``, with
-    eps_hat = (x_t - sqrt(alpha_bar_t) x0_hat) / sqrt(1 - alpha_bar_t) put in: eps_hat thus always
-    belongs to the x0_hat that is used, clipped or not.
-    """
-    alpha_bar_t, alpha_bar_s = _alpha_bars(schedule, timesteps)
-    var = (1.0 - alpha_bar_s) / (1.0 - alpha_bar_t) * (1.0 - alpha_bar_t / alpha_bar_s)
-    sigma = eta * np.sqrt(var)
-    direction = np.sqrt(np.maximum(1.0 - alpha_bar_s - sigma**2, 0.0))
-    a = direction / np.sqrt(1.0 - alpha_bar_t)
-    return _plan(timesteps, a, np.sqrt(alpha_bar_s) - a * np.sqrt(alpha_bar_t), sigma)
-
-
-def _alpha_bars(schedule: Schedule, timesteps: Sequence[int]) -> tuple[Table, Table]:
+def alpha_bars(schedule: Schedule, timesteps: Sequence[int]) -> tuple[Table, Table]:
+    """alpha_bar at each step's t, and at where it goes: the next t, at last 0."""
     steps = np.asarray(timesteps)
     return schedule.alpha_bar[steps], schedule.alpha_bar[np.append(steps[1:], 0)]
 
 
-def _plan(timesteps: Sequence[int], a: Table, b: Table, c: Table) -> Plan:
+def plan_of(timesteps: Sequence[int], a: Table, b: Table, c: Table) -> Plan:
+    """A plan without memory: ``x <- a x + b x0_hat + c noise``."""
     return Plan(np.asarray(timesteps, np.int32), np.stack([a, b, c], axis=1))
 
 
-def sampling_step(
-    model: Callable[..., Tensor], objective: Objective, clip: bool
-) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The device step: ``(x, t, x0_hat_previous, noise, a, b, c) -> (x, x0_hat)``.
+def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The device step: the next x, and x0_hat.
 
-    Shapes: x, x0_hat_previous, noise (B, C, H, W); t (B,) int32; a, b, c scalars.
+    It takes x, t, noise, condition, x_self_cond (the last estimate), registers and factors. Shapes:
+    x, noise, x_self_cond and each of the registers (B, C, *spatial); t (B,) int32; factors: scalars
+    for x, x0_hat, noise and the registers.
     """
 
-    def step(
-        x: Tensor, t: Tensor, x_self_cond: Tensor, noise: Tensor, a: Tensor, b: Tensor, c: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        output = model(x, (t - 1).astype(ms.float32), x_self_cond)
-        x0_hat = objective.x0_from_output(x, t, output)
-        if clip:
-            x0_hat = ops.clamp(x0_hat, -1.0, 1.0)
-        return a * x + b * x0_hat + c * noise, x0_hat
+    def step(x, t, noise, condition, x_self_cond, registers, factors):  # type: ignore[no-untyped-def]
+        x0_hat = predict_x0(x, t, condition, x_self_cond)
+        moved = factors[0] * x + factors[1] * x0_hat + factors[2] * noise
+        for i in range(len(registers)):
+            moved = moved + factors[3 + i] * registers[i]
+        return moved, x0_hat
 
     return step
 
@@ -97,19 +89,27 @@ def run_plan(
     noise: Callable[[int], NDArray[np.float32]],
     on_step: Callable[[], None] = lambda: None,
     states: list[NDArray[np.float32]] | None = None,
+    condition: Tensor | None = None,
 ) -> NDArray[np.float32]:
-    """Apply a plan to x_T (B, C, H, W); ``noise(i)`` draws the i-th step's, only where c_i > 0.
+    """Apply a plan to x_T (B, C, *spatial); ``noise(i)`` draws the i-th step's, only where c_i > 0.
 
-    ``states``: each step adds the x that it led to.
+    ``states``: each step adds the x that it led to. ``condition``: (B, ...), for the denoiser.
     """
     x = Tensor(x_T)
     zeros = ops.zeros_like(x)
-    x0_hat = zeros
+    memory = plan.earlier.shape[1]
+    estimates = (zeros,) * max(1, memory)
+    anchor: tuple[Tensor, ...] = (zeros,) if plan.anchor.size else ()
     for i, t in enumerate(plan.timesteps):
-        a, b, c = (Tensor(value, ms.float32) for value in plan.coefficients[i])
+        if anchor and plan.anchors[i]:
+            anchor = (x,)
+        factors = ms.mutable(tuple(Tensor(value, ms.float32) for value in plan.factors(i)))
         drawn = Tensor(noise(i)) if plan.coefficients[i, 2] > 0.0 else zeros
         times = Tensor(np.full(len(x_T), t, np.int32))
-        x, x0_hat = step(x, times, x0_hat, drawn, a, b, c)
+        registers = (*estimates[:memory], *anchor)
+        registers = ms.mutable(registers) if registers else registers
+        x, x0_hat = step(x, times, drawn, condition, estimates[0], registers, factors)
+        estimates = (x0_hat, *estimates[:-1])
         if states is not None:
             states.append(x.asnumpy())
         on_step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..batch import MicroBatch
 from ..config import TrainerConfig
 from ..data import Images, read_batch
 from ..data.arrays import Pixels
@@ -11,7 +12,6 @@ from ..diffusion import GaussianDiffusion
 from ..process import to_model_range
 from ..randomness import Purpose, batch_indices, coins
 from ..system.distributed import ALONE, World
-from ..training import MicroBatch
 
 
 class Batches:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..batch import MicroBatch
 from ..config import RunConfig, TrainerConfig
 from ..data import read_spread, report, write_names
 from ..data.prefetch import Prefetch
@@ -27,7 +28,7 @@ from ..runs.images import as_source, called, noted, open_run_images
 from ..system.distributed import ALONE, Exchange, World
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
-from ..training import MicroBatch, TrainStep
+from ..training import TrainStep
 from .batches import Batches
 from .from_run import start_from
 from .log import Measured, TrainLog

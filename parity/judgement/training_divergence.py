@@ -39,7 +39,7 @@ def of_gradients(
         masks = batch.masks or []
         finding = of_network(net, seed, inputs, (batch.t - 1.0).tolist(), masks, back=True)
     what = "every layer and the loss are right by themselves: the training loss joins them wrongly"
-    return finding or Finding(what, source("objective.py", "^def training_loss"))
+    return finding or Finding(what, source("training.py", "^def training_loss"))
 
 
 def of_training(
@@ -172,7 +172,7 @@ def _given_to_the_network(
     if UnetConfig(**net).self_condition:
         first = unet(values, UnetConfig(**net), inputs["x"], batch.t - 1)
         estimate = reference.x0_from_output(tables, config.objective, x_t, batch.t, first)
-        shown = batch.conditioned.reshape(-1, 1, 1, 1)
+        shown = batch.self_cond_mask.reshape(-1, 1, 1, 1)
         inputs["x_self_cond"] = np.asarray(estimate * shown, np.float32)
     return inputs
 

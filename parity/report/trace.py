@@ -36,13 +36,8 @@ _LAYER = (
 OPERATIONS = {
     "q_sample": f"x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise; {_TABLES}",
     "x0_from_eps": f"x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t); {_TABLES}",
-    "eps_from_x0": f"eps = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t); {_TABLES}",
     "v_from_x0": f"v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0; {_TABLES}",
     "x0_from_v": f"x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v; {_TABLES}",
-    "q_posterior": (
-        "mean, var and log_var = log(max(var, 1e-20)) of q(x_{t-1} | x_t, x_0), arXiv 2006.11239, "
-        f"eqs. 6 and 7; {_TABLES}"
-    ),
     "simple_loss": (
         "mean over the batch of weight[t] times the mean over an image of d^2 (l2), |d| (l1), or "
         "d^2 / 2 where |d| < 1 and |d| - 1/2 elsewhere (huber), d = output - target"
@@ -85,9 +80,10 @@ OPERATIONS = {
         "values are divided by 1 - dropout) of the residual blocks in forward order"
     ),
     "training_loss": (
-        "q_sample, unet, simple_loss against noise, x_0 or v (`objective`); where conditioned is 1 "
-        "the network sees the estimate of x_0 that it makes when shown zeros (no gradient flows "
-        "through it, no dropout in it); results: loss, and 'grad NAME' by every trained parameter"
+        "q_sample, unet, simple_loss against noise, x_0 or v (`objective`); where self_cond_mask "
+        "is 1 the network sees the estimate of x_0 that it makes when shown zeros (no gradient "
+        "flows through it, no dropout in it); results: loss, and 'grad NAME' by every trained "
+        "parameter"
     ),
     "adam": (
         "gradients 1, 2, ... one after the other, each first shortened to max_grad_norm (times "

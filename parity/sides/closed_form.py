@@ -25,13 +25,13 @@ class Denoiser:
     Args:
         schedule: the tables.
         objective: what the network's output stands for.
-        mean, var: of the data, (C, H, W).
+        mean, var: of the data, (C, *spatial).
         self_cond: the share of the estimate before.
 
     Attributes:
         schedule, objective, self_cond: as given.
-        slope, offset: (T + 1, C, H, W); entry 0 is never read.
-        of_x, of_output: factors of x_t and of the network's output in x0_hat, (T + 1, 1, 1, 1).
+        slope, offset: (T + 1, C, *spatial); entry 0 is never read.
+        of_x, of_output: factors of x_t and of the network's output in x0_hat, (T + 1, 1, ...).
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Denoiser:
         self.schedule, self.objective, self.self_cond = schedule, objective, self_cond
         mean, var = mean.astype(np.float64), var.astype(np.float64)
         self._oracle = gaussian(mean, np.diag(var.ravel()))
-        a = schedule.alpha_bar.reshape(-1, 1, 1, 1)
+        a = schedule.alpha_bar.reshape((-1,) + (1,) * mean.ndim)
         signal, noise = np.sqrt(a), np.where(a < 1.0, np.sqrt(1.0 - a), 1.0)
         self.slope = signal * var / (a * var + noise**2)
         self.offset = mean * (1.0 - signal * self.slope)

@@ -22,7 +22,9 @@ from mindspore import Tensor, nn, ops
 from mindspore.graph.api import JitExecutor_, ms_compile_cache
 from mindspore.train.anf_ir_pb2 import ModelProto
 
+from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
+from ...accelerated.denoiser import clipped, denoiser
 from ...accelerated.networks.layers import (
     Attention,
     Conv2d,
@@ -36,12 +38,12 @@ from ...accelerated.networks.layers import (
     gelu,
 )
 from ...accelerated.networks.unet import Unet
-from ...accelerated.objective import Objective, training_loss
+from ...accelerated.objective import Objective
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.process import Process
-from ...accelerated.samplers.plan import sampling_step
-from ...accelerated.training import MicroBatch, TrainStep
+from ...accelerated.samplers import sampling_step
+from ...accelerated.training import TrainStep, training_loss
 from ...reference.objective import loss_weight
 from ...reference.schedule import make_schedule
 from . import device
@@ -130,9 +132,10 @@ def _objective(name: str, loss_type: str) -> Objective:
 
 def _sampling(network: Callable[[], nn.Cell], objective: str) -> Callable[[], None]:
     def build() -> None:
-        step = ms.jit(sampling_step(network(), _objective(objective, "l2"), clip=True))
-        image, scalar = Tensor(np.zeros(SHAPE, np.float32)), Tensor(0.5, ms.float32)
-        step(image, _times(), image, image, scalar, scalar, scalar)
+        step = ms.jit(sampling_step(clipped(denoiser(network(), _objective(objective, "l2")))))
+        image = Tensor(np.zeros(SHAPE, np.float32))
+        factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(3)))
+        step(image, _times(), image, None, image, (), factors)
 
     return build
 

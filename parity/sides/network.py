@@ -12,6 +12,7 @@ from mindspore import Tensor
 from ...accelerated import objective as accelerated
 from ...accelerated import optimizer
 from ...accelerated import training as accelerated_training
+from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
 from ...accelerated.networks.unet import Unet
 from ...accelerated.precision import set_precision
@@ -89,24 +90,22 @@ class Batch:
     Attributes:
         x_0, noise: (B, C, H, W) float32.
         t: (B,) int32.
-        conditioned: (B,) bool, the images that are shown an estimate of their x_0.
+        self_cond_mask: (B,) bool, the images that are shown an estimate of their x_0.
         masks: dropout masks, or None.
     """
 
     x_0: Array
     t: Array
     noise: Array
-    conditioned: Array
+    self_cond_mask: Array
     masks: list[Array] | None
 
-    def on_device(self) -> accelerated_training.MicroBatch:
-        return accelerated_training.MicroBatch(
-            self.x_0, self.t, self.noise, self.conditioned, self.masks
-        )
+    def on_device(self) -> MicroBatch:
+        return MicroBatch(self.x_0, self.t, self.noise, self.self_cond_mask, self.masks)
 
     def in_reference(self, dtype: Any, self_condition: bool) -> training.MicroBatch:
         x_0, noise = self.x_0.astype(dtype), self.noise.astype(dtype)
-        shown = self.conditioned if self_condition else None
+        shown = self.self_cond_mask if self_condition else None
         return training.MicroBatch(x_0, self.t, noise, shown, self.masks)
 
 
@@ -118,7 +117,7 @@ def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) ->
         x_0=np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32),
         t=np.array(t, np.int32),
         noise=device.draw(seed + 1, shape),
-        conditioned=(np.arange(len(t)) % 2 == 0) & config.self_condition,
+        self_cond_mask=(np.arange(len(t)) % 2 == 0) & config.self_condition,
         masks=dropout_masks(options, size, len(t), seed) or None,
     )
 
@@ -143,7 +142,7 @@ def steps_of_batches(
 
 
 def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Callable[..., Tensor]:
-    """The device's training loss: (x_0, t, noise, conditioned, masks) to a scalar."""
+    """The device's training loss: (x_0, t, noise, self_cond_mask, masks) to a scalar."""
     weight = loss_weight(
         device.schedule(*schedule),
         config.objective,
@@ -152,7 +151,7 @@ def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Call
     objective = accelerated.Objective(
         device.process(*schedule), config.objective, config.loss_type, weight
     )
-    return accelerated.training_loss(net, objective, net.config.self_condition)
+    return accelerated_training.training_loss(net, objective, net.config.self_condition)
 
 
 def training_config(options: Options) -> training.TrainingConfig:

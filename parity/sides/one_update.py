@@ -15,7 +15,8 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from ...accelerated import optimizer as accelerated
-from ...accelerated.training import MicroBatch, TrainStep
+from ...accelerated.batch import MicroBatch
+from ...accelerated.training import TrainStep
 from ...reference import ema
 from ...reference import optimizer as reference
 from ...reference.training import TrainingConfig
@@ -211,7 +212,7 @@ def accumulated(gradient: Arrays, count: int) -> float:
     still = TrainingConfig(lr=1e-30, max_grad_norm=1e30)
     optimizer = accelerated.Optimizer(both, network.optimizer_options(still))
 
-    def loss(x_0, t, noise, conditioned, masks):  # type: ignore[no-untyped-def]
+    def loss(x_0, t, noise, self_cond_mask, masks, condition):  # type: ignore[no-untyped-def]
         # Its derivative by the parameter is the gradient that is given, its value the noise.
         return (parameter * x_0.reshape(-1)).sum() + (0.0 * other).sum() + noise.sum()
 

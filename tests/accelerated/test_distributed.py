@@ -61,7 +61,7 @@ def test_processes_together_see_what_one_sees(streamed: bool) -> None:
         for step in (1, 2, 5):
             for i, whole in enumerate(alone(step)):
                 shares = [part(step)[i] for part in parts]
-                for name in ("x_0", "t", "noise", "conditioned"):
+                for name in ("x_0", "t", "noise", "self_cond_mask"):
                     joined = np.concatenate([getattr(share, name) for share in shares])
                     np.testing.assert_array_equal(joined, getattr(whole, name), err_msg=name)
                 for layer, mask in enumerate(whole.dropout_masks or ()):

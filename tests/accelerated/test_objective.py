@@ -10,8 +10,9 @@ import pytest
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated.objective import Objective, training_loss
+from ddpm_mindspore.accelerated.objective import Objective
 from ddpm_mindspore.accelerated.process import Process, to_model_range, to_uint8, to_unit_range
+from ddpm_mindspore.accelerated.training import training_loss
 from ddpm_mindspore.reference.schedule import make_schedule
 
 Array = NDArray[np.float32]
@@ -41,10 +42,10 @@ class Recorder:
         return x * self.weight if x_self_cond is None else x * self.weight + x_self_cond
 
 
-def loss_of(model: Recorder, *, self_condition: bool, conditioned: Array) -> Any:
+def loss_of(model: Recorder, *, self_condition: bool, self_cond_mask: Array) -> Any:
     objective = Objective(Process(SCHEDULE), "pred_x0", "l2", np.arange(9.0))
     loss = training_loss(model, objective, self_condition)
-    arrays = (draw(0), T_OF_EACH, draw(1), conditioned.reshape(-1, 1, 1, 1))
+    arrays = (draw(0), T_OF_EACH, draw(1), self_cond_mask.reshape(-1, 1, 1, 1))
     inputs = [Tensor(a) for a in arrays]
     value, (slope,) = ms.value_and_grad(loss, None, [model.weight])(*inputs, None)
     return float(value.asnumpy()), float(slope.asnumpy())
@@ -60,7 +61,7 @@ def test_the_network_sees_x_t_and_t_minus_1_and_is_scored_with_weights(
     x_t: NDArray[np.float64],
 ) -> None:
     model = Recorder()
-    value, slope = loss_of(model, self_condition=False, conditioned=np.ones(3, np.float32))
+    value, slope = loss_of(model, self_condition=False, self_cond_mask=np.ones(3, np.float32))
     ((x, time, x_self_cond, masks),) = model.shown
     np.testing.assert_allclose(x.asnumpy(), x_t, rtol=1e-5, atol=1e-6)
     assert time.asnumpy().tolist() == [0, 3, 7] and time.dtype == ms.float32
@@ -76,11 +77,11 @@ def test_self_conditioning_shows_an_estimate_that_gradients_do_not_flow_through(
     x_t: NDArray[np.float64],
 ) -> None:
     model = Recorder()
-    conditioned = np.array([1, 0, 1], np.float32)
-    value, slope = loss_of(model, self_condition=True, conditioned=conditioned)
+    self_cond_mask = np.array([1, 0, 1], np.float32)
+    value, slope = loss_of(model, self_condition=True, self_cond_mask=self_cond_mask)
     (*_, first, _), (*_, second, _) = model.shown
     assert first is None
-    shown = 0.5 * x_t * conditioned.reshape(-1, 1, 1, 1)
+    shown = 0.5 * x_t * self_cond_mask.reshape(-1, 1, 1, 1)
     np.testing.assert_allclose(second.asnumpy(), shown, rtol=1e-5, atol=1e-6)
     error = 0.5 * x_t + shown - draw(0)
     each = (error**2).mean(axis=(1, 2, 3))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ddpm_mindspore.accelerated.denoiser import clipped, denoiser
 from ddpm_mindspore.accelerated.objective import Objective
 from ddpm_mindspore.accelerated.process import Process
-from ddpm_mindspore.accelerated.samplers.plan import (
+from ddpm_mindspore.accelerated.samplers import (
     Plan,
     ancestral_plan,
     ddim_plan,
@@ -72,8 +75,9 @@ def test_the_loop_hands_every_step_its_row_its_time_and_the_last_estimate() -> N
     seen: list[tuple[Array, ...]] = []
 
     def step(
-        x: Tensor, t: Tensor, last: Tensor, noise: Tensor, *abc: Tensor
+        x: Tensor, t: Tensor, noise: Tensor, condition: Any, last: Tensor, registers: Any, abc: Any
     ) -> tuple[Tensor, Tensor]:
+        assert condition is None and registers == ()
         seen.append(tuple(v.asnumpy() for v in (x, t, last, noise, *abc)))
         x0_hat = Tensor(np.full(x.shape, 10.0 * len(seen), np.float32))
         return x + 1.0, x0_hat
@@ -105,12 +109,13 @@ def test_a_step_asks_the_network_for_t_minus_1_and_clips_the_estimate(clip: bool
         return x * 3.0
 
     objective = Objective(Process(schedule), "pred_x0", "l2", np.ones(11))
-    step = sampling_step(model, objective, clip)
+    predict_x0 = denoiser(model, objective)
+    step = sampling_step(clipped(predict_x0) if clip else predict_x0)
     x = np.array([0.2, -0.9], np.float32).reshape(2, 1, 1, 1)
     last, noise = np.float32(0.25) + 0 * x, np.float32(0.5) + 0 * x
     scalars = [Tensor(np.float32(v)) for v in (0.5, 2.0, 4.0)]
     t = Tensor(np.array([1, 10], np.int32))
-    after, x0_hat = step(Tensor(x), t, Tensor(last), Tensor(noise), *scalars)
+    after, x0_hat = step(Tensor(x), t, Tensor(noise), None, Tensor(last), (), scalars)
     ((seen_x, seen_time, seen_last),) = seen
     np.testing.assert_array_equal(seen_x, x)
     assert seen_time.tolist() == [0, 9] and seen_time.dtype == np.float32

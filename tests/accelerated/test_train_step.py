@@ -10,9 +10,10 @@ import pytest
 from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
+from ddpm_mindspore.accelerated.batch import MicroBatch
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, step_scalars
-from ddpm_mindspore.accelerated.training import MicroBatch, TrainStep
+from ddpm_mindspore.accelerated.training import TrainStep
 
 Array = NDArray[np.float32]
 OPTIONS = TrainerConfig(train_lr=0.1, ema_decay=0.5, ema_update_every=1, ema_update_after_step=0)
@@ -32,8 +33,8 @@ def make(micro_batches: int) -> tuple[Optimizer, TrainStep]:
     weight = Parameter(Tensor(np.full((2, 2), 0.5, np.float32)), name="weight")
     optimizer = Optimizer([weight], OPTIONS)
 
-    def loss(x_0: Any, t: Any, noise: Any, conditioned: Any, masks: Any) -> Any:
-        error = (x_0 * weight - noise) * conditioned
+    def loss(x_0: Any, t: Any, noise: Any, self_cond_mask: Any, masks: Any, condition: Any) -> Any:
+        error = (x_0 * weight - noise) * self_cond_mask
         return ops.mean(ops.square(error))
 
     return optimizer, TrainStep(loss, optimizer, micro_batches)
@@ -75,12 +76,12 @@ def test_loss_and_norm_are_those_before_the_update() -> None:
 
 
 def test_a_micro_batch_becomes_tensors_of_the_types_that_graphs_expect() -> None:
-    x_0, t, noise, conditioned, masks = batch(0, 3).tensors()
+    x_0, t, noise, self_cond_mask, masks, condition = batch(0, 3).tensors()
     assert (x_0.dtype, t.dtype, noise.dtype) == (ms.float32, ms.int32, ms.float32)
-    assert conditioned.shape == (3, 1, 1, 1) and conditioned.dtype == ms.float32
-    assert masks is None
+    assert self_cond_mask.shape == (3, 1, 1, 1) and self_cond_mask.dtype == ms.float32
+    assert masks is None and condition is None
     kept = [np.array([[True, False]]), np.array([[False]])]
-    masks = batch(0, 3)._replace(dropout_masks=kept).tensors()[-1]
+    masks = batch(0, 3)._replace(dropout_masks=kept).tensors()[4]
     assert masks is not None
     assert [m.asnumpy().tolist() for m in masks] == [[[1.0, 0.0]], [[0.0]]]
     assert all(m.dtype == ms.float32 for m in masks)

@@ -369,8 +369,8 @@ def test_every_image_is_seen_once_an_epoch_in_the_order_of_the_seed(quick: Quick
     assert len(np.unique(noise.reshape(len(noise), -1), axis=0)) == 7 * 8
     masks = np.concatenate([b.dropout_masks[0] for _, batches in step.seen for b in batches])
     assert len(np.unique(masks.reshape(len(masks), -1), axis=0)) == 7 * 8
-    conditioned = np.concatenate([b.conditioned for _, batches in step.seen for b in batches])
-    assert 0.25 < conditioned.mean() < 0.75
+    self_cond_mask = np.concatenate([b.self_cond_mask for _, batches in step.seen for b in batches])
+    assert 0.25 < self_cond_mask.mean() < 0.75
     times = np.concatenate([b.t for _, batches in step.seen for b in batches])
     assert times.min() >= 1 and times.max() <= 20 and len(np.unique(times)) > 10
 

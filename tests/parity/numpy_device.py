@@ -53,11 +53,6 @@ def x0_from_eps(inputs: Arrays, options: Arrays) -> Arrays:
     return {"x_0": process.x0_from_eps(s, inputs["x_t"], inputs["t"], inputs["eps"])}
 
 
-def eps_from_x0(inputs: Arrays, options: Arrays) -> Arrays:
-    s = _schedule(inputs["alpha_bar"])
-    return {"eps": process.eps_from_x0(s, inputs["x_t"], inputs["t"], inputs["x_0"])}
-
-
 def v_from_x0(inputs: Arrays, options: Arrays) -> Arrays:
     s = _schedule(inputs["alpha_bar"])
     return {"v": process.v_from_x0(s, inputs["x_0"], inputs["t"], inputs["eps"])}
@@ -66,12 +61,6 @@ def v_from_x0(inputs: Arrays, options: Arrays) -> Arrays:
 def x0_from_v(inputs: Arrays, options: Arrays) -> Arrays:
     s = _schedule(inputs["alpha_bar"])
     return {"x_0": process.x0_from_v(s, inputs["x_t"], inputs["t"], inputs["v"])}
-
-
-def q_posterior(inputs: Arrays, options: Arrays) -> Arrays:
-    s = _schedule(inputs["alpha_bar"])
-    results = process.q_posterior(s, inputs["x_0"], inputs["x_t"], inputs["t"])
-    return dict(zip(("mean", "var", "log_var"), results, strict=True))
 
 
 def simple_loss(inputs: Arrays, options: Arrays) -> Arrays:
@@ -181,7 +170,7 @@ def unet(inputs: Arrays, options: Arrays) -> Arrays:
 def training_loss(inputs: Arrays, options: Arrays) -> Arrays:
     """As ``reference.training.training_loss``, with the weights that are given."""
     net, s = _network(options), _schedule(inputs["alpha_bar"])
-    shown = inputs.get("conditioned")
+    shown = inputs.get("self_cond_mask")
     batch = MicroBatch(inputs["x_0"], inputs["t"], inputs["noise"], shown, _masks(inputs))
     kind = options["objective"]
     x_t = process.q_sample(s, batch.x_0, batch.t, batch.noise)

@@ -26,7 +26,7 @@ from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
-from ddpm_mindspore.parity.examples import door_fixed
+from ddpm_mindspore.parity.examples import door_fixed, plans
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
@@ -196,12 +196,11 @@ HALF = {"level": "O2", "dtype": "float16", "scale": 300.0}
 PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "schedule: gathers": (schedule.gathers, {**TIMES, **EAGER}),
     "process: q_sample": (process.two_terms, {**IMAGES, "formula": "q_sample"}),
-    "process: eps_from_x0": (process.two_terms, {**IMAGES, "formula": "eps_from_x0"}),
-    "process: q_posterior": (process.q_posterior, IMAGES),
     "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
     "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
     "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
     "samplers: trajectory": (samplers.walk, WALK),
+    "samplers: registers": (samplers.registers, plans.MEMORY[0]),
     "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
     "exact: large": (exact.sums, SUM),
     "exact: split": (exact.split, {"sizes": (70_000, 3), "seed": 0, "kernels": "auto", **EAGER}),

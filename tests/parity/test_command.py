@@ -324,13 +324,13 @@ def installed(tmp_path: Path) -> Path:
     return copy_package(tmp_path / "site")
 
 
-REAL = "examples=3, only='q_posterior or q_sample', record=Path('trace')"
+REAL = "examples=3, only='v_from_x0 or q_sample', record=Path('trace')"
 
 
 def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
     done = command(tmp_path, None, REAL, PYTHONPATH=str(installed))
     assert done.code == 0, done.out + done.err
-    row = done.rows()["q_posterior"]
+    row = done.rows()["v_from_x0"]
     assert row["cases"] >= 3 and 0.0 < row["worst_share"] < 1.0
     assert "T=" in row["worst_example"] and row["sources"][0].startswith(str(installed))
     written = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
@@ -347,16 +347,16 @@ def test_a_broken_operation_is_found_and_its_line_reproduces_it(
     installed: Path, tmp_path: Path
 ) -> None:
     file = installed / "ddpm_mindspore/accelerated/process.py"
-    right = "gather(self.posterior_mean_coef_x0, t) * x_0"
+    right = "gather(self.signal, t, x_0) * eps"
     text = file.read_text()
     assert right in text
-    file.write_text(text.replace(right, right.replace("x0, t", "x0, t - 1")))
+    file.write_text(text.replace(right, right.replace("t, x_0", "t - 1, x_0")))
     done = command(tmp_path, None, REAL, PYTHONPATH=str(installed))
     assert done.code == 1
     assert done.rows()["q_sample"]["status"] == "pass"
-    row = done.rows()["q_posterior"]
+    row = done.rows()["v_from_x0"]
     assert row["status"] == FAIL and row["worst_share"] != 0.0 and row["failed_at"] == 1
-    line = text[: text.index("def q_posterior")].count("\n") + 1
+    line = text[: text.index("def v_from_x0")].count("\n") + 1
     assert f"  look at:    {file}:{line}\n" in done.out
     again = subprocess.run(
         [sys.executable, "-c", row["reproduce"]],

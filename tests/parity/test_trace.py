@@ -87,7 +87,7 @@ def test_numpy_in_float32_passes_every_operation(recorded: Path) -> None:
         ("layers.gelu(a", "layers.silu(a", "gelu"),
         ('s, kind, batch.x_0, batch.t, batch.noise)', 's, kind, batch.noise, batch.t, batch.x_0)',
          "training_loss"),
-        ('"eps": process.eps_from_x0', '"no": process.eps_from_x0', "eps_from_x0"),
+        ('"v": process.v_from_x0', '"no": process.v_from_x0', "v_from_x0"),
         ('options["eps"]', 'options["eps"] * 1.001', "adam"),
         ("states[1] if to else last", "last", "ddim_step"),
     ],

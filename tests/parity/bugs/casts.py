@@ -46,7 +46,7 @@ CASTS = [
     ),
     Bug(
         "a sampler tells the network the time in float16",
-        "samplers.plan.sampling_step",
+        "denoiser.ask",
         "(t - 1).astype(ms.float32)",
         "(t - 1).astype(ms.float16).astype(ms.float32)",
         "samplers: trajectory",
@@ -61,7 +61,7 @@ CASTS = [
     ),
     Bug(
         "training tells the network the time in float16",
-        "objective.training_loss",
+        "denoiser.ask",
         "(t - 1).astype(ms.float32)",
         "(t - 1).astype(ms.float16).astype(ms.float32)",
         "gradients: gradients",

@@ -29,44 +29,16 @@ PROCESS = [
     Bug(
         "signal and noise are swapped in q_sample",
         "process.Process.q_sample",
-        "* x_0 + gather(self.noise, t) * noise",
-        "* noise + gather(self.noise, t) * x_0",
+        "* x_0 + gather(self.noise, t, x_0) * noise",
+        "* noise + gather(self.noise, t, x_0) * x_0",
         "process: q_sample",
     ),
     Bug(
         "q_sample takes alpha_bar for its root",
         "process.Process.q_sample",
-        "gather(self.signal, t) * x_0",
-        "gather(self.signal, t) ** 2 * x_0",
+        "gather(self.signal, t, x_0) * x_0",
+        "gather(self.signal, t, x_0) ** 2 * x_0",
         "process: q_sample",
-    ),
-    Bug(
-        "the posterior's coefficients are swapped",
-        "process.Process.q_posterior",
-        "coef_x0, t) * x_0\n        + gather(self.posterior_mean_coef_xt, t) * x_t",
-        "coef_x0, t) * x_t\n        + gather(self.posterior_mean_coef_xt, t) * x_0",
-        "process: q_posterior",
-    ),
-    Bug(
-        "the posterior's variance at t = 1 is beta_1",
-        "process.Process.__init__",
-        "_table(schedule.posterior_var)",
-        "_table(np.where(np.arange(schedule.T + 1) == 1, schedule.beta, schedule.posterior_var))",
-        "process: q_posterior",
-    ),
-    Bug(
-        "the posterior's log-variance at t = 1 is infinite",
-        "process.Process.__init__",
-        "_table(schedule.posterior_log_var)",
-        "_table(np.log(schedule.posterior_var))",
-        "process: q_posterior",
-    ),
-    Bug(
-        "eps is not divided by its deviation",
-        "process.Process.eps_from_x0",
-        "gather(self.signal_over_noise, t)",
-        "gather(self.signal, t)",
-        "process: eps_from_x0",
     ),
 ]
 
@@ -114,45 +86,56 @@ OBJECTIVE = [
 SAMPLERS = [
     Bug(
         "the clip is computed and dropped",
-        "samplers.plan.sampling_step",
-        "x0_hat = ops.clamp",
-        "_ = ops.clamp",
+        "denoiser.clipped",
+        "return ops.clamp(x0_hat, -1.0, 1.0)",
+        "_ = ops.clamp(x0_hat, -1.0, 1.0)\n        return x0_hat",
         "samplers: trajectory",
     ),
     Bug(
-        "eps is not derived again after clipping",
+        "the oldest estimate is taken for the newest",
+        "samplers.plan.run_plan",
+        "registers = (*estimates[:memory], *anchor)",
+        "registers = (*estimates[:memory][::-1], *anchor)",
+        "samplers: registers",
+    ),
+    Bug(
+        "the anchor is where the last step led to",
+        "samplers.plan.run_plan",
+        "if anchor and plan.anchors[i]:",
+        "if anchor:",
+        "samplers: registers",
+    ),
+    Bug(
+        "only the newest estimate is read",
         "samplers.plan.sampling_step",
-        "x0_hat = ops.clamp(x0_hat, -1.0, 1.0)\n        return a * x +",
-        "clipped = ops.clamp(x0_hat, -1.0, 1.0)\n"
-        "            signal = ops.gather(objective.process.signal, t, 0).reshape(-1, 1, 1, 1)\n"
-        "            x0_hat, x = clipped, x + signal * (clipped - x0_hat)\n"
-        "        return a * x +",
-        "samplers: trajectory",
+        "factors[3 + i] * registers[i]",
+        "factors[3] * registers[0]",
+        "samplers: registers",
     ),
     Bug(
         "the sampler tells the network t for t - 1",
-        "samplers.plan.sampling_step",
+        "denoiser.ask",
         "(t - 1).astype",
         "t.astype",
         "samplers: trajectory",
     ),
     Bug(
         "DDIM takes alpha_bar of t - 1 for that of the next timestep",
-        "samplers.plan._alpha_bars",
+        "samplers.plan.alpha_bars",
         "np.append(steps[1:], 0)",
         "steps - 1",
         "samplers: trajectory",
     ),
     Bug(
         "eta is ignored",
-        "samplers.plan.ddim_plan",
+        "samplers.ddim.ddim_plan",
         "sigma = eta * np.sqrt(var)",
         "sigma = np.sqrt(var)",
         "samplers: trajectory",
     ),
     Bug(
         "noise is added at the last step",
-        "samplers.plan.ancestral_plan",
+        "samplers.ancestral.ancestral_plan",
         "c = np.sqrt((1.0 - alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t))",
         "c = np.sqrt(np.maximum(1.0 - alpha_bar_s, 1.0 - alpha_bar_t) * (1.0 - alpha)\n"
         "                / (1.0 - alpha_bar_t))",
@@ -169,8 +152,8 @@ SAMPLERS = [
     Bug(
         "the estimate before is not handed to the network",
         "samplers.plan.run_plan",
-        "step(x, times, x0_hat,",
-        "step(x, times, zeros,",
+        "condition, estimates[0],",
+        "condition, zeros,",
         "samplers: trajectory",
     ),
 ]

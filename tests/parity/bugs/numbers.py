@@ -179,8 +179,8 @@ BATCHES = [
     Bug(
         "every image is self-conditioned",
         "diffusion.GaussianDiffusion.micro_batch",
-        "conditioned = coins(seed, Purpose.SELF_CONDITION, step, positions)",
-        "conditioned = np.ones(len(x_0), bool)",
+        "self_cond_mask = coins(seed, Purpose.SELF_CONDITION, step, positions)",
+        "self_cond_mask = np.ones(len(x_0), bool)",
         "train_batches: batches",
     ),
     Bug(

@@ -1,0 +1,65 @@
+"""The network as a denoiser: from x_t and t to an estimate of x_0, which is all that samplers see.
+
+What is known besides (a label, another image) is a condition; what is done to an estimate
+(clipping) is a function around the denoiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import autograd.numpy as np
+
+from .objective import x0_from_output
+from .schedule import Array, Schedule
+
+
+class Denoiser(Protocol):
+    """``predict_x0(x_t, t, condition) -> x0_hat``."""
+
+    def __call__(self, x_t: Array, t: Array, condition: Any = None) -> Array:
+        """The estimate of x_0, of the shape of x_t, (B, ...); t: integers (B,) in 1..T."""
+        ...
+
+
+def denoiser(
+    network: Callable[..., Array],
+    schedule: Schedule,
+    objective: str,
+    *,
+    self_condition: bool = False,
+    clip: bool = False,
+) -> Denoiser:
+    """A network whose output has the meaning of ``objective``, as a denoiser.
+
+    Args:
+        network: ``network(x_t, time, x_self_cond)`` with time = t - 1, or, where there is a
+            condition, ``network(x_t, time, x_self_cond, condition)``.
+        self_condition: show it its last estimate (arXiv 2208.04202, algorithm 2): it is remembered
+            here, so make a new denoiser for each walk. Else x_self_cond is None.
+        clip: clip every estimate to [-1, 1].
+    """
+    last: Array | None = None
+
+    def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Array:
+        nonlocal last
+        given = () if condition is None else (condition,)
+        output = network(x_t, t - 1, last if self_condition else None, *given)
+        last = x0_from_output(schedule, objective, x_t, t, output)
+        if clip:
+            last = np.clip(last, -1.0, 1.0)
+        return last
+
+    return predict_x0
+
+
+def given(predict_x0: Denoiser, condition: Any) -> Denoiser:
+    """The denoiser of what is known already: samplers need not know that there is a condition."""
+
+    known = condition
+
+    def knowing(x_t: Array, t: Array, condition: Any = None) -> Array:
+        return predict_x0(x_t, t, known)
+
+    return knowing
