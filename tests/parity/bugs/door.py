@@ -167,10 +167,10 @@ FILES = [
         "commands: sample",
     ),
     Bug(
-        "an average made afterwards ends later than the checkpoints",
+        "an average made afterwards mixes up the steps",
         "runs.averages.load_average",
-        "steps[-1], sigma_rel",
-        "2 * steps[-1], sigma_rel",
+        "_snapshots(run.path, steps, widths)",
+        "_snapshots(run.path, steps[::-1], widths)",
         "commands: sample",
     ),
 ]
