@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except MemoryError as error:
             return _failed(f"not enough memory: {error}", 1)
         except KeyboardInterrupt:
-            from .config import INTERRUPTED
+            from .commands.exit_codes import INTERRUPTED
 
             return _failed("interrupted", INTERRUPTED)
         except OSError as error:  # a full disk, above all
@@ -226,7 +226,7 @@ def _sample(args: list[str]) -> int:
     from .commands.options import SampleConfig
 
     config = _parse(SampleConfig, "sample", SAMPLE_EXAMPLES, args)
-    from .commands.train import sample
+    from .commands.sample import sample
 
     with compile_cache_allowed():
         return sample(config)

@@ -20,13 +20,6 @@ CROPS = ("center", "random", "random_resized", "none")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended: what a shell reports for one."""
-
-NONFINITE = 3
-"""Exit code of training that stopped because of losses or gradients that are NaN or infinite."""
-
 ImageSize: TypeAlias = int | tuple[int, int]
 
 
