@@ -247,7 +247,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Train a diffusion model on images.
+    """All that a run is started with: the options of ``train``.
 
     Attributes:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or

@@ -1,11 +1,11 @@
-"""What a command's process ends with; ``parity`` means something of its own by the first three."""
+"""What a command's process ends with."""
 
 DONE = 0
 FAILED = 1
-"""Something outside: a full disk, too little memory."""
+"""A full disk, too little memory; of ``parity``: a property that does not hold."""
 
 REFUSED = 2
-"""Nothing was done; a line says what to give instead."""
+"""Wrong input: nothing was done, and a line says what to give instead."""
 
 NONFINITE = 3
 """Training stopped because of losses or gradients that are NaN or infinite."""

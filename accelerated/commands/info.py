@@ -10,6 +10,7 @@ from typing import Any
 
 from ..system import runtime
 from ..system.say import answer
+from .exit_codes import DONE
 from .options import InfoConfig
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
@@ -26,7 +27,7 @@ def info(config: InfoConfig) -> int:
     """
     facts = gather(config.device)
     answer(json.dumps(facts, indent=2) if config.json else describe(facts))
-    return 0
+    return DONE
 
 
 def gather(device: str = "auto") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the smaller commands are told: dataclasses that cost nothing to import."""
+"""What the smaller commands are told: dataclasses that cost little to import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..system.runtime import DEVICES
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Draw images with a trained model.
+    """Options of ``sample``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -77,7 +77,7 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class StatusConfig:
-    """Show where a run is.
+    """Options of ``status``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -93,7 +93,7 @@ class StatusConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Turn weights of denoising-diffusion-pytorch into a run to draw with or to start from.
+    """Options of ``import``.
 
     Attributes:
         weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
@@ -132,7 +132,7 @@ class ImportConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write a run's parameters for denoising-diffusion-pytorch.
+    """Options of ``export``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -151,7 +151,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Do one update of a run again, and show what in it is not finite.
+    """Options of ``replay``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -174,7 +174,7 @@ class ReplayConfig:
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """Show what training and sampling would run on here.
+    """Options of ``info``.
 
     Attributes:
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.

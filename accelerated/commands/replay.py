@@ -27,6 +27,7 @@ from ..system.compile_cache import compiled
 from ..system.say import answer
 from ..trainer.loop import Trainer
 from ..training import MicroBatch, gradient_function
+from .exit_codes import DONE
 from .options import ReplayConfig
 
 
@@ -53,7 +54,7 @@ def replay(config: ReplayConfig) -> int:
         answer(f"step {config.step} of {run.path}, going on from step {start}")
         for line in _report(trainer, config.step):
             answer(line)
-    return 0
+    return DONE
 
 
 def _copy(run: RunFolder, step: int, folder: Path) -> int:
