@@ -42,7 +42,7 @@ def replay(config: ReplayConfig) -> int:
     if before.trainer.distributed:
         raise ValueError(f"run {str(run.path)!r} is of several processes: only one is replayed")
     runtime.select_device(config.device)
-    with TemporaryDirectory() as folder, runtime.compile_cache_allowed():
+    with TemporaryDirectory() as folder:
         start = _copy(run, config.step, Path(folder))
         data = config.data or place_of_images(run)
         trainer = _trainer(before, data, folder, resume=Path(folder, "checkpoints").exists())

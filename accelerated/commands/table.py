@@ -96,6 +96,7 @@ Example:
 """,
         options=".options:ReplayConfig",
         run=".replay:replay",
+        keeps_graphs=True,
     ),
     "parity": Command(
         """Prove that this device computes what the reference says.
