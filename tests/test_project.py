@@ -12,6 +12,11 @@ from .test_layout import PARTS, PROJECT, ROOT
 GITHUB = ROOT / ".github"
 CONTRIBUTING = (GITHUB / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
+PAGES = [
+    ROOT / "README.md",
+    *GITHUB.glob("*.md"),
+    *(ROOT / part / "README.md" for part in PARTS[:2]),
+]
 NUMBERS = {"three": 3, "four": 4}
 
 
@@ -29,6 +34,28 @@ def test_the_files_that_one_is_sent_to_exist() -> None:
     assert len(named) > 20
     missing = [name for name in named if not (ROOT / name.replace("TOPIC", "ema")).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert not [link for link in links if not (page.parent / link).exists()]
+    files = re.findall(rf"`((?:{'|'.join(PARTS)}|tests)/[\w/.-]*\w\.\w+)`", text)
+    assert not [file for file in files if not (ROOT / file.replace("TOPIC", "ema")).exists()]
+
+
+def test_the_map_has_every_folder() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[-2]
+    _, *parts = re.split(r"^(\w+)/", tree, flags=re.MULTILINE)
+    drawn = {
+        part: set(re.findall(r"^  (\w+)/ ", text, re.MULTILINE))
+        for part, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    for part in PARTS:
+        there = {path.parent.name for path in ROOT.glob(f"{part}/*/__init__.py")}
+        twins = drawn["reference"] if part == "accelerated" else set()
+        assert drawn[part] == there - twins
 
 
 def test_adding_something_touches_as_many_files_as_is_said() -> None:
