@@ -78,7 +78,7 @@ def _tell_the_end(trainer: Trainer, done: bool) -> None:
     say(
         f"stopped at step {trainer.step:,} of {trainer.config.train_num_steps:,}; a checkpoint is "
         f"in {trainer.run.path}\nto go on: ddpm-mindspore train --resume --results-folder "
-        f"{_quote(trainer.run)}",
+        f"{shlex.quote(str(trainer.run.path))}",
         error=True,
     )
 
@@ -113,10 +113,6 @@ def _summary(run: RunFolder, step: int) -> str:
         [
             f"done: {step:,} steps. In {run.path}/",
             *files,
-            f"to draw more: ddpm-mindspore sample {_quote(run)} --num-samples 100",
+            f"to draw more: ddpm-mindspore sample {shlex.quote(str(run.path))} --num-samples 100",
         ]
     )
-
-
-def _quote(run: RunFolder) -> str:
-    return shlex.quote(str(run.path))

@@ -98,7 +98,6 @@ def export_weights(
 
 def call(name: str, config: Any) -> str:
     """A configuration as the Python call that makes it; what has its default is left out."""
-    values = {f.name: getattr(config, f.name) for f in fields(config)}
-    defaults = {f.name: f.default for f in fields(config)}
-    given = [f"{name}={value!r}" for name, value in values.items() if value != defaults[name]]
-    return f"{name}({', '.join(given)})"
+    values = ((f.name, getattr(config, f.name), f.default) for f in fields(config))
+    given = ", ".join(f"{name}={value!r}" for name, value, default in values if value != default)
+    return f"{name}({given})"
