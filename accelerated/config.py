@@ -17,13 +17,6 @@ CROPS = ("center", "random", "random_resized", "none")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended: what a shell reports for one."""
-
-NONFINITE = 3
-"""Exit code of training that stopped because of losses or gradients that are NaN or infinite."""
-
 ImageSize: TypeAlias = int | tuple[int, int]
 
 
@@ -138,7 +131,7 @@ class TrainerConfig(OptimizerConfig):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Train a diffusion model on images.
+    """All that a run is started with: the options of ``train``.
 
     Attributes:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import given
 from PIL import Image
 
-from ddpm_mindspore.accelerated.commands import train as commands
+from ddpm_mindspore.accelerated.commands import sample as commands
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures

@@ -34,7 +34,9 @@ MAY_USE = {
     "parity": PARTS,
 }
 # The command line opens all three parts, each only when it is asked for.
-DOOR = ("accelerated/cli.py", f"{HOUSE}.parity.report.command")
+DOOR = ("accelerated/commands/table.py", f"{HOUSE}.parity.report.command")
+# A text "module:name", as an entry point is written, stands for an import.
+ENTRY = re.compile(rf"((?:\.+|{HOUSE}\.)[\w.]+):\w+")
 IMPORT_NAMES = {"pillow": "PIL"}
 
 # The one file that may change what the whole process does, and what counts as that.
@@ -72,13 +74,16 @@ def third_party(part: str) -> set[str]:
 
 def imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str, bool]]:
     """Yield (line, full dotted name, written relatively) of every import, wherever it stands."""
+
+    def parent(level: int) -> tuple[str, ...]:
+        return package[: len(package) - level + 1] if level else ()
+
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, False
         elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            base = (*above, *(node.module or "").split("."))
+            base = (*parent(node.level), *(node.module or "").split("."))
             for alias in node.names:
                 yield node.lineno, ".".join(filter(None, (*base, alias.name))), node.level > 0
         elif isinstance(node, ast.Call) and node.args:
@@ -88,6 +93,10 @@ def imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str
                 # A second argument anchors a relative name in the package of the file.
                 if len(node.args) < 2 or not ast.unparse(node.args[1]).startswith("__"):
                     yield node.lineno, str(module), False
+        elif isinstance(node, ast.Constant) and (entry := ENTRY.fullmatch(str(node.value))):
+            inside = entry[1].lstrip(".")
+            level = len(entry[1]) - len(inside)
+            yield node.lineno, ".".join((*parent(level), inside)), level > 0
 
 
 def bindings(tree: ast.AST) -> dict[str, str]:
@@ -198,7 +207,13 @@ PLANTED = [
     ("accelerated/a.py", "import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
     ("accelerated/a.py", "import_module('jax')", "jax"),
     ("accelerated/a.py", "import_module('ddpm_mindspore.parity.report.command')", "report.command"),
-    ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.report.page')", "report.page"),
+    ("accelerated/commands/a.py", "RUN = 'ddpm_mindspore.parity.report.command:run'", "t.command"),
+    ("accelerated/commands/table.py", "A = 'ddpm_mindspore.parity.report.page:run'", "report.page"),
+    (
+        "accelerated/commands/table.py",
+        "A = '...parity.report.page:run'",
+        "accelerated/ may not use",
+    ),
     ("accelerated/test_a.py", "from ddpm_mindspore.accelerated import unet", "relatively"),
     ("accelerated/a.py", "import os\nos.environ['A'] = 'b'", "os.environ"),
     ("accelerated/a.py", "from os import environ as e\ndel e['A']", "os.environ"),
@@ -228,7 +243,8 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/a.py", "import os\nhome = os.environ.get('A')\nother = os.environ['B']"),
         ("accelerated/a.py", "from .system import runtime\nruntime.set_device('CPU')"),
         ("accelerated/a.py", "import_module('.unet', __name__)\nimport_module(name, __package__)"),
-        ("accelerated/cli.py", "import_module('ddpm_mindspore.parity.report.command')"),
+        ("accelerated/commands/table.py", "A = 'ddpm_mindspore.parity.report.command:run'"),
+        ("accelerated/commands/table.py", "A = ['..config:RunConfig', '.train:train', 'a: b:c']"),
         ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
         ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
         ("parity/test_a.py", "from ddpm_mindspore.parity.examples.strategies import images"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ..system.say import answer, say
-from .usage import TEXTS
+from .exit_codes import DONE, REFUSED
+from .table import COMMANDS
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
@@ -37,7 +38,7 @@ def without_package(args: list[str], error: ModuleNotFoundError) -> int:
     extra = "parity" if command == "parity" else "accelerated"
     needs = remedy(f"ddpm-mindspore {command}", package, extra)
     if {"-h", "--help"} & set(args):
-        answer(f"usage: ddpm-mindspore {command} [OPTIONS]\n\n{TEXTS[command]}\n{needs}")
-        return 0
+        answer(f"usage: ddpm-mindspore {command} [OPTIONS]\n\n{COMMANDS[command].text}\n{needs}")
+        return DONE
     say(needs, error=True)
-    return 2
+    return REFUSED

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from ..system import runtime
 from ..system.say import answer
+from .exit_codes import DONE
 from .options import InfoConfig
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
@@ -26,7 +27,7 @@ def info(config: InfoConfig) -> int:
     """
     facts = gather(config.device)
     answer(json.dumps(facts, indent=2) if config.json else describe(facts))
-    return 0
+    return DONE
 
 
 def gather(device: str = "auto") -> dict[str, Any]:
@@ -44,7 +45,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         "operators": kernels.describe(),
         "cpu": _cpu(),
         "memory": _memory(),
-        "versions": {name: _version(name) for name in PACKAGES}
+        "versions": {name: version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "compile_cache": _compile_cache(),
     }
@@ -63,7 +64,7 @@ def describe(facts: dict[str, Any]) -> str:
         "processor": f"{cpu['model']} ({' '.join(cpu['flags']) or 'no vector extensions'}{isa})",
         "threads": f"{cpu['threads']} of {cpu['processors']} processors",
         "memory": f"{memory['available'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB",
-        "versions": ", ".join(f"{k} {v or 'not installed'}" for k, v in facts["versions"].items()),
+        "versions": ", ".join(f"{name} {text}" for name, text in facts["versions"].items()),
         "compiled": kept if cache["in_use"] else f"nothing is kept: {cache['reason']}",
     }
     width = max(map(len, lines))
@@ -91,13 +92,6 @@ def _memory() -> dict[str, int]:
         "total": page * os.sysconf("SC_PHYS_PAGES"),
         "available": page * os.sysconf("SC_AVPHYS_PAGES"),
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _compile_cache() -> dict[str, Any]:

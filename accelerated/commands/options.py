@@ -1,4 +1,4 @@
-"""What the smaller commands are told: dataclasses that cost nothing to import."""
+"""What the smaller commands are told: dataclasses that cost little to import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..system.runtime import DEVICES
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Draw images with a trained model.
+    """Options of ``sample``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -61,23 +61,17 @@ class SampleConfig:
                     f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
                 )
         check_choice("device", self.device, DEVICES)
-        if self.image_size is not None:
-            _check_size(self.image_size)
-        if self.step is not None and self.step < 0:
-            raise ValueError(f"step {self.step} must not be negative")
         if self.eta is not None and not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta {self.eta} must be from 0 to 1")
-        for name in ("num_samples", "batch_size", "sampling_timesteps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} {value} must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed} must not be negative")
+        _at_least_1(self, "num_samples", "batch_size", "sampling_timesteps", "image_size")
+        for name, value in (("step", self.step), ("seed", self.seed)):
+            if value is not None and value < 0:
+                raise ValueError(f"{name} {value} must not be negative")
 
 
 @dataclass(frozen=True)
 class StatusConfig:
-    """Show where a run is.
+    """Options of ``status``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -93,7 +87,7 @@ class StatusConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Turn weights of denoising-diffusion-pytorch into a run to draw with or to start from.
+    """Options of ``import``.
 
     Attributes:
         weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
@@ -118,9 +112,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        _check_size(self.image_size)
-        if self.timesteps is not None and self.timesteps < 1:
-            raise ValueError(f"timesteps {self.timesteps} must be at least 1")
+        _at_least_1(self, "image_size", "timesteps")
         if self.objective is not None:
             check_choice("objective", self.objective, OBJECTIVES)
         if self.beta_schedule is not None:
@@ -132,7 +124,7 @@ class ImportConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write a run's parameters for denoising-diffusion-pytorch.
+    """Options of ``export``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -151,7 +143,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Do one update of a run again, and show what in it is not finite.
+    """Options of ``replay``.
 
     Attributes:
         run: folder of a run, as train has written it.
@@ -168,13 +160,12 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
-        if self.step < 1:
-            raise ValueError(f"step {self.step} must be at least 1")
+        _at_least_1(self, "step")
 
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """Show what training and sampling would run on here.
+    """Options of ``info``.
 
     Attributes:
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
@@ -189,6 +180,8 @@ class InfoConfig:
         check_choice("device", self.device, DEVICES)
 
 
-def _check_size(size: ImageSize) -> None:
-    if min((size,) if isinstance(size, int) else size) < 1:
-        raise ValueError(f"image_size {size} must be at least 1")
+def _at_least_1(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and min((value,) if isinstance(value, int) else value) < 1:
+            raise ValueError(f"{name} {value} must be at least 1")

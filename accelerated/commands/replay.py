@@ -28,6 +28,7 @@ from ..system.compile_cache import compiled
 from ..system.say import answer
 from ..trainer.loop import Trainer
 from ..training import gradient_function
+from .exit_codes import DONE
 from .options import ReplayConfig
 
 
@@ -42,7 +43,7 @@ def replay(config: ReplayConfig) -> int:
     if before.trainer.distributed:
         raise ValueError(f"run {str(run.path)!r} is of several processes: only one is replayed")
     runtime.select_device(config.device)
-    with TemporaryDirectory() as folder, runtime.compile_cache_allowed():
+    with TemporaryDirectory() as folder:
         start = _copy(run, config.step, Path(folder))
         data = config.data or place_of_images(run)
         trainer = _trainer(before, data, folder, resume=Path(folder, "checkpoints").exists())
@@ -54,7 +55,7 @@ def replay(config: ReplayConfig) -> int:
         answer(f"step {config.step} of {run.path}, going on from step {start}")
         for line in _report(trainer, config.step):
             answer(line)
-    return 0
+    return DONE
 
 
 def _copy(run: RunFolder, step: int, folder: Path) -> int:

@@ -12,6 +12,7 @@ from ..runs.checkpoint import newest
 from ..runs.folder import RunFolder
 from ..system.say import answer, can_show
 from ..trainer.timing import shares
+from .exit_codes import DONE
 from .options import StatusConfig
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
@@ -30,14 +31,14 @@ def status(config: StatusConfig) -> int:
     facts = gather(run)
     if config.json:
         answer(json.dumps(facts, indent=2))
-        return 0
+        return DONE
     answer(describe(facts))
     rows = [row for row in run.read_metrics(_METRICS) if row["loss"] is not None]
     if rows:
         curve = plot([row["step"] for row in rows], [row["loss"] for row in rows])
         plain = str.maketrans(_BLOCKS + _AXIS, _PLAIN + _PLAIN_AXIS)
         answer(curve if can_show(_BLOCKS + _AXIS) else curve.translate(plain))
-    return 0
+    return DONE
 
 
 def gather(run: RunFolder) -> dict[str, Any]:

@@ -1,8 +1,4 @@
-"""Weights to and from ``denoising-diffusion-pytorch`` 2.3.4, whose parameters have the same names.
-
-ddpm-mindspore import model-10.pt --image-size 64    a run folder that ``sample`` accepts
-ddpm-mindspore export results                        a file for Unet.load_state_dict over there
-"""
+"""Weights to and from ``denoising-diffusion-pytorch`` 2.3.4: its parameters have the same names."""
 
 from __future__ import annotations
 
@@ -13,12 +9,10 @@ from typing import Any, Literal
 import safetensors.numpy
 
 from ...reference.config import SamplingConfig, UnetConfig
-from ..commands.options import ExportConfig as ExportConfig
-from ..commands.options import ImportConfig as ImportConfig
+from ..commands.options import ImportConfig
 from ..config import RunConfig, TrainerConfig
 from ..runs.checkpoint import Checkpoint, load_newest, save
 from ..system.files import replace_file
-from ..system.say import say
 from .config import diffusion_config, unet_config
 from .read import PEER, Weights, read_weights
 
@@ -103,45 +97,8 @@ def export_weights(
     return config, checkpoint.step
 
 
-def import_run(config: ImportConfig) -> int:
-    """``ddpm-mindspore import``: import weights, and say what they are."""
-    run, weights = import_weights(config)
-    diffusion = run.diffusion
-    say(
-        f"network: {call('Unet', run.network)}\n"
-        f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
-        f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
-        f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
-        f"  ddpm-mindspore sample {run.trainer.results_folder}\n"
-        "or train on from them, on images of your own, with\n"
-        f"  ddpm-mindspore train --from {run.trainer.results_folder} --data FOLDER "
-        "--results-folder ANOTHER"
-    )
-    return 0
-
-
-def export_run(config: ExportConfig) -> int:
-    """``ddpm-mindspore export``: export weights, and say how they are loaded over there."""
-    output = config.run / "weights.safetensors" if config.output is None else config.output
-    run, step = export_weights(config.run, output, config.which)
-    diffusion = run.diffusion
-    say(
-        f"done: {output} ({config.which} of step {step:,}); in {PEER}:\n"
-        "  from safetensors.torch import load_file\n"
-        f"  model = {call('Unet', run.network)}\n"
-        f"  model.load_state_dict(load_file({str(output)!r}))\n"
-        f"  diffusion = GaussianDiffusion(model, image_size={run.height_width}, "
-        f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "
-        f"beta_schedule={diffusion.beta_schedule!r})"
-    )
-    if diffusion.zero_terminal_snr:
-        say("Its schedules have no zero_terminal_snr: sample from this run here.")
-    return 0
-
-
 def call(name: str, config: Any) -> str:
     """A configuration as the Python call that makes it; what has its default is left out."""
-    values = {f.name: getattr(config, f.name) for f in fields(config)}
-    defaults = {f.name: f.default for f in fields(config)}
-    given = [f"{name}={value!r}" for name, value in values.items() if value != defaults[name]]
-    return f"{name}({', '.join(given)})"
+    values = ((f.name, getattr(config, f.name), f.default) for f in fields(config))
+    given = ", ".join(f"{name}={value!r}" for name, value, default in values if value != default)
+    return f"{name}({given})"

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ...accelerated.commands.exit_codes import REFUSED
 from ...accelerated.system.say import OUT, say
 from ...reference.plain import make_plain
 from .digest import suite_digest
@@ -37,9 +38,7 @@ LOG_WIDTH = 140
 
 @dataclass(frozen=True)
 class ParityConfig:
-    """Check that this device computes what the NumPy reference says, and write a report.
-
-    Exits with 0 when every property holds, 1 when one fails, 2 when nothing could be said.
+    """Options of ``parity``.
 
     Attributes:
         device: what to check; auto is an Ascend card if there is one, else the CPU.
@@ -103,7 +102,7 @@ def run(config: ParityConfig, suite: Path = SUITE) -> int:
             _write(report, config.report, Path(scratch))
     except CannotRunError as reason:
         say(f"ddpm-mindspore parity could not run: {reason}", error=True)
-        return 2
+        return REFUSED
     return report.exit_code
 
 

@@ -12,6 +12,8 @@ from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
+from ...accelerated.commands.exit_codes import DONE, FAILED, REFUSED
+
 PASS, FAIL, SKIP = "pass", "FAIL", "skip"
 PACKAGES = ("ddpm-mindspore", "mindspore", "numpy", "scipy", "autograd", "hypothesis", "pytest")
 
@@ -109,8 +111,8 @@ class Report:
     def exit_code(self) -> int:
         """1 when a property failed, 2 when none did but the run proves nothing, else 0."""
         if self.with_status(FAIL):
-            return 1
-        return 2 if self.interrupted or not self.with_status(PASS) else 0
+            return FAILED
+        return REFUSED if self.interrupted or not self.with_status(PASS) else DONE
 
     def command(self, outcome: Outcome | None = None) -> str:
         """The command line that repeats this run, or one property of it."""

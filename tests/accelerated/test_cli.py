@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands.table import COMMANDS, load
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 
 COMMAND = (sys.executable, "-m", "ddpm_mindspore.accelerated.cli")
@@ -252,6 +253,19 @@ def test_help_is_for_people(
 
 NAMES = ("train", "sample", "status", "replay", "parity", "import", "export", "info")
 HELP = [f"{name} --help" for name in NAMES]
+
+
+def test_the_list_of_commands_is_what_each_says_of_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert tuple(COMMANDS) == NAMES
+    assert main([]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    for name, command in COMMANDS.items():
+        assert is_dataclass(load(command.options)) and callable(load(command.run))
+        (line,) = (line for line in listed if line.startswith(f"  {name} "))
+        assert command.text.lower().startswith(f"{line.split(maxsplit=1)[1]}.\n".lower())
+        assert len(line) <= 80
 
 
 @pytest.mark.parametrize("command", ["--help", *HELP, "train --dim 7"])

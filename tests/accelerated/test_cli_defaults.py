@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ddpm_mindspore.accelerated.cli import _train_defaults
+from ddpm_mindspore.accelerated.commands.defaults import train_defaults
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER
 
 
 def test_without_options_the_digits_are_trained_on() -> None:
-    assert _train_defaults([]) is DIGITS
-    assert _train_defaults(["--steps", "3"]) is DIGITS
-    assert _train_defaults(["--data", "digits"]) is DIGITS
+    assert train_defaults([]) is DIGITS
+    assert train_defaults(["--steps", "3"]) is DIGITS
+    assert train_defaults(["--data", "digits"]) is DIGITS
 
 
 def test_a_folder_has_defaults_of_its_own() -> None:
-    assert _train_defaults(["--data", "photos"]) is FOLDER
-    assert _train_defaults(["--data=photos", "--steps", "3"]) is FOLDER
-    assert _train_defaults(["--data", "digits", "--data", "photos"]) is FOLDER
-    assert _train_defaults(["--data"]) is DIGITS  # the parser says what is missing
+    assert train_defaults(["--data", "photos"]) is FOLDER
+    assert train_defaults(["--data=photos", "--steps", "3"]) is FOLDER
+    assert train_defaults(["--data", "digits", "--data", "photos"]) is FOLDER
+    assert train_defaults(["--data"]) is DIGITS  # the parser says what is missing

@@ -25,7 +25,8 @@ from PIL import Image
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands import train as commands
-from ddpm_mindspore.accelerated.config import INTERRUPTED, TrainerConfig
+from ddpm_mindspore.accelerated.commands.exit_codes import INTERRUPTED
+from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.data import open_images
 from ddpm_mindspore.accelerated.runs.checkpoint import load
 from ddpm_mindspore.accelerated.system.distributed import ALONE, World

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from ddpm_mindspore.accelerated.commands.export_run import export_run
+from ddpm_mindspore.accelerated.commands.import_run import import_run
+from ddpm_mindspore.accelerated.commands.options import ExportConfig, ImportConfig
 from ddpm_mindspore.accelerated.config import OBJECTIVES
 from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
@@ -25,14 +28,7 @@ from ddpm_mindspore.accelerated.weights.config import (
     rules_of,
     unet_config,
 )
-from ddpm_mindspore.accelerated.weights.convert import (
-    ExportConfig,
-    ImportConfig,
-    export_run,
-    export_weights,
-    import_run,
-    import_weights,
-)
+from ddpm_mindspore.accelerated.weights.convert import export_weights, import_weights
 from ddpm_mindspore.accelerated.weights.read import TABLES, read_weights
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import init

@@ -11,7 +11,7 @@ from importlib.metadata import requires
 import pytest
 
 from ddpm_mindspore.accelerated.commands.extras import missing_package
-from ddpm_mindspore.accelerated.commands.usage import TEXTS
+from ddpm_mindspore.accelerated.commands.table import COMMANDS as TABLE
 
 # As if only this package and what it needs without an extra were installed.
 BASE_ONLY = """
@@ -55,9 +55,9 @@ def with_base_only(program: str, *args: str) -> subprocess.CompletedProcess[str]
 
 
 def test_every_command_says_what_it_needs() -> None:
-    done = with_base_only(COMMANDS, *TEXTS, *(f"{name} --help" for name in TEXTS), "--help")
+    done = with_base_only(COMMANDS, *TABLE, *(f"{name} --help" for name in TABLE), "--help")
     said = json.loads(done.stdout)
-    for name, text in TEXTS.items():
+    for name, command in TABLE.items():
         extra = "parity" if name == "parity" else "accelerated"
         needs = (
             rf'ddpm-mindspore {name} needs more than is installed \(\w+\): pip install "ddpm-'
@@ -66,7 +66,7 @@ def test_every_command_says_what_it_needs() -> None:
         code, out, err = said[name]
         assert (code, out) == (2, "") and re.fullmatch(needs, err)
         code, out, err = said[f"{name} --help"]
-        assert (code, err) == (0, "") and text in out and re.search(needs, out)
+        assert (code, err) == (0, "") and command.text in out and re.search(needs, out)
     assert said["--help"][0] == 0 and "COMMAND --help" in said["--help"][1]
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated import Trainer, open_run
-from ddpm_mindspore.accelerated.cli import _parse, _train_defaults, main
+from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands.defaults import train_defaults
+from ddpm_mindspore.accelerated.commands.parse import parse
 from ddpm_mindspore.accelerated.commands.status import describe, gather
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
@@ -119,7 +121,7 @@ def test_what_may_differ_does_and_what_may_not_is_refused(source: Path, tmp_path
 
 
 def options(*args: str) -> RunConfig:
-    return _parse(RunConfig, "train", "", list(args), _train_defaults(list(args)))
+    return parse(RunConfig, "train", "", list(args), train_defaults(list(args)))
 
 
 def test_the_command_takes_network_and_images_from_the_run(source: Path) -> None:

@@ -11,16 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ddpm_mindspore.accelerated.commands.export_run import export_run
+from ddpm_mindspore.accelerated.commands.import_run import import_run
+from ddpm_mindspore.accelerated.commands.options import ExportConfig, ImportConfig
 from ddpm_mindspore.accelerated.randomness import Purpose, normal
 from ddpm_mindspore.accelerated.runs.opened import open_run
-from ddpm_mindspore.accelerated.weights.convert import (
-    ExportConfig,
-    ImportConfig,
-    export_run,
-    export_weights,
-    import_run,
-    import_weights,
-)
+from ddpm_mindspore.accelerated.weights.convert import export_weights, import_weights
 
 NETWORK: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "channels": 1, "self_condition": True}
 SIZE = (4, 6)

@@ -111,14 +111,14 @@ FILES = [
     ),
     Bug(
         "the command draws with the newest checkpoint, whatever it is told",
-        "commands.train.sample",
+        "commands.sample.sample",
         "step=config.step",
         "step=None",
         "commands: sample",
     ),
     Bug(
         "every batch that is written has the first images",
-        "commands.train._draw",
+        "commands.sample._draw",
         "first=first",
         "first=0",
         "commands: sample",
@@ -132,14 +132,14 @@ FILES = [
     ),
     Bug(
         "the command ignores its seed",
-        "commands.train._draw",
+        "commands.sample._draw",
         "seed=config.seed",
         "seed=None",
         "commands: sample",
     ),
     Bug(
         "the command ignores eta",
-        "commands.train._draw",
+        "commands.sample._draw",
         "eta=config.eta,",
         "eta=None,",
         "commands: sample",

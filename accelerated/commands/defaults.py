@@ -1,0 +1,73 @@
+"""What the options of ``train`` start from: a preset, the run that is resumed, or another run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config import DIGITS, FOLDER, RunConfig
+from ..system.runtime import process_count
+from .parse import value_of
+
+
+def start_of_training(args: list[str]) -> tuple[RunConfig, dict[str, Any]]:
+    """Where options start, and whether images are named: a run that is resumed may have others."""
+    return train_defaults(args), {"new_data": value_of("--data", args) is not None}
+
+
+def train_defaults(args: list[str]) -> RunConfig:
+    """What options start from: the run that is resumed, or a preset for the kind of data.
+
+    A run that starts from another has its images and its network unless told otherwise.
+
+    Raises:
+        ValueError: not a run folder, or options that exclude each other.
+    """
+    source, data = value_of("--from", args), value_of("--data", args)
+    resume, help_is_asked_for = "--resume" in args, bool({"-h", "--help"} & set(args))
+    if source is not None and resume:
+        raise ValueError(
+            "--from starts a new run and --resume goes on with one, which knows what it was "
+            "started from: leave one of them out"
+        )
+    if resume and not help_is_asked_for:
+        return _of_the_run(args)
+    if source is None or help_is_asked_for:
+        return DIGITS if data in (None, DIGITS.data) else FOLDER
+    from ..trainer.from_run import like_source
+
+    like = like_source(DIGITS, source, data)
+    return like if like.data == DIGITS.data else like_source(FOLDER, source, data)
+
+
+def _of_the_run(args: list[str]) -> RunConfig:
+    """The options of the run that is resumed; its images are looked for where they may be now."""
+    from ..runs.folder import RunFolder
+    from ..runs.images import place_of_images
+
+    folder = value_of("--results-folder", args) or DIGITS.trainer.results_folder
+    run = RunFolder(Path(folder).expanduser())
+    config = run.read_config()
+    if value_of("--data", args) is None:
+        config = replace(config, data=place_of_images(run))
+    trainer = replace(config.trainer, results_folder=folder, resume=False, distributed=False)
+    if value_of("--batch-size", args) is None:
+        size = _share(trainer.train_batch_size * run.processes(), "--distributed" in args)
+        trainer = replace(trainer, train_batch_size=size)
+    return replace(config, trainer=trainer)
+
+
+def _share(images: int, distributed: bool) -> int:
+    """How many of a gradient's images are for each of the processes that there are now.
+
+    Raises:
+        ValueError: they cannot have equally many.
+    """
+    processes = process_count() if distributed else 1
+    if images % processes:
+        raise ValueError(
+            f"the run's {images} images of a gradient cannot be shared by {processes} processes: "
+            "start another number of them, or say how many images for each (--batch-size)"
+        )
+    return images // processes

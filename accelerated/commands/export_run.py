@@ -1,0 +1,28 @@
+"""``ddpm-mindspore export``: a run's weights become a file that another package reads."""
+
+from __future__ import annotations
+
+from ..system.say import say
+from ..weights.convert import call, export_weights
+from ..weights.read import PEER
+from .exit_codes import DONE
+from .options import ExportConfig
+
+
+def export_run(config: ExportConfig) -> int:
+    """Export weights, and say how they are loaded over there."""
+    output = config.run / "weights.safetensors" if config.output is None else config.output
+    run, step = export_weights(config.run, output, config.which)
+    diffusion = run.diffusion
+    say(
+        f"done: {output} ({config.which} of step {step:,}); in {PEER}:\n"
+        "  from safetensors.torch import load_file\n"
+        f"  model = {call('Unet', run.network)}\n"
+        f"  model.load_state_dict(load_file({str(output)!r}))\n"
+        f"  diffusion = GaussianDiffusion(model, image_size={run.height_width}, "
+        f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "
+        f"beta_schedule={diffusion.beta_schedule!r})"
+    )
+    if diffusion.zero_terminal_snr:
+        say("Its schedules have no zero_terminal_snr: sample from this run here.")
+    return DONE

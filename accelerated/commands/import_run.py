@@ -1,0 +1,25 @@
+"""``ddpm-mindspore import``: weights of another package become a run."""
+
+from __future__ import annotations
+
+from ..system.say import say
+from ..weights.convert import call, import_weights
+from .exit_codes import DONE
+from .options import ImportConfig
+
+
+def import_run(config: ImportConfig) -> int:
+    """Import weights, and say what they are and what to do with them."""
+    run, weights = import_weights(config)
+    diffusion = run.diffusion
+    say(
+        f"network: {call('Unet', run.network)}\n"
+        f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
+        f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
+        f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
+        f"  ddpm-mindspore sample {run.trainer.results_folder}\n"
+        "or train on from them, on images of your own, with\n"
+        f"  ddpm-mindspore train --from {run.trainer.results_folder} --data FOLDER "
+        "--results-folder ANOTHER"
+    )
+    return DONE

@@ -1,0 +1,149 @@
+"""``ddpm-mindspore sample``: draw images with a trained model, and write them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ...reference.config import SamplingConfig
+from ..config import ImageSize
+from ..diffusion import GaussianDiffusion, pair
+from ..process import to_uint8
+from ..runs.config_file import versions
+from ..runs.drawing import Drawing
+from ..runs.folder import RunFolder
+from ..runs.opened import OpenedRun, open_run
+from ..runs.provenance import facts
+from ..system.runtime import select_device
+from ..system.say import bar, say
+from ..system.signals import first_interrupt_waits
+from .exit_codes import DONE, INTERRUPTED
+from .options import SampleConfig
+
+
+def sample(config: SampleConfig) -> int:
+    """Draw images with a trained model; 0, or 130 when it was interrupted.
+
+    What was finished is kept in any case.
+
+    Raises:
+        ValueError: not a run folder, options that do not fit the run, or an output that cannot be
+            written or holds what is no drawing.
+        OSError: a full disk.
+    """
+    run_config = RunFolder(config.run).read_config()
+    sampling = run_config.sampling.but(sampling_timesteps=config.sampling_timesteps, eta=config.eta)
+    size = run_config.image_size if config.image_size is None else config.image_size
+    # Raises ValueError for what the network cannot take, or the schedule does not have.
+    replace(run_config, image_size=size, sampling=sampling)
+    output = config.run / "drawn" if config.output is None else config.output
+    with Drawing(output, config.num_samples) as drawing:
+        device = select_device(config.device)
+        ema = None if config.ema == "default" else config.ema
+        run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
+        for remark in run.remarks:
+            say(remark, error=True)
+        say(
+            f"device: {device}; drawing {drawing.number} images with the weights of step "
+            f"{run.step:,} ({run.weights})"
+        )
+        say("compiling the network: about 10 s, and less where it was compiled before")
+        stopped = _draw(run, config, sampling, size, drawing)
+    found = f"{drawing.finished} of {drawing.number} images"
+    if stopped and drawing.finished:
+        say(f"stopped: {found} are in {output}/, and samples.npy has them too", error=True)
+    elif stopped:
+        say("stopped: no image was finished, and nothing written", error=True)
+    else:
+        shape = (drawing.finished, run.config.network.channels, *pair(size))
+        say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
+    return INTERRUPTED if stopped else DONE
+
+
+def _draw(
+    run: OpenedRun,
+    config: SampleConfig,
+    sampling: SamplingConfig,
+    image_size: ImageSize,
+    drawing: Drawing,
+) -> bool:
+    """Draw batch by batch, and write each when it is finished; whether it was interrupted.
+
+    Raises:
+        OSError: a full disk; the message says how many images are there.
+    """
+    diffusion, count = run.diffusion, drawing.number
+    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
+    text = facts(run.config, run.step, run.weights, sampling, config.seed)
+    written = _written(run, config, sampling)
+    plan = diffusion.plan(config.sampling_timesteps, config.eta)
+    total = math.ceil(count / size) * len(plan)
+    with (
+        first_interrupt_waits("stopping after this step; once more ends at once") as interrupted,
+        bar(total=total, desc="sampling", unit="step") as shown,
+    ):
+
+        def on_step() -> None:
+            shown.update()
+            if interrupted.is_set():
+                raise InterruptedError
+
+        try:
+            for first in range(0, count, size):
+                images = diffusion.sample(
+                    size,  # the last batch too: another size would be compiled anew
+                    first=first,
+                    sampling_timesteps=config.sampling_timesteps,
+                    eta=config.eta,
+                    seed=config.seed,
+                    image_size=image_size,
+                    on_step=on_step,
+                )
+                drawing.add(to_uint8(images[: count - first]), written, text)
+            drawing.close()
+        except InterruptedError:
+            drawing.close()
+            return True
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{drawing.finished} of {count} images are in {drawing.folder}, the others could "
+                f"not be written: {error.strerror}",
+            ) from error
+    return False
+
+
+def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> dict[str, Any]:
+    """What drew the pictures, for drawn.json."""
+    T = run.config.diffusion.timesteps
+    sampler = sampling.sampler(T)
+    return {
+        "versions": versions(),
+        "run": str(config.run.absolute()),
+        "step": run.step,
+        "weights": run.weights,
+        "sampler": sampler,
+        "steps": sampling.steps(T),
+        "eta": sampling.eta if sampler == "ddim" else None,
+        "seed": config.seed,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def usual_batch_size(diffusion: GaussianDiffusion, image_size: ImageSize | None = None) -> int:
+    """64 images, or as many as have half a million numbers at the outermost resolution.
+
+    The work of small images is mostly in starting operators, not in their arithmetic.
+    """
+    height, width = diffusion.image_size if image_size is None else pair(image_size)
+    return max(64, 2**19 // (height * width * diffusion.model.config.dim))
+
+
+def even_batch_size(count: int, limit: int) -> int:
+    """Images of each batch, at most ``limit``, when the batches are as few and as even as can be.
+
+    The last batch is filled up, so that one size is compiled: evenly, little is drawn in vain.
+    """
+    return math.ceil(count / math.ceil(count / limit))

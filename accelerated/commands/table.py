@@ -1,0 +1,155 @@
+"""The commands, each in one place: what it says of itself, what it is told and what it does.
+
+Nothing is imported before a command is given: what it needs is named as "module:name", as entry
+points are, the module seen from here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        text: what its help begins with; the first sentence is its line in the list of commands.
+        options: the dataclass whose fields are its options.
+        run: the function that is given those, and returns an exit code.
+        start: a function of the arguments: what options start from, and what ``run`` is told too.
+        keeps_graphs: compiled graphs are kept on disk.
+    """
+
+    text: str
+    options: str
+    run: str
+    start: str | None = None
+    keeps_graphs: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it does, in a line."""
+        return self.text[0].lower() + self.text[1:].partition(".\n")[0]
+
+
+def load(place: str) -> Any:
+    """What stands at "module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module, __package__), name)
+
+
+COMMANDS = {
+    "train": Command(
+        """Train a diffusion model on images, and draw some.
+
+Without options: handwritten digits, a few minutes on two CPU cores.
+
+With --data FOLDER the defaults are those for photographs:
+  ddpm-mindspore train --data FOLDER --help
+
+Examples:
+  ddpm-mindspore train
+  ddpm-mindspore train --data photos --image-size 64 --steps 20000 --results-folder my-run
+  ddpm-mindspore train --resume --results-folder my-run --steps 40000
+  ddpm-mindspore train --from my-run --data sketches --lr 2e-5 --results-folder my-sketches
+""",
+        options="..config:RunConfig",
+        run=".train:train",
+        start=".defaults:start_of_training",
+        keeps_graphs=True,
+    ),
+    "sample": Command(
+        """Draw images with a trained model.
+
+Writes each image as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew them.
+
+The same seed gives the same pictures, whatever the batch size.
+
+Examples:
+  ddpm-mindspore sample results
+  ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
+  ddpm-mindspore sample results --weights trained   (not their average)
+  ddpm-mindspore sample results --ema 0.08   (after train --ema-sigma-rels 0.05 0.10)
+""",
+        options=".options:SampleConfig",
+        run=".sample:sample",
+        keeps_graphs=True,
+    ),
+    "status": Command(
+        """Show where a run is, also while it is trained in another terminal.
+
+Example:
+  ddpm-mindspore status results
+""",
+        options=".options:StatusConfig",
+        run=".status:status",
+    ),
+    "replay": Command(
+        """Do one update of a run again, to see where a NaN comes from.
+
+Prints the loss of each image, which gradients are not finite, and the first layer whose output is
+not. The updates that were left out are in the run's nonfinite.jsonl. Nothing is written.
+
+Example:
+  ddpm-mindspore replay results --step 1234
+""",
+        options=".options:ReplayConfig",
+        run=".replay:replay",
+        keeps_graphs=True,
+    ),
+    "parity": Command(
+        """Prove that this device computes what the reference says.
+
+Compares every formula, layer, gradient and training step with the NumPy reference on drawn cases.
+Exit code 0: all hold; 1: one does not; 2: could not run.
+
+Examples:
+  ddpm-mindspore parity
+  ddpm-mindspore parity --device Ascend --examples 200 --report my-report
+  ddpm-mindspore parity --compare old/report.json
+  ddpm-mindspore parity --record trace   (for a device where this cannot be installed)
+""",
+        options="ddpm_mindspore.parity.report.command:ParityConfig",
+        run="ddpm_mindspore.parity.report.command:run",
+    ),
+    "import": Command(
+        """Make a run of weights that denoising-diffusion-pytorch 2.3.4 trained.
+
+Example:
+  ddpm-mindspore import model-10.pt --image-size 64 --results-folder imported
+""",
+        options=".options:ImportConfig",
+        run=".import_run:import_run",
+    ),
+    "export": Command(
+        """Write a run's weights as denoising-diffusion-pytorch 2.3.4 reads them.
+
+Example:
+  ddpm-mindspore export results
+""",
+        options=".options:ExportConfig",
+        run=".export_run:export_run",
+    ),
+    "info": Command(
+        """Show device, operators, versions and the cache of compiled graphs.
+
+Example:
+  ddpm-mindspore info
+""",
+        options=".options:InfoConfig",
+        run=".info:info",
+    ),
+}
+
+
+def usage() -> str:
+    """What is shown without a command: all of them, each in a line."""
+    commands = "\n".join(f"  {name:8} {command.sentence}" for name, command in COMMANDS.items())
+    return f"""usage: ddpm-mindspore COMMAND [OPTIONS]
+
+{commands}
+
+ddpm-mindspore COMMAND --help shows a command's options. To begin with:
+
+  ddpm-mindspore train"""
