@@ -17,7 +17,7 @@ CROPS = ("center", "random", "random_resized", "none")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-ImageSize: TypeAlias = int | tuple[int, int]
+ImageSize: TypeAlias = int | tuple[int, ...]
 
 
 def check_sigma_rel(argument: str, value: float) -> None:
@@ -157,11 +157,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
-        self.network.check_image_size(self.height_width)
+        self.network.check_image_size(self.sides)
         self.sampling.steps(self.diffusion.timesteps)
 
     @property
-    def height_width(self) -> tuple[int, int]:
+    def sides(self) -> tuple[int, ...]:
         """Both sides of an image."""
         size = self.image_size
         return (size, size) if isinstance(size, int) else size

@@ -17,7 +17,7 @@ from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
 from .config import ImageSize
 from .denoiser import clipped, denoiser
-from .networks.unet import Unet
+from .networks.network import Network
 from .objective import Objective
 from .process import Process, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
@@ -31,7 +31,8 @@ class GaussianDiffusion:
 
     Args:
         model: the network; its ``config`` says how many channels images have.
-        image_size: height and width, one number for squares.
+        image_size: height and width, one number for squares. For data that are no images, their
+            sides: (L,) for sequences (C, L), () for vectors (C,).
         seed: where the noise of ``diffusion(images)`` and ``sample`` comes from.
         options: every other field of ``DiffusionConfig`` and of ``SamplingConfig`` (in
             :mod:`ddpm_mindspore.reference.config`), whose ``eta`` is ``ddim_sampling_eta`` here.
@@ -41,12 +42,12 @@ class GaussianDiffusion:
     """
 
     def __init__(
-        self, model: Unet, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
+        self, model: Network, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
     ) -> None:
         self.model = model
         self.config, self.sampling = config, sampling = configurations(options)
         sampling.steps(config.timesteps)
-        self.image_size = pair(image_size)
+        self.image_size = sides(image_size)
         self.seed = as_plain("seed", seed, int)
         model.config.check_image_size(self.image_size)
         if model.config.out_channels != model.config.channels:
@@ -73,34 +74,46 @@ class GaussianDiffusion:
         self._calls = 0
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
+    def shape(self) -> tuple[int, ...]:
+        """(C, *spatial) of one item: (C, H, W) of an image."""
         return (self.model.config.channels, *self.image_size)
 
-    def __call__(self, images: NDArray[Any] | Tensor) -> Tensor:
+    def __call__(
+        self, images: NDArray[Any] | Tensor, condition: NDArray[Any] | None = None
+    ) -> Tensor:
         """The training loss of images (B, C, H, W) in [0, 1] (or uint8): a scalar tensor.
+
+        ``condition``: (B, ...), of each, for a network that takes one.
 
         t, noise and the rest are drawn anew for each call. Differentiable, with ``loss = lambda x:
         diffusion(x)``, by ``mindspore.value_and_grad(loss, None, model.trainable_params())``.
 
         Raises:
-            ValueError: images of another shape, or beyond [0, 1].
+            ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
         x = self._check_images("images", images)
-        batch = self.micro_batch(to_model_range(x), self._calls, range(len(x)), self.seed)
+        self._check_condition(condition, len(x))
+        x_0 = to_model_range(x)
+        batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, condition)
         self._calls += 1
         return self._compiled_loss(*batch.tensors())
 
     def micro_batch(
-        self, x_0: NDArray[np.float32], step: int, positions: Sequence[int], seed: int
+        self,
+        x_0: NDArray[np.float32],
+        step: int,
+        positions: Sequence[int],
+        seed: int,
+        condition: NDArray[Any] | None = None,
     ) -> MicroBatch:
         """Everything that is random about one gradient, keyed by (seed, step, position).
 
         Args:
-            x_0: (B, C, H, W) in [-1, 1].
+            x_0: (B, C, *spatial) in [-1, 1].
             step: number of the update.
             positions: (B,) each image's place among all that this update sees.
             seed: the run's seed.
+            condition: (B, ...), what is known of each; left out for a network that takes none.
         """
         config = self.model.config
         t = times(seed, step, positions, self.schedule.T)
@@ -114,7 +127,8 @@ class GaussianDiffusion:
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        return MicroBatch(x_0, t, noise, self_cond_mask, masks)
+        known = self._check_condition(condition if self.model.conditional else None, len(x_0))
+        return MicroBatch(x_0, t, noise, self_cond_mask, masks, known)
 
     def sample(
         self,
@@ -127,6 +141,7 @@ class GaussianDiffusion:
         seed: int | None = None,
         first: int = 0,
         image_size: int | Sequence[int] | None = None,
+        condition: NDArray[Any] | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> NDArray[np.float32]:
         """Draw images.
@@ -143,6 +158,7 @@ class GaussianDiffusion:
             image_size: height and width of another size than was trained on, which the network
                 takes where it can be halved as often as the network does. The pictures may be worse
                 the further it is from that.
+            condition: (num_samples, ...), what each is to be, for a network that takes one.
             on_step: called after every step of every batch.
 
         Returns:
@@ -151,15 +167,17 @@ class GaussianDiffusion:
             only these last ones are cut to [0, 1].
 
         Raises:
-            ValueError: a number out of its range, or an image size that the network cannot take.
+            ValueError: a number out of its range, an image size that the network cannot take, or
+                no condition where one is needed.
         """
         batch_size = as_plain("batch_size", batch_size, int)
         count = batch_size if num_samples is None else as_plain("num_samples", num_samples, int)
         for name, value in (("batch_size", batch_size), ("num_samples", count)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
-        size = self.image_size if image_size is None else pair(image_size)
+        size = self.image_size if image_size is None else sides(image_size)
         self.model.config.check_image_size(size)
+        known = self._check_condition(condition, count)
         plan = self.plan(sampling_timesteps, eta)
         seed = self.seed if seed is None else seed
         shape = (self.model.config.channels, *size)
@@ -169,7 +187,9 @@ class GaussianDiffusion:
             indices = range(first + start, first + start + min(batch_size, count))
             x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, shape)
             states = [x_T] if return_all_timesteps else None
-            drawn = self._run(plan, x_T, seed, indices, on_step, states)
+            # As the images are: what the last batch is filled up with is of no account.
+            of_each = None if known is None else known[(np.array(indices) - first) % count]
+            drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)
         if not return_all_timesteps:
@@ -192,6 +212,7 @@ class GaussianDiffusion:
         lam: float = 0.5,
         *,
         seed: int | None = None,
+        condition: NDArray[Any] | None = None,
     ) -> NDArray[np.float32]:
         """Noise two sets of images to step t, mix them, and sample back (2006.11239, section 4.3).
 
@@ -199,6 +220,7 @@ class GaussianDiffusion:
             x1, x2: (B, C, H, W) in [0, 1] or uint8.
             t: 1..T, how far to noise (default: T); the more, the freer the result.
             lam: the share of x2 in the mixture.
+            condition: (B, ...), what each is to become, for a network that takes one.
 
         Returns:
             (B, C, H, W) float32 in [0, 1].
@@ -225,7 +247,8 @@ class GaussianDiffusion:
         signal, sigma = self.schedule.sqrt_alpha_bar[t], self.schedule.sqrt_one_minus_alpha_bar[t]
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
-        return to_unit_range(self._run(plan, x_t, seed, indices))
+        known = self._check_condition(condition, len(first))
+        return to_unit_range(self._run(plan, x_t, seed, indices, condition=known))
 
     def _run(
         self,
@@ -235,15 +258,29 @@ class GaussianDiffusion:
         indices: Sequence[int],
         on_step: Callable[[], None] = lambda: None,
         states: list[NDArray[np.float32]] | None = None,
+        condition: NDArray[Any] | None = None,
     ) -> NDArray[np.float32]:
         def noise(i: int) -> NDArray[np.float32]:
             return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
-        return run_plan(self._step, plan, x, noise, on_step, states)
+        known = None if condition is None else Tensor(condition)
+        return run_plan(self._step, plan, x, noise, on_step, states, known)
+
+    def _check_condition(self, condition: Any, count: int) -> NDArray[Any] | None:
+        if condition is None and self.model.conditional:
+            raise ValueError("condition is missing: the network is told what each item is")
+        if condition is None:
+            return None
+        known = np.asarray(condition)
+        if not self.model.conditional:
+            raise ValueError(f"condition of shape {known.shape} is for a network that takes one")
+        if known.shape[:1] != (count,):
+            raise ValueError(f"condition of shape {known.shape} must be ({count}, ...)")
+        return known.astype(np.int32) if known.dtype.kind in "iu" else known.astype(np.float32)
 
     def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
         x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)
-        if x.ndim != 4 or x.shape[1:] != self.shape or not len(x):
+        if x.ndim != 1 + len(self.shape) or x.shape[1:] != self.shape or not len(x):
             raise ValueError(
                 f"{name} of shape {x.shape} must be (B, {', '.join(map(str, self.shape))})"
             )
@@ -252,6 +289,12 @@ class GaussianDiffusion:
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
+
+
+def sides(image_size: int | Sequence[int]) -> tuple[int, ...]:
+    """The sides of an item; one number stands for a square. ValueError for what is no size."""
+    size = as_plain("image_size", image_size, ImageSize)
+    return (size, size) if isinstance(size, int) else size
 
 
 def configurations(options: Mapping[str, Any]) -> tuple[DiffusionConfig, SamplingConfig]:
@@ -265,9 +308,3 @@ def configurations(options: Mapping[str, Any]) -> tuple[DiffusionConfig, Samplin
     own = {field.name for field in fields(SamplingConfig)}
     sampling = SamplingConfig(**{name: v for name, v in given.items() if name in own})
     return DiffusionConfig(**{n: v for n, v in given.items() if n not in own}), sampling
-
-
-def pair(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """Height and width, of which one number stands for both; ValueError for anything else."""
-    size = as_plain("image_size", image_size, ImageSize)
-    return (size, size) if isinstance(size, int) else size

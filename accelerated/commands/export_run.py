@@ -19,7 +19,7 @@ def export_run(config: ExportConfig) -> int:
         "  from safetensors.torch import load_file\n"
         f"  model = {call('Unet', run.network)}\n"
         f"  model.load_state_dict(load_file({str(output)!r}))\n"
-        f"  diffusion = GaussianDiffusion(model, image_size={run.height_width}, "
+        f"  diffusion = GaussianDiffusion(model, image_size={run.sides}, "
         f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "
         f"beta_schedule={diffusion.beta_schedule!r})"
     )

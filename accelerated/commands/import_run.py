@@ -15,7 +15,7 @@ def import_run(config: ImportConfig) -> int:
     say(
         f"network: {call('Unet', run.network)}\n"
         f"diffusion: {diffusion.objective}, {diffusion.beta_schedule} schedule, "
-        f"T = {diffusion.timesteps}, images of {run.height_width[0]} x {run.height_width[1]}\n"
+        f"T = {diffusion.timesteps}, images of {' x '.join(map(str, run.sides))}\n"
         f"done: {run.trainer.results_folder} (step {weights.step:,}); draw images with\n"
         f"  ddpm-mindspore sample {run.trainer.results_folder}\n"
         "or train on from them, on images of your own, with\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...reference.config import SamplingConfig
 from ..config import ImageSize
-from ..diffusion import GaussianDiffusion, pair
+from ..diffusion import GaussianDiffusion, sides
 from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
@@ -57,7 +57,7 @@ def sample(config: SampleConfig) -> int:
     elif stopped:
         say("stopped: no image was finished, and nothing written", error=True)
     else:
-        shape = (drawing.finished, run.config.network.channels, *pair(size))
+        shape = (drawing.finished, run.config.network.channels, *sides(size))
         say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
     return INTERRUPTED if stopped else DONE
 
@@ -137,8 +137,8 @@ def usual_batch_size(diffusion: GaussianDiffusion, image_size: ImageSize | None 
 
     The work of small images is mostly in starting operators, not in their arithmetic.
     """
-    height, width = diffusion.image_size if image_size is None else pair(image_size)
-    return max(64, 2**19 // (height * width * diffusion.model.config.dim))
+    size = diffusion.image_size if image_size is None else sides(image_size)
+    return max(64, 2**19 // (math.prod(size) * diffusion.model.config.dim))
 
 
 def even_batch_size(count: int, limit: int) -> int:

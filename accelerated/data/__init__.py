@@ -1,9 +1,9 @@
 """Training data: images of one size, read by index."""
 
-from .arrays import Images
+from .arrays import Images, Items
 from .crops import Crop
 from .digits import digit_labels, load_digits
-from .images import open_images, read_batch, read_spread, skipped_text
+from .images import open_images, read_batch, read_items, read_spread, skipped_text
 from .left_out import note_broken, report
 from .names import read_names, write_names
 from .prefetch import Prefetch
@@ -11,12 +11,14 @@ from .prefetch import Prefetch
 __all__ = [
     "Crop",
     "Images",
+    "Items",
     "Prefetch",
     "digit_labels",
     "load_digits",
     "note_broken",
     "open_images",
     "read_batch",
+    "read_items",
     "read_names",
     "read_spread",
     "report",

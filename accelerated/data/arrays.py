@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +14,41 @@ Pixels = NDArray[Any]
 Chance: TypeAlias = Callable[[int], np.random.Generator]
 
 
+class Items(NamedTuple):
+    """What a batch is made of.
+
+    Attributes:
+        x: (B, C, *spatial), uint8 or float32 in [0, 1].
+        labels: int64 (B,), the class of each, where there are classes.
+    """
+
+    x: Pixels
+    labels: NDArray[np.int64] | None = None
+
+
 class Images(Protocol):
     """Images of one shape, read by index; ``len`` counts those that can be, as far as is known.
 
+    An image may be anything of one shape: a sequence, a vector.
+
     Attributes:
-        shape: (C, H, W).
+        shape: (C, *spatial), as (C, H, W).
         places: number N of indices. As many as there are images, and more where some have broken
             that keep their place in the order; another image is shown there.
-        sequential: False: ``batch`` takes any indices in 0..N-1. True: the images come in an
-            order of their own, and ``batch`` takes consecutive positions of an endless stream.
+        sequential: False: ``items`` takes any indices in 0..N-1. True: the images come in an
+            order of their own, and ``items`` takes consecutive positions of an endless stream.
         skipped: what could not be decoded so far, as (name, reason); new ones come last.
         left_out: the same, and what is no image.
         checked: whether all that can be known of the images was known when they were opened: True
             for what is in memory.
-        draws: how many random numbers ``batch`` takes for each image, 0 unless it crops at random.
+        draws: how many random numbers ``items`` takes for each image, 0 unless it crops at random.
         names: the files of a folder, relative to it, one for each place, else ().
         gone: those of the names that were known before and are not there any more.
         classes: names of the classes, () if there are none.
         labels: int64 (N,), the class of each image, or None.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     draws: int = 0
     names: Sequence[str] = ()
     gone: Sequence[str] = ()
@@ -58,13 +72,17 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(
+    def batch(self, indices: NDArray[np.int64]) -> Pixels:
+        """The images alone, each as it is shown where nothing is random."""
+        return self.items(indices).x
+
+    def items(
         self,
         indices: NDArray[np.int64],
         draws: NDArray[np.float64] | None = None,
         chance: Chance | None = None,
-    ) -> Pixels:
-        """Return (B, C, H, W), uint8 or float32 in [0, 1].
+    ) -> Items:
+        """Return images with what is known of each.
 
         Args:
             indices: (B,).
@@ -76,11 +94,11 @@ class Images(Protocol):
 
 
 class ArrayImages(Images):
-    """Images in memory, (N, C, H, W): uint8, or float32 in [0, 1]. Not copied."""
+    """Images in memory, (N, C, *spatial): uint8, or float32 in [0, 1]. Not copied."""
 
     def __init__(self, array: Pixels, skipped: list[tuple[str, str]] | None = None) -> None:
         self._array = array
-        self.shape = array.shape[1:]  # type: ignore[assignment]
+        self.shape = array.shape[1:]
         self._skipped = skipped or []
 
     @property
@@ -90,30 +108,30 @@ class ArrayImages(Images):
     def __len__(self) -> int:
         return len(self._array)
 
-    def batch(
+    def items(
         self,
         indices: NDArray[np.int64],
         draws: NDArray[np.float64] | None = None,
         chance: Chance | None = None,
-    ) -> Pixels:
-        batch: Pixels = self._array[indices]
-        return batch
+    ) -> Items:
+        return Items(self._array[indices], None if self.labels is None else self.labels[indices])
 
 
-def from_array(array: Pixels, image_size: tuple[int, int], channels: int) -> ArrayImages:
+def from_array(array: Pixels, image_size: tuple[int, ...], channels: int) -> ArrayImages:
     """Check an array of images and wrap it.
 
     Args:
-        array: (N, C, H, W); uint8 in 0..255, or floats in [0, 1].
+        array: (N, C, *spatial); uint8 in 0..255, or floats in [0, 1].
 
     Raises:
         ValueError: another shape, type or range, or no image at all.
     """
     expected = (channels, *image_size)
-    if array.ndim != 4 or array.shape[1:] != expected:
+    if array.ndim != 1 + len(expected) or array.shape[1:] != expected:
+        axes = {0: "C", 1: "C, L", 2: "C, H, W"}.get(len(image_size), "C, ...")
         raise ValueError(
-            f"data has shape {array.shape}: image_size and channels ask for (N, C, H, W) = "
-            f"(N, {channels}, {image_size[0]}, {image_size[1]})"
+            f"data has shape {array.shape}: image_size and channels ask for (N, {axes}) = "
+            f"(N, {', '.join(map(str, expected))})"
         )
     if len(array) == 0:
         raise ValueError(f"data has shape {array.shape}: at least 1 image is needed")

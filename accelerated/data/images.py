@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...reference.plain import as_plain
 from ..randomness import Purpose, batch_indices, stream, uniform
-from .arrays import ArrayImages, Images, Pixels, from_array
+from .arrays import ArrayImages, Images, Items, Pixels, from_array
 from .classes import select
 from .crops import CENTER, Crop
 from .decode import MODES, to_pixels
@@ -23,7 +23,7 @@ from .folder import open_folder
 
 def open_images(
     source: str | os.PathLike[str] | NDArray[Any] | Any,
-    image_size: tuple[int, int],
+    image_size: tuple[int, ...],
     channels: int,
     *,
     crop: Crop = CENTER,
@@ -47,7 +47,8 @@ def open_images(
             * a MindRecord file (any of them, where there are several);
             * a NumPy array (N, channels, *image_size): uint8, or floats in [0, 1];
             * a MindSpore dataset (see :mod:`.mindspore_datasets`).
-        image_size: (H, W). Images from files and datasets are cropped and resized to it.
+        image_size: (H, W). Images from files and datasets are cropped and resized to it. For an
+            array it may be of any length: (L,) for sequences (N, C, L), () for vectors (N, C).
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (an array may have any
             number). Transparent images are laid over white where there is no alpha channel.
         crop: which part of an image is shown; what is random needs a folder or a MindRecord file,
@@ -71,9 +72,14 @@ def open_images(
     Raises:
         ValueError: data that does not exist, holds no image, or does not fit the other arguments.
     """
-    height, width = image_size
-    if min(height, width, channels) < 1:
+    if min(*image_size, channels, 1) < 1:
         raise ValueError(f"image_size {image_size} and channels {channels} must be at least 1")
+    if len(image_size) != 2 and not isinstance(source, np.ndarray):
+        raise ValueError(
+            f"image_size {image_size} is not the height and width of images: give data of this "
+            "shape as a NumPy array"
+        )
+    height, width = (*image_size, 1, 1)[:2]
     if isinstance(source, (str, os.PathLike)) and source != "digits":
         _check_channels(channels)
         path: Path = as_plain("data", source, Path)
@@ -119,7 +125,7 @@ def open_images(
         )
     if isinstance(source, str):
         _check_channels(channels)
-        return _open_digits(image_size, channels, only_class)
+        return _open_digits((height, width), channels, only_class)
     _check_no_classes(only_class)
     if isinstance(source, np.ndarray):
         return from_array(source, image_size, channels)
@@ -130,7 +136,7 @@ def open_images(
 
         return open_dataset(
             source,
-            image_size,
+            (height, width),
             channels,
             strict=strict,
             memory_limit=memory_limit,
@@ -143,7 +149,12 @@ def open_images(
 
 
 def read_batch(images: Images, seed: int, start: int, count: int) -> Pixels:
-    """Return positions start .. start + count - 1 of the endless training stream: (count, C, H, W).
+    """The images alone of :func:`read_items`: (count, C, H, W)."""
+    return read_items(images, seed, start, count).x
+
+
+def read_items(images: Images, seed: int, start: int, count: int) -> Items:
+    """Return positions start .. start + count - 1 of the endless training stream.
 
     Images that have no order of their own are shuffled anew in each epoch (see
     :func:`..randomness.batch_indices`). They are cropped at random, and replaced where they cannot
@@ -157,18 +168,18 @@ def read_batch(images: Images, seed: int, start: int, count: int) -> Pixels:
     def chance(j: int) -> np.random.Generator:
         return stream(seed, Purpose.REPLACE, index=int(positions[j]))
 
-    return images.batch(indices, draws, chance)
+    return images.items(indices, draws, chance)
 
 
-def read_spread(images: Images, count: int) -> Pixels:
+def read_spread(images: Images, count: int) -> Items:
     """Return at most ``count`` images to look at, spread evenly over all: the same at every call.
 
     Those of a stream, which is read in its own order, are its first.
     """
     count = min(count, len(images))
     if images.sequential:
-        return images.batch(np.arange(count))
-    return images.batch((2 * np.arange(count) + 1) * images.places // (2 * count))
+        return images.items(np.arange(count))
+    return images.items((2 * np.arange(count) + 1) * images.places // (2 * count))
 
 
 def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:

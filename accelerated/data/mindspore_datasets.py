@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..system.say import bar
-from .arrays import ArrayImages, Chance, Images, Pixels
+from .arrays import ArrayImages, Chance, Images, Items, Pixels
 from .decode import Pixels8, decode_value, is_encoded
 from .left_out import unreadable
 from .records import chance_of
@@ -91,7 +91,7 @@ class Rows:
 class DatasetStream(Images):
     """A dataset too large for memory, in its own order.
 
-    ``batch`` reads on; asked for another position, it starts the pipeline anew there. So that a
+    ``items`` reads on; asked for another position, it starts the pipeline anew there. So that a
     resumed run sees the same images, fix the pipeline's shuffling with
     ``mindspore.dataset.config.set_seed`` (random augmentations differ all the same).
 
@@ -122,12 +122,12 @@ class DatasetStream(Images):
     def __len__(self) -> int:
         return self._length
 
-    def batch(
+    def items(
         self,
         indices: NDArray[np.int64],
         draws: NDArray[np.float64] | None = None,
         chance: Chance | None = None,
-    ) -> Pixels8:
+    ) -> Items:
         start = int(indices[0])
         if not np.array_equal(indices, np.arange(start, start + len(indices))):
             raise ValueError(f"a streamed dataset is read in order, not at {indices.tolist()}")
@@ -139,7 +139,7 @@ class DatasetStream(Images):
             last = start + len(indices) - 1
             self._forget(last - last % self._block)
             self._is_reading = False
-        return np.stack(images)
+        return Items(np.stack(images))
 
     def _image(self, position: int, j: int, chance: Chance | None) -> Pixels8:
         self._read_until(position + 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..randomness import Purpose, stream
 from ..system.say import bar
-from .arrays import Chance, Images
+from .arrays import Chance, Images, Items
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable
 
@@ -139,12 +139,12 @@ class RecordImages(Images):
     def __len__(self) -> int:
         return len(self._records) - len(self._broken)
 
-    def batch(
+    def items(
         self,
         indices: NDArray[np.int64],
         draws: NDArray[np.float64] | None = None,
         chance: Chance | None = None,
-    ) -> Pixels8:
+    ) -> Items:
         places: list[int] = indices.tolist()
         drawn = [[]] * len(places) if draws is None else draws.tolist()
         chances = lru_cache(None)(chance or (lambda j: chance_of(int(indices[j]))))
@@ -162,7 +162,8 @@ class RecordImages(Images):
                 else:
                     images[j] = found
             missing = [j for j in missing if images[j] is None]
-        return np.stack(images)  # type: ignore[arg-type]
+        labels = None if self.labels is None else self.labels[places]
+        return Items(np.stack(images), labels)  # type: ignore[arg-type]
 
     def skip(self, place: int, why: str) -> None:
         """Note that a record cannot be read.

@@ -6,13 +6,10 @@ ways without renaming. ``reference/networks/unet.py`` is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Tensor, nn, ops
-from numpy.typing import NDArray
 
 from ...reference.config import UnetConfig
 from ..precision import cast
@@ -30,9 +27,10 @@ from .layers import (
     Upsample,
     gelu,
 )
+from .network import Network
 
 
-class Unet(nn.Cell):
+class Unet(Network):
     """U-Net of Ho et al. 2020 (arXiv 2006.11239, appendix B) with linear attention.
 
     Args:
@@ -164,33 +162,6 @@ class Unet(nn.Cell):
             ops.concat((x, first), 1), t, None if masks is None else masks[block]
         )
         return cast(self.final_conv(x), ms.float32)
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Host copies of all parameters by name."""
-        return {p.name: p.asnumpy().copy() for p in self.get_parameters()}
-
-    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Set all parameters from arrays by name.
-
-        Raises:
-            ValueError: names or shapes that are not this network's.
-        """
-        parameters = {p.name: p for p in self.get_parameters()}
-        differing = sorted(parameters.keys() ^ arrays.keys())
-        if differing:
-            raise ValueError(
-                f"parameter {differing[0]!r} is in only one of the network and the weights "
-                f"({len(differing)} such): give weights of this configuration"
-            )
-        for name, parameter in parameters.items():
-            if tuple(parameter.shape) != arrays[name].shape:
-                raise ValueError(
-                    f"parameter {name!r} has shape {tuple(parameter.shape)} in the network and "
-                    f"{arrays[name].shape} in the weights: give weights of this configuration"
-                )
-        # In place: a compiled graph goes on with the memory that it has run with once.
-        for name, parameter in parameters.items():
-            ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))
 
     def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
         """Shape (C, H, W) of each residual block's dropout mask, in forward order."""

@@ -83,7 +83,7 @@ def place_of_images(run: RunFolder) -> str:
 def open_run_images(
     run: RunFolder,
     source: Any,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     config: TrainerConfig,
     *,
     new_data: bool,
@@ -94,7 +94,7 @@ def open_run_images(
     Args:
         run: where it is; if it is resumed, they are to be those that it had, in their order.
         source: what is given as data.
-        shape: (C, H, W).
+        shape: (C, *spatial).
         config: the trainer's.
         new_data: they may be others.
         progress: show bars.

@@ -23,7 +23,7 @@ def run_digest(config: RunConfig) -> str:
     long or where it is trained.
     """
     own = {name: v for name, v in asdict(config).items() if name not in ("device", "sampling")}
-    own["image_size"] = config.height_width
+    own["image_size"] = config.sides
     own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from ..batch import MicroBatch
 from ..config import TrainerConfig
-from ..data import Images, read_batch
-from ..data.arrays import Pixels
+from ..data import Images, Items, read_items
 from ..diffusion import GaussianDiffusion
 from ..process import to_model_range
 from ..randomness import Purpose, batch_indices, coins
@@ -58,18 +57,20 @@ class Batches:
         seed, whole = self._config.seed, self._whole
         share = self._world.share(self._config.train_batch_size)
         positions = range(i * whole + share.start, i * whole + share.stop)
-        x_0 = to_model_range(self._read((step - 1) * self.images_per_step, positions))
+        items = self._read((step - 1) * self.images_per_step, positions)
+        x_0 = to_model_range(items.x)
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]
-        return self._diffusion.micro_batch(x_0, step, positions, seed)
+        return self._diffusion.micro_batch(x_0, step, positions, seed, items.labels)
 
-    def _read(self, start: int, positions: range) -> Pixels:
+    def _read(self, start: int, positions: range) -> Items:
         """The images at these positions of an update, whose first image is number ``start``."""
         seed, whole = self._config.seed, self._whole
         if not self.images.sequential or self._world.size == 1:
-            return read_batch(self.images, seed, start + positions.start, len(positions))
+            return read_items(self.images, seed, start + positions.start, len(positions))
         # What cannot be read but in order is read whole, the shares of the others too.
         first = positions.start // whole * whole
-        batch = read_batch(self.images, seed, start + first, whole)
-        return batch[positions.start - first : positions.stop - first]
+        read = read_items(self.images, seed, start + first, whole)
+        own = slice(positions.start - first, positions.stop - first)
+        return Items(read.x[own], None if read.labels is None else read.labels[own])

@@ -19,7 +19,6 @@ from ..data import read_spread, report, write_names
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
-from ..networks.unet import Unet
 from ..optimizer import Optimizer, step_scalars
 from ..precision import set_precision
 from ..runs.checkpoint import Checkpoint, load_newest
@@ -146,7 +145,7 @@ class Trainer:
         if self._ema_diffusion is None:
             diffusion = self.diffusion
             self._ema_diffusion = GaussianDiffusion(
-                Unet(**diffusion.model.config.to_dict()),
+                type(diffusion.model)(**diffusion.model.config.to_dict()),
                 image_size=diffusion.image_size,
                 seed=self.config.seed,
                 **asdict(diffusion.config),

@@ -156,8 +156,12 @@ class UnetConfig:
         """Height and width must be multiples of this: 2 ** (len(dim_mults) - 1)."""
         return 1 << (len(self.dim_mults) - 1)
 
-    def check_image_size(self, image_size: tuple[int, int]) -> None:
+    def check_image_size(self, image_size: tuple[int, ...]) -> None:
         """Raise ValueError unless both sides can be halved as often as the network does."""
+        if len(image_size) != 2:
+            raise ValueError(
+                f"image_size {image_size} must be a whole number or 2: height and width"
+            )
         for side in image_size:
             if side < 1:
                 raise ValueError(f"image_size {side} must be at least 1")

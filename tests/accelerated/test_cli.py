@@ -312,7 +312,7 @@ def test_options_become_the_configuration(here: Path, monkeypatch: pytest.Monkey
         *("--full-attn", "True", "False", "--results-folder", "a b", "--strict", "--eta", "0.5"),
         *("--no-clip-denoised", "--adam-betas", "0.8", "0.9", "--sampling-timesteps", "None"),
     )
-    assert config.data == "photos" and config.height_width == (32, 64)
+    assert config.data == "photos" and config.sides == (32, 64)
     assert config.network.dim == 64 and config.network.channels == 3  # the preset for photographs
     assert config.network.dim_mults == (1, 2) and config.network.full_attn == (True, False)
     sampling, trainer = config.sampling, config.trainer

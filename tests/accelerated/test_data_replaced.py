@@ -167,14 +167,14 @@ def test_images_to_look_at_are_spread_over_all_and_stay_the_same(
 ) -> None:
     folder = fill(tmp_path / "d")
     images = open_images(folder, (8, 8), 1, memory_limit=limit)
-    shown = read_spread(images, 4)[:, 0, 0, 0].tolist()
+    shown = read_spread(images, 4).x[:, 0, 0, 0].tolist()
     assert shown == [12, 37, 62, 87]
-    assert read_spread(images, N + 5)[:, 0, 0, 0].tolist() == list(range(N))
+    assert read_spread(images, N + 5).x[:, 0, 0, 0].tolist() == list(range(N))
     (folder / "037.png").unlink()
     again = open_images(folder, (8, 8), 1, memory_limit=limit, known=images.names)
-    after = read_spread(again, 4)[:, 0, 0, 0].tolist()
+    after = read_spread(again, 4).x[:, 0, 0, 0].tolist()
     assert [after[j] for j in (0, 2, 3)] == [12, 62, 87] and after[1] != 37
-    assert read_spread(again, 4)[:, 0, 0, 0].tolist() == after
+    assert read_spread(again, 4).x[:, 0, 0, 0].tolist() == after
 
 
 class OneOf:

@@ -1,0 +1,51 @@
+"""What a network has to have, whatever it is made of: a configuration, and parameters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+from numpy.typing import NDArray
+
+from ...reference.config import UnetConfig
+
+
+class Network(nn.Cell):
+    """``construct(x, time, x_self_cond, dropout_masks)``, and a condition last where it takes one.
+
+    Attributes:
+        config: channels of x and of the output, self-conditioning, dropout, and which sizes fit.
+        conditional: whether it is told what each item is: its label.
+    """
+
+    config: UnetConfig
+    conditional: ClassVar[bool] = False
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Host copies of all parameters by name."""
+        return {p.name: p.asnumpy().copy() for p in self.get_parameters()}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Set all parameters from arrays by name.
+
+        Raises:
+            ValueError: names or shapes that are not this network's.
+        """
+        parameters = {p.name: p for p in self.get_parameters()}
+        differing = sorted(parameters.keys() ^ arrays.keys())
+        if differing:
+            raise ValueError(
+                f"parameter {differing[0]!r} is in only one of the network and the weights "
+                f"({len(differing)} such): give weights of this configuration"
+            )
+        for name, parameter in parameters.items():
+            if tuple(parameter.shape) != arrays[name].shape:
+                raise ValueError(
+                    f"parameter {name!r} has shape {tuple(parameter.shape)} in the network and "
+                    f"{arrays[name].shape} in the weights: give weights of this configuration"
+                )
+        # In place: a compiled graph goes on with the memory that it has run with once.
+        for name, parameter in parameters.items():
+            ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))
