@@ -19,6 +19,7 @@ from mindspore.ops.auto_generate import SplitWithSize
 from numpy.typing import NDArray
 
 from . import kernels
+from .config import TrainerConfig
 from .ema import power_name, power_weight
 
 Vector = NDArray[np.float32]
@@ -51,40 +52,33 @@ class StepScalars:
         return tuple(Tensor(value, ms.float32) for value in values)
 
 
-def step_scalars(
-    step: int,
-    *,
-    skipped: int = 0,
-    lr: float,
-    warmup_steps: int,
-    adam_betas: tuple[float, float],
-    adam_eps: float,
-    ema_decay: float,
-    ema_update_every: int,
-    ema_update_after_step: int,
-    lr_schedule: str = "constant",
-    train_num_steps: int = 0,
-    min_lr: float = 0.0,
-    weight_decay: float = 0.0,
-    ema_sigma_rels: Sequence[float] = (),
-) -> StepScalars:
+def step_scalars(step: int, options: TrainerConfig, skipped: int = 0) -> StepScalars:
     """The scalars of update number ``step`` = 1, 2, ..., before which ``skipped`` were left out.
 
     The moments know nothing of those, so the correction of their bias does not count them.
     """
     applied = step - skipped
     # The device holds the betas in float32: the correction must be for those it uses.
-    beta_1, beta_2 = (float(np.float32(beta)) for beta in adam_betas)
+    beta_1, beta_2 = (float(np.float32(beta)) for beta in options.adam_betas)
     root = math.sqrt(1.0 - beta_2**applied)
-    rate = learning_rate(step, lr, warmup_steps, lr_schedule, train_num_steps, min_lr)
-    weight = ema_weight(step, ema_decay, ema_update_every, ema_update_after_step)
+    rate = learning_rate(
+        step,
+        options.train_lr,
+        options.warmup_steps,
+        options.lr_schedule,
+        options.train_num_steps,
+        options.min_lr,
+    )
+    weight = ema_weight(
+        step, options.ema_decay, options.ema_update_every, options.ema_update_after_step
+    )
     return StepScalars(
         rate=rate,
         lr=rate * root / (1.0 - beta_1**applied),
-        eps=adam_eps * root,
+        eps=options.adam_eps * root,
         ema=1.0 - weight,
-        decay=rate * weight_decay,
-        powers=tuple(1.0 - power_weight(step, sigma_rel) for sigma_rel in ema_sigma_rels),
+        decay=rate * options.weight_decay,
+        powers=tuple(1.0 - power_weight(step, sigma_rel) for sigma_rel in options.ema_sigma_rels),
     )
 
 
@@ -156,21 +150,13 @@ class Optimizer:
 
     Args:
         parameters: the network's trainable parameters, in their order.
-        adam_betas: decay of the two moments.
-        max_grad_norm: gradients longer than this, all parameters taken together, are shortened.
-        weight_decay: whether the weights of layers (not their biases, not gains) decay.
-        ema_sigma_rels: relative widths of the power-function averages that are kept (``ema.py``).
+        options: of which ``adam_betas`` are the decay of the two moments; gradients longer than
+            ``max_grad_norm``, all parameters taken together, are shortened; with ``weight_decay``
+            the weights of layers (not their biases, not gains) decay; and ``ema_sigma_rels`` are
+            the relative widths of the power-function averages that are kept (``ema.py``).
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[Parameter],
-        *,
-        adam_betas: tuple[float, float],
-        max_grad_norm: float,
-        weight_decay: bool = False,
-        ema_sigma_rels: Sequence[float] = (),
-    ) -> None:
+    def __init__(self, parameters: Sequence[Parameter], options: TrainerConfig) -> None:
         self.parameters = ParameterTuple(parameters)
         self.shapes = {p.name: tuple(p.shape) for p in parameters}
         self.sizes = tuple(p.size for p in parameters)
@@ -179,12 +165,12 @@ class Optimizer:
         self.m = _vector("adam_m", np.zeros_like(start))
         self.v = _vector("adam_v", np.zeros_like(start))
         self.ema = _vector("ema", start)
-        names = [power_name(sigma_rel) for sigma_rel in ema_sigma_rels]
+        names = [power_name(sigma_rel) for sigma_rel in options.ema_sigma_rels]
         self.powers = ParameterTuple([_vector(name, start) for name in names])
         self.power_names = tuple(names)
-        self.decays = _decaying(self.shapes) if weight_decay else None
-        self.beta_1, self.beta_2 = (Tensor(beta, ms.float32) for beta in adam_betas)
-        self.max_grad_norm = max_grad_norm
+        self.decays = _decaying(self.shapes) if options.weight_decay > 0 else None
+        self.beta_1, self.beta_2 = (Tensor(beta, ms.float32) for beta in options.adam_betas)
+        self.max_grad_norm = options.max_grad_norm
         self.adam = ops.Adam()
         self.mul_no_nan = ops.MulNoNan()
         self.split = kernels.Split(self.sizes) if kernels.in_use() else Split(self.sizes)

@@ -18,7 +18,7 @@ from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep, elementwise
 from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.network import Options, step_scalars, training_config
+from ddpm_mindspore.parity.sides.network import Options, optimizer_options, training_config
 from ddpm_mindspore.reference import optimizer as reference
 from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
@@ -149,20 +149,15 @@ def on_device(
 ) -> Arrays:
     """The same, where the parameters are those that the network itself has in the end."""
     tensors = [Parameter(Tensor(start), name=name) for name, start in starts.items()]
-    optimizer = accelerated.Optimizer(
-        tensors,
-        adam_betas=config.adam_betas,
-        max_grad_norm=config.max_grad_norm,
-        weight_decay=config.weight_decay > 0,
-        ema_sigma_rels=ema_sigma_rels,
-    )
+    options = optimizer_options(config, ema_sigma_rels)
+    optimizer = accelerated.Optimizer(tensors, options)
     update = device.compiled(optimizer.update) if mode == "compiled" else optimizer.update
     results = {}
     for step, grad in enumerate(grads, start=1):
         norm = update(
             Tensor(grad),
             Tensor(np.float32(0.0)),
-            *step_scalars(config, step, ema_sigma_rels).tensors(),
+            *accelerated.step_scalars(step, options).tensors(),
         )
         results[f"norm {step}"] = device.arrays(norm)
     own = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])

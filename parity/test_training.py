@@ -156,11 +156,6 @@ def train_step(
     exchange: Exchange | None = None,
 ) -> tuple[TrainStep, Optimizer]:
     """The device's step, and the optimizer that it updates."""
-    optimizer = Optimizer(
-        net.trainable_params(),
-        adam_betas=config.adam_betas,
-        max_grad_norm=config.max_grad_norm,
-        weight_decay=config.weight_decay > 0,
-    )
+    optimizer = Optimizer(net.trainable_params(), network.optimizer_options(config))
     loss = network.loss(net, schedule, config)
     return TrainStep(loss, optimizer, accumulate, exchange, scaled), optimizer

@@ -101,13 +101,7 @@ class Trainer:
         if differ:
             self._say(f"{differ}; going on with these, in a new order, and with all else exactly")
         self._batches = Batches(self.images, diffusion, config, self.world)
-        self._optimizer = Optimizer(
-            diffusion.model.trainable_params(),
-            adam_betas=config.adam_betas,
-            max_grad_norm=config.max_grad_norm,
-            weight_decay=config.weight_decay > 0,
-            ema_sigma_rels=config.ema_sigma_rels,
-        )
+        self._optimizer = Optimizer(diffusion.model.trainable_params(), config)
         self._guard = Guard(
             self.run.path if self.run.writes else None,
             scaled=config.amp_level != "O0" and config.amp_dtype == "float16",
@@ -257,24 +251,8 @@ class Trainer:
 
     def _update(self, batches: list[MicroBatch], waiter: Waiter) -> Measured:
         """Do one update."""
-        config = self.config
         self.step += 1
-        scalars = step_scalars(
-            self.step,
-            skipped=self._guard.skipped,
-            lr=config.train_lr,
-            warmup_steps=config.warmup_steps,
-            adam_betas=config.adam_betas,
-            adam_eps=config.adam_eps,
-            ema_decay=config.ema_decay,
-            ema_update_every=config.ema_update_every,
-            ema_update_after_step=config.ema_update_after_step,
-            lr_schedule=config.lr_schedule,
-            train_num_steps=config.train_num_steps,
-            min_lr=config.min_lr,
-            weight_decay=config.weight_decay,
-            ema_sigma_rels=config.ema_sigma_rels,
-        )
+        scalars = step_scalars(self.step, self.config, skipped=self._guard.skipped)
         begin = time.perf_counter()
         loss, norm = self._train_step(batches, scalars, self._guard.scale)
         waiter.wait(loss)

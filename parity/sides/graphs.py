@@ -22,6 +22,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.graph.api import JitExecutor_, ms_compile_cache
 from mindspore.train.anf_ir_pb2 import ModelProto
 
+from ...accelerated.config import TrainerConfig
 from ...accelerated.networks.layers import (
     Attention,
     Conv2d,
@@ -147,19 +148,12 @@ def _training(
         set_precision(model, level, "float16")
         self_condition = getattr(model, "has_self_condition", False)
         loss = training_loss(model, _objective(objective, loss_type), self_condition)
-        optimizer = Optimizer(model.trainable_params(), adam_betas=(0.9, 0.99), max_grad_norm=1.0)
-        scalars = step_scalars(
-            1,
-            lr=1e-3,
-            warmup_steps=0,
-            adam_betas=(0.9, 0.99),
-            adam_eps=1e-8,
-            ema_decay=0.9,
-            ema_update_every=1,
-            ema_update_after_step=0,
+        options = TrainerConfig(
+            train_lr=1e-3, ema_decay=0.9, ema_update_every=1, ema_update_after_step=0
         )
+        optimizer = Optimizer(model.trainable_params(), options)
         step = TrainStep(loss, optimizer, micro_batches, scaled=level != "O0")
-        step([_batch(model)] * micro_batches, scalars)
+        step([_batch(model)] * micro_batches, step_scalars(1, options))
 
     return build
 

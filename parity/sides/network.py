@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mindspore import Tensor
 from ...accelerated import objective as accelerated
 from ...accelerated import optimizer
 from ...accelerated import training as accelerated_training
+from ...accelerated.config import TrainerConfig
 from ...accelerated.networks.unet import Unet
 from ...accelerated.precision import set_precision
 from ...reference import training
@@ -163,6 +164,15 @@ def training_config(options: Options) -> training.TrainingConfig:
     return replace(config, adam_betas=(beta_1, beta_2))
 
 
+def optimizer_options(
+    config: training.TrainingConfig, ema_sigma_rels: Sequence[float] = ()
+) -> TrainerConfig:
+    """What the device's optimiser is told to be the reference's."""
+    own = {field.name for field in fields(TrainerConfig)}
+    options = {name: value for name, value in vars(config).items() if name in own}
+    return TrainerConfig(**options, train_lr=config.lr, ema_sigma_rels=tuple(ema_sigma_rels))
+
+
 def step_scalars(
     config: training.TrainingConfig,
     step: int,
@@ -170,19 +180,4 @@ def step_scalars(
     skipped: int = 0,
 ) -> optimizer.StepScalars:
     """The host's numbers for the device's update number ``step``, ``skipped`` being left out."""
-    return optimizer.step_scalars(
-        step,
-        skipped=skipped,
-        lr=config.lr,
-        warmup_steps=config.warmup_steps,
-        adam_betas=config.adam_betas,
-        adam_eps=config.adam_eps,
-        ema_decay=config.ema_decay,
-        ema_update_every=config.ema_update_every,
-        ema_update_after_step=config.ema_update_after_step,
-        lr_schedule=config.lr_schedule,
-        train_num_steps=config.train_num_steps,
-        min_lr=config.min_lr,
-        weight_decay=config.weight_decay,
-        ema_sigma_rels=ema_sigma_rels,
-    )
+    return optimizer.step_scalars(step, optimizer_options(config, ema_sigma_rels), skipped)

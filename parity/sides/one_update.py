@@ -220,17 +220,12 @@ class Update:
     ) -> Arrays:
         step, config = step or self.step, config or self.config
         tensors = [Parameter(Tensor(self.starts[name]), name=name) for name in self.names]
-        optimizer = accelerated.Optimizer(
-            tensors,
-            adam_betas=config.adam_betas,
-            max_grad_norm=config.max_grad_norm,
-            weight_decay=config.weight_decay > 0,
-            ema_sigma_rels=self.widths,
-        )
+        options = network.optimizer_options(config, self.widths)
+        optimizer = accelerated.Optimizer(tensors, options)
         flat = {group: optimizer.as_vector(a) for group, a in self._groups(gradient).items()}
         powers = dict.fromkeys(optimizer.power_names, flat["ema"])
         optimizer.restore({**{k: flat[k] for k in ("params", "m", "v", "ema")}, **powers})
-        scalars = network.step_scalars(config, step, self.widths).tensors()
+        scalars = accelerated.step_scalars(step, options).tensors()
         norm = optimizer.update(Tensor(flat["g"]), Tensor(np.float32(0.0)), *scalars)
         results: Arrays = {"norm": device.arrays(norm)}
         for group, vector in optimizer.vectors().items():
@@ -252,13 +247,13 @@ def accumulated(gradient: Arrays, count: int) -> float:
     parameter = Parameter(Tensor(np.zeros_like(flat)), name="0.weight")
     other = Parameter(Tensor(np.zeros(1, np.float32)), name="1.bias")
     both = [parameter, other]
-    optimizer = accelerated.Optimizer(both, adam_betas=(0.9, 0.99), max_grad_norm=1e30)
+    still = TrainingConfig(lr=1e-30, max_grad_norm=1e30)
+    optimizer = accelerated.Optimizer(both, network.optimizer_options(still))
 
     def loss(x_0, t, noise, conditioned, masks):  # type: ignore[no-untyped-def]
         # Its derivative by the parameter is the gradient that is given, its value the noise.
         return (parameter * x_0.reshape(-1)).sum() + (0.0 * other).sum() + noise.sum()
 
-    still = replace(TrainingConfig(), lr=1e-30)
     shares = []
     with device.eager():
         step = TrainStep(loss, optimizer, count)

@@ -22,7 +22,7 @@ import pytest
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
-from ddpm_mindspore.accelerated.config import DiffusionConfig
+from ddpm_mindspore.accelerated.config import DiffusionConfig, TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.accelerated.system.distributed import Exchange, World
@@ -36,7 +36,6 @@ NET: dict[str, Any] = {
     "learned_sinusoidal_dim": 8,
 }  # fmt: skip
 DIFFUSION: dict[str, Any] = {"timesteps": 20, "objective": "pred_v"}
-OPTIMIZER: dict[str, Any] = {"adam_betas": (0.9, 0.99), "max_grad_norm": 1.0}
 
 # One other value of each option that a graph depends on; the second column: of what.
 NETS = {
@@ -65,7 +64,7 @@ DIFFUSIONS = {
 OPTIMIZERS = {
     "adam_betas": (0.8, 0.99),
     "max_grad_norm": 2.0,
-    "weight_decay": True,
+    "weight_decay": 0.1,
     "ema_sigma_rels": (0.1,),
 }
 # Read by the host, which then hands numbers to the graph, or of a part that is trained nowhere;
@@ -101,7 +100,7 @@ def training(
     model = network(tuple({**NET, **(net or {})}.items()))
     set_precision(model, level, "float16")
     made = GaussianDiffusion(model, image_size=SIZE, **{**DIFFUSION, **(diffusion or {})})
-    updates = Optimizer(model.trainable_params(), **{**OPTIMIZER, **(optimizer or {})})
+    updates = Optimizer(model.trainable_params(), TrainerConfig(**(optimizer or {})))
     exchange = Exchange(World(0, processes), _sum) if processes > 1 else None
     step = TrainStep(made.loss, updates, exchange=exchange, **options)
     scalars = StepScalars(0.1, 0.1, 0.1, 0.1, 0.1, ()).tensors()

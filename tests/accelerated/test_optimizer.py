@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,15 +24,15 @@ from ddpm_mindspore.accelerated.optimizer import (
 )
 
 BETAS = (0.9, 0.99)
-OPTIONS = {
-    "lr": 1e-2,
-    "warmup_steps": 3,
-    "adam_betas": BETAS,
-    "adam_eps": 1e-3,
-    "ema_decay": 0.7,
-    "ema_update_every": 2,
-    "ema_update_after_step": 2,
-}
+OPTIONS = TrainerConfig(
+    train_lr=1e-2,
+    warmup_steps=3,
+    adam_betas=BETAS,
+    adam_eps=1e-3,
+    ema_decay=0.7,
+    ema_update_every=2,
+    ema_update_after_step=2,
+)
 
 
 def test_the_learning_rate_warms_up() -> None:
@@ -55,7 +56,7 @@ def test_the_average_copies_first_then_slows_down_to_its_decay() -> None:
 def test_the_scalars_hold_the_bias_correction() -> None:
     beta_1, beta_2 = (float(np.float32(beta)) for beta in BETAS)
     for step in (1, 2, 7, 10_000):
-        scalars = step_scalars(step, **OPTIONS)  # type: ignore[arg-type]
+        scalars = step_scalars(step, OPTIONS)
         root = math.sqrt(1 - beta_2**step)
         rate = 1e-2 * min(1, step / 3)
         assert scalars.lr == pytest.approx(rate * root / (1 - beta_1**step), rel=1e-12)
@@ -70,7 +71,7 @@ def make(limit: float = 1.5) -> tuple[list[Parameter], Optimizer]:
         Parameter(Tensor(rng.standard_normal(shape).astype(np.float32)), name=name)
         for name, shape in shapes.items()
     ]
-    return parameters, Optimizer(parameters, adam_betas=BETAS, max_grad_norm=limit)
+    return parameters, Optimizer(parameters, replace(OPTIONS, max_grad_norm=limit))
 
 
 def test_vectors_come_apart_by_name_and_go_back() -> None:
@@ -102,7 +103,7 @@ def test_what_is_restored_is_what_a_compiled_update_goes_on_from() -> None:
     ends = []
     for _ in range(2):
         optimizer.restore(start)
-        compiled(grad, *step_scalars(2, **OPTIONS).tensors())  # type: ignore[arg-type]
+        compiled(grad, *step_scalars(2, OPTIONS).tensors())
         ends.append(optimizer.vectors() | {"a": parameters[0].asnumpy()})
     for name, vector in ends[0].items():
         np.testing.assert_array_equal(vector, ends[1][name], err_msg=name)
@@ -124,7 +125,7 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average(limit: float) -> 
     rng = np.random.default_rng(1)
     for step in range(1, 7):
         grad = rng.standard_normal(p.size).astype(np.float32) * np.float32(0.2 * step)
-        norm = compiled(Tensor(grad), *step_scalars(step, **OPTIONS).tensors())  # type: ignore[arg-type]
+        norm = compiled(Tensor(grad), *step_scalars(step, OPTIONS).tensors())
         length = float(np.linalg.norm(grad.astype(np.float64)))
         assert float(norm.asnumpy()) == pytest.approx(length, rel=1e-5)
         lengths.append(length)
@@ -156,15 +157,17 @@ def test_the_learning_rate_falls_to_its_floor() -> None:
     assert rates[8] == pytest.approx(0.6) and rates[13] == pytest.approx(0.2)
     assert rates[13:] == [rates[13]] * 7
     assert learning_rate(7, 1.0, 7, "cosine", 7, 0.1) == 1.0
-    scalars = step_scalars(  # type: ignore[call-overload]
-        9,
-        **OPTIONS | {"lr": 1.0, "warmup_steps": 4, "ema_decay": 0.7},
+    options = replace(
+        OPTIONS,
+        train_lr=1.0,
+        warmup_steps=4,
         lr_schedule="cosine",
         train_num_steps=14,
         min_lr=0.2,
         weight_decay=0.5,
         ema_sigma_rels=(0.1, 0.2),
     )
+    scalars = step_scalars(9, options)
     assert scalars.rate == pytest.approx(0.6)
     assert scalars.decay == pytest.approx(0.3)
     assert scalars.powers == pytest.approx([1 - power_weight(9, s) for s in (0.1, 0.2)])
@@ -178,14 +181,8 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
         for name, shape in shapes.items()
     ]
     widths = (0.05, 0.2)
-    optimizer = Optimizer(
-        parameters,
-        adam_betas=BETAS,
-        max_grad_norm=1.0,
-        weight_decay=True,
-        ema_sigma_rels=widths,
-    )
-    more = {"weight_decay": 0.5, "ema_sigma_rels": widths}
+    options = replace(OPTIONS, weight_decay=0.5, ema_sigma_rels=widths)
+    optimizer = Optimizer(parameters, options)
 
     def update(grad, *scalars):  # type: ignore[no-untyped-def]
         return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
@@ -194,7 +191,7 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
     weight, averages = 2.0, dict.fromkeys(widths, 0.0)
     for step in range(1, 6):
         # No gradient: Adam does nothing, only the decay is left.
-        compiled(Tensor(np.zeros(10, np.float32)), *step_scalars(step, **OPTIONS | more).tensors())  # type: ignore[arg-type]
+        compiled(Tensor(np.zeros(10, np.float32)), *step_scalars(step, options).tensors())
         weight *= 1 - 0.5 * learning_rate(step, 1e-2, 3)
         for width in widths:
             share = power_weight(step, width)
@@ -209,7 +206,7 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
 
     before = optimizer.vectors()
     bad = np.full(10, np.nan, np.float32)
-    compiled(Tensor(bad), *step_scalars(6, **OPTIONS | more).tensors())  # type: ignore[arg-type]
+    compiled(Tensor(bad), *step_scalars(6, options).tensors())
     for name, vector in optimizer.vectors().items():
         np.testing.assert_array_equal(vector, before[name], err_msg=name)
     changed = {name: vector + np.float32(1) for name, vector in before.items()}

@@ -10,19 +10,12 @@ import pytest
 from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
+from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, step_scalars
 from ddpm_mindspore.accelerated.training import MicroBatch, TrainStep
 
 Array = NDArray[np.float32]
-SCALARS = {
-    "lr": 0.1,
-    "warmup_steps": 0,
-    "adam_betas": (0.9, 0.99),
-    "adam_eps": 1e-8,
-    "ema_decay": 0.5,
-    "ema_update_every": 1,
-    "ema_update_after_step": 0,
-}
+OPTIONS = TrainerConfig(train_lr=0.1, ema_decay=0.5, ema_update_every=1, ema_update_after_step=0)
 
 
 def batch(seed: int, size: int) -> MicroBatch:
@@ -37,7 +30,7 @@ def joined(batches: list[MicroBatch]) -> MicroBatch:
 
 def make(micro_batches: int) -> tuple[Optimizer, TrainStep]:
     weight = Parameter(Tensor(np.full((2, 2), 0.5, np.float32)), name="weight")
-    optimizer = Optimizer([weight], adam_betas=(0.9, 0.99), max_grad_norm=1.0)
+    optimizer = Optimizer([weight], OPTIONS)
 
     def loss(x_0: Any, t: Any, noise: Any, conditioned: Any, masks: Any) -> Any:
         error = (x_0 * weight - noise) * conditioned
@@ -51,7 +44,7 @@ def run(
 ) -> list[list[float]]:
     out = []
     for number, of_step in enumerate(batches, 1):
-        scalars = step_scalars(number, **SCALARS)  # type: ignore[arg-type]
+        scalars = step_scalars(number, OPTIONS)
         out.append([float(v.asnumpy()) for v in step(of_step, scalars)])
     return out
 
@@ -96,4 +89,4 @@ def test_a_micro_batch_becomes_tensors_of_the_types_that_graphs_expect() -> None
 def test_the_wrong_number_of_micro_batches_is_an_error() -> None:
     _, step = make(1)
     with pytest.raises(ValueError, match="too many values"):
-        step([batch(0, 2), batch(1, 2)], step_scalars(1, **SCALARS))  # type: ignore[arg-type]
+        step([batch(0, 2), batch(1, 2)], step_scalars(1, OPTIONS))

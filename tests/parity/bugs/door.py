@@ -186,16 +186,20 @@ RUNS = [
     Bug(
         "the trainer has no warm-up",
         "trainer.loop.Trainer._update",
-        "warmup_steps=config.warmup_steps",
-        "warmup_steps=0",
+        "scalars = step_scalars(self.step, self.config,",
+        "from dataclasses import replace\n"
+        "    config = replace(self.config, warmup_steps=0)\n"
+        "    scalars = step_scalars(self.step, config,",
         "trainer: run",
         FROM_A_FOLDER,
     ),
     Bug(
         "the trainer's longer averages are exchanged",
         "trainer.loop.Trainer._update",
-        "ema_sigma_rels=config.ema_sigma_rels",
-        "ema_sigma_rels=config.ema_sigma_rels[::-1]",
+        "scalars = step_scalars(self.step, self.config,",
+        "from dataclasses import replace\n"
+        "    config = replace(self.config, ema_sigma_rels=self.config.ema_sigma_rels[::-1])\n"
+        "    scalars = step_scalars(self.step, config,",
         "trainer: run",
         FROM_A_FOLDER,
     ),

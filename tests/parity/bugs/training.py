@@ -16,8 +16,8 @@ TRAINING = [
     Bug(
         "Adam's epsilon stands beside the uncorrected root",
         "optimizer.step_scalars",
-        "adam_eps * root",
-        "adam_eps",
+        "options.adam_eps * root",
+        "options.adam_eps",
         "optimizer: updates",
     ),
     Bug(
