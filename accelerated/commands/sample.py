@@ -13,6 +13,7 @@ from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
+from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts
 from ..system.runtime import select_device
@@ -32,11 +33,11 @@ def sample(config: SampleConfig) -> int:
             written or holds what is no drawing.
         OSError: a full disk.
     """
-    run_config = RunFolder(config.run).read_config()
+    run_config = RunFolder(config.run).config.read()
     sampling = run_config.diffusion.with_sampling(config.sampling_timesteps, config.eta)
     size = run_config.image_size if config.image_size is None else config.image_size
     replace(run_config, image_size=size)  # raises ValueError for one that the network cannot take
-    output = config.run / "drawn" if config.output is None else config.output
+    output = config.run / DRAWN if config.output is None else config.output
     with Drawing(output, config.num_samples) as drawing:
         device = select_device(config.device)
         ema = None if config.ema == "default" else config.ema

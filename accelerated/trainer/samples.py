@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,53 +12,84 @@ from numpy.typing import NDArray
 
 from ..config import RunConfig
 from ..diffusion import GaussianDiffusion
+from ..optimizer import Optimizer
 from ..process import to_uint8
 from ..reports import pictures
-from ..runs.folder import RunFolder
+from ..runs.names import sample_picture
 from ..runs.provenance import facts
 from ..system.distributed import World
 from ..system.say import bar
+from .place import Place
+from .state import fixed_arrays
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 
 
-def draw_samples(
-    run: RunFolder,
-    step: int,
-    diffusion: GaussianDiffusion,
-    real: NDArray[Any],
-    *,
-    count: int,
-    batch_size: int,
-    interrupted: threading.Event,
-    world: World,
-    config: RunConfig,
-) -> None:
-    """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
+class Samples:
+    """What the averaged parameters draw as training goes on, beside real images.
 
-    ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
-    ``config``: the run's, of which the picture's file tells (``provenance.py``).
-
-    Every process draws a share, and the first one writes.
-
-    Raises:
-        InterruptedError: the event was set meanwhile.
-        RuntimeError: another process did not draw its share.
+    Args:
+        place: where the run is trained. Every process draws a share, and the first one writes.
+        config: the run's, of which the pictures' files tell (``provenance.py``).
+        diffusion: the one that is trained.
+        optimizer: which has the average.
     """
-    drawn = _draw_together(diffusion, count, batch_size, interrupted, world)
-    if not run.writes:
-        return
-    real = real if real.dtype == np.uint8 else to_uint8(real)
-    shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
-    run.samples.mkdir(exist_ok=True)
-    captions = f"drawn at step {step:,} (average of the weights)", "real images"
-    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
-    text = facts(config, step, "average", diffusion.config, diffusion.seed)
-    text["Images"] = f"0-{count - 1}"
-    pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
-    rows = run.read_metrics(_METRICS)
-    losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
-    pictures.loss_curve([row["step"] for row in rows], losses, run.loss_curve)
+
+    def __init__(
+        self,
+        place: Place,
+        config: RunConfig,
+        diffusion: GaussianDiffusion,
+        optimizer: Optimizer,
+    ) -> None:
+        self._world, self._run = place
+        self._config, self._trained, self._optimizer = config, diffusion, optimizer
+        self._averaged: GaussianDiffusion | None = None
+
+    @property
+    def diffusion(self) -> GaussianDiffusion:
+        """The diffusion with the averaged parameters of now, in a network of its own."""
+        trained = self._trained
+        if self._averaged is None:
+            self._averaged = GaussianDiffusion(
+                type(trained.model)(**trained.model.config.to_dict()),
+                image_size=trained.image_size,
+                seed=self._config.trainer.seed,
+                **asdict(trained.config),
+            )
+        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
+        self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
+        return self._averaged
+
+    def missing(self, step: int) -> bool:
+        """Whether this process should have written the picture of a step, and it is not there."""
+        return self._world.leads and not sample_picture(self._run.path, step).exists()
+
+    def draw(self, step: int, real: NDArray[Any], interrupted: threading.Event) -> None:
+        """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
+
+        ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``num_samples`` or all there are.
+
+        Raises:
+            InterruptedError: the event was set meanwhile.
+            RuntimeError: another process did not draw its share.
+        """
+        config, diffusion = self._config.trainer, self.diffusion
+        count, size = config.num_samples, config.train_batch_size
+        drawn = _draw_together(diffusion, count, size, interrupted, self._world)
+        if not self._world.leads:
+            return
+        real = real if real.dtype == np.uint8 else to_uint8(real)
+        shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
+        self._run.samples.mkdir(exist_ok=True)
+        captions = f"drawn at step {step:,} (average of the weights)", "real images"
+        picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
+        text = facts(self._config, step, "average", diffusion.config, diffusion.seed)
+        text["Images"] = f"0-{count - 1}"
+        pictures.save_png(picture, sample_picture(self._run.path, step), text)
+        rows = self._run.metrics.read(_METRICS)
+        losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
+        pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
 
 
 def _draw_together(

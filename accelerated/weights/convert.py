@@ -66,7 +66,7 @@ def _write_run(config: RunConfig, weights: Weights) -> None:
             f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
         )
     run.prepare(resume=False)
-    run.write_config(config)
+    run.config.write(config)
     tensors = {"model": weights.model, "ema": weights.ema}
     save(folder, Checkpoint(weights.step, tensors, {"imported_from": config.data}))
 
@@ -84,7 +84,7 @@ def export_weights(
     """
     from ..runs.folder import RunFolder
 
-    config = RunFolder(run).read_config()
+    config = RunFolder(run).config.read()
     checkpoint = load_newest(run, [which]).checkpoint
     data = safetensors.numpy.save(checkpoint.tensors[which], metadata={"format": "pt"})
     try:

@@ -12,13 +12,15 @@ import pytest
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.precision import LossScale
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest
-from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError, is_finite
+from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError, NonfiniteSteps, is_finite
 
 NAN, INF = math.nan, math.inf
 
 
-def guard(folder: Path | None = None, *, scaled: bool = False, limit: int = 3) -> Guard:
-    return Guard(folder, scaled=scaled, limit=limit, describe=lambda step: {"indices": [step, 7]})
+def guard(folder: Path | None = None, *, scaled: bool = False, limit: int = 3) -> NonfiniteSteps:
+    return NonfiniteSteps(
+        folder, scaled=scaled, limit=limit, describe=lambda step: {"indices": [step, 7]}
+    )
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -158,21 +160,21 @@ def test_a_gradient_that_overflows_on_the_device_halves_the_scale_and_changes_no
         results_folder=str(tmp_path / "run"),
     )
     too_large = 2.0**40  # float16 ends at 2^16
-    trainer._guard._scale = LossScale(too_large)
+    trainer._nonfinite._scale = LossScale(too_large)
     waiter = trainer._train_step.waiter()
     before = trainer._optimizer.vectors()
     while True:
         done = trainer._update(trainer._batches(trainer.step + 1), waiter)
         after = trainer._optimizer.vectors()
-        if not trainer._guard.note(done.step, done.loss, done.grad_norm):
+        if not trainer._nonfinite.note(done.step, done.loss, done.grad_norm):
             break
         assert np.isfinite(done.loss) and not np.isfinite(done.grad_norm)
         for name, vector in after.items():
             np.testing.assert_array_equal(vector, before[name], name)
     left_out = done.step - 1
     assert 10 < left_out < 40
-    assert trainer._guard.scale == too_large / 2.0**left_out
-    assert trainer._guard.skipped == left_out
+    assert trainer._nonfinite.scale == too_large / 2.0**left_out
+    assert trainer._nonfinite.skipped == left_out
     assert not (tmp_path / "run" / "nonfinite.jsonl").exists()  # a scale explains them
     assert all((vector != before[name]).any() for name, vector in after.items())
 

@@ -19,10 +19,10 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-from ddpm_mindspore.accelerated.kernels.waiting import Patience, Waiter
+from ddpm_mindspore.accelerated.kernels.waiting import AdaptiveSleep, Waiter
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError
+from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError, NonfiniteSteps
 
 NAN = (math.nan, math.nan)
 OVERFLOW = (0.5, math.inf)
@@ -37,7 +37,7 @@ class Step:
         self.before: Callable[[int], object] = lambda step: None
 
     def waiter(self) -> Waiter:
-        return Patience()
+        return AdaptiveSleep()
 
     def __call__(self, *_: Any) -> tuple[Tensor, Tensor]:
         step, optimizer = self.trainer.step, self.trainer._optimizer
@@ -113,13 +113,13 @@ def test_a_scale_that_is_looked_for_holds_checkpoints_up_only_until_it_is_found(
 ) -> None:
     found = range(3, 9)
     made = make(found, OVERFLOW, train_num_steps=10, save_and_sample_every=2, keep_last=1)
-    made.trainer._guard = Guard(None, scaled=True, limit=3)
+    made.trainer._nonfinite = NonfiniteSteps(None, scaled=True, limit=3)
     seen: dict[int, list[int]] = {}
     made.step.before = lambda step: seen.update({step: made.saved()})
     assert made.trainer.train()  # more than three in a row, but the scale explains them
     assert [seen[step] for step in range(3, 11)] == [[2]] * 7 + [[9]]
     assert made.saved() == [10] and made.drawn() == [2, 9, 10]
-    assert made.trainer._guard.scale == 2.0**16 / 2.0 ** len(found)
+    assert made.trainer._nonfinite.scale == 2.0**16 / 2.0 ** len(found)
 
 
 def test_what_is_asked_for_in_a_streak_is_saved_and_removes_nothing(make: Make) -> None:
@@ -191,11 +191,11 @@ def test_a_list_of_what_was_left_out_that_cannot_be_written_ends_no_run(
 
 
 def test_what_is_left_out_is_counted_whatever_the_reason() -> None:
-    watch = Guard(None, scaled=True, limit=9)
+    watch = NonfiniteSteps(None, scaled=True, limit=9)
     for loss, norm, expected in ((0.5, math.inf, 1), (math.nan, 1.0, 2), (0.5, 1.0, 0)):
         watch.note(1, loss, norm)
         assert watch.in_a_row == expected
     watch.note(4, 0.5, math.inf)
-    again = Guard(None, scaled=True, limit=9)
+    again = NonfiniteSteps(None, scaled=True, limit=9)
     again.restore(json.loads(json.dumps(watch.state())))
     assert again.in_a_row == 1

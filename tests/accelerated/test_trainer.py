@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-from ddpm_mindspore.accelerated.kernels.waiting import Patience, Waiter
+from ddpm_mindspore.accelerated.kernels.waiting import AdaptiveSleep, Waiter
 from ddpm_mindspore.accelerated.optimizer import ema_weight, learning_rate
 from ddpm_mindspore.accelerated.randomness import batch_indices
 from ddpm_mindspore.accelerated.reports import pictures
@@ -31,7 +31,6 @@ from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.names import FILES, FOLDERS
 from ddpm_mindspore.accelerated.runs.provenance import facts
-from ddpm_mindspore.accelerated.trainer import samples as train_samples
 from ddpm_mindspore.accelerated.trainer import state as train_state
 
 LOSS_CURVE = pictures.loss_curve
@@ -171,7 +170,7 @@ def test_every_sample_is_drawn_with_the_average_of_its_time(run: Run) -> None:
         with Image.open(run.folder / f"samples/step-{step:08d}.png") as picture:
             picture.load()
             said = picture.text  # type: ignore[attr-defined]
-        config = RunFolder(run.folder).read_config()
+        config = RunFolder(run.folder).config.read()
         expected = facts(config, step, "average", config.diffusion, config.trainer.seed)
         assert said == {**expected, "Images": f"0-{config.trainer.num_samples - 1}"}
 
@@ -179,7 +178,7 @@ def test_every_sample_is_drawn_with_the_average_of_its_time(run: Run) -> None:
 def test_an_average_that_is_none_yet_is_announced_with_its_pictures(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train_samples, "draw_samples", lambda *_, **__: None)
+    monkeypatch.setattr(run.trainer._samples, "draw", lambda *_: None)
     said = []
     for step in (4, 5):
         monkeypatch.setattr(run.trainer, "step", step)
@@ -289,7 +288,7 @@ class FakeStep:
         trainer._train_step = self  # type: ignore[assignment]
 
     def waiter(self) -> Waiter:
-        return Patience()
+        return AdaptiveSleep()
 
     def __call__(self, batches: Sequence[Any], *_: Any) -> tuple[Tensor, Tensor]:
         step = self.trainer.step
@@ -353,7 +352,7 @@ def test_checkpoints_and_samples_are_made_when_due_and_at_the_end(
     trainer, _ = quick(train_num_steps=steps, save_and_sample_every=every)
     assert trainer.train()
     assert saved(trainer) == drawn(trainer) == expected
-    assert len(trainer.run.read_metrics()) == steps
+    assert len(trainer.run.metrics.read()) == steps
 
 
 def test_every_image_is_seen_once_an_epoch_in_the_order_of_the_seed(quick: Quick) -> None:
@@ -394,7 +393,7 @@ def test_ctrl_c_saves_after_the_step_and_draws_nothing(
     step.at[5] = lambda: signal.raise_signal(signal.SIGINT)
     assert not trainer.train()
     assert trainer.step == 5 and saved(trainer) == [3, 5] and drawn(trainer) == [3]
-    assert [row["step"] for row in trainer.run.read_metrics()] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in trainer.run.metrics.read()] == [1, 2, 3, 4, 5]
     assert signal.getsignal(signal.SIGINT) is before
     assert "Traceback" not in capsys.readouterr().err
 
@@ -460,7 +459,7 @@ def test_a_loss_that_is_not_a_number_is_written_as_null(
     monkeypatch.setattr(pictures, "loss_curve", LOSS_CURVE)
     step.losses = {2: float("nan"), 4: float("inf")}
     assert trainer.train()
-    assert [row["loss"] is None for row in trainer.run.read_metrics()] == [
+    assert [row["loss"] is None for row in trainer.run.metrics.read()] == [
         False,
         True,
         False,
@@ -494,7 +493,7 @@ def test_a_full_disk_ends_no_run_that_can_still_be_saved_later(
     with pytest.raises(OSError, match=r"could not be saved \(No space.*\), the newest is .*00003"):
         trainer.train()
     assert saved(trainer) == [3] and trainer.step == 7
-    assert [row["step"] for row in trainer.run.read_metrics()] == list(range(1, 8))
+    assert [row["step"] for row in trainer.run.metrics.read()] == list(range(1, 8))
 
 
 def test_old_checkpoints_are_pruned_as_configured(quick: Quick) -> None:
@@ -536,12 +535,12 @@ def test_samples_that_a_kill_prevented_are_drawn_by_the_resumed_run(quick: Quick
 def test_progress_tells_where_the_time_went(quick: Quick) -> None:
     trainer, _ = quick()
     trainer.train()
-    progress = trainer.run.read_progress()
+    progress = trainer.run.progress.read()
     assert (progress["step"], progress["steps"], progress["skipped"]) == (7, 7, 0)
     assert progress["seconds"].keys() == {"steps", "compiling", "data", "drawing", "saving"}
     assert progress["seconds"]["saving"] > 0 and progress["images_per_second"] > 0
     quick(resume=True, train_num_steps=8)[0].train()
-    longer = trainer.run.read_progress()
+    longer = trainer.run.progress.read()
     assert longer["step"] == 8
     assert all(longer["seconds"][name] >= value for name, value in progress["seconds"].items())
 
@@ -648,13 +647,13 @@ def test_metrics_of_a_run_killed_before_its_first_checkpoint_are_dropped(quick: 
         raise SystemExit
 
     step.at[2] = die
-    trainer.run.append_metrics([{"step": 1, "loss": 9.0}])
+    trainer.run.metrics.append([{"step": 1, "loss": 9.0}])
     with pytest.raises(SystemExit):
         trainer.train()
     again, _ = quick()
     again.train()
-    assert [row["step"] for row in again.run.read_metrics()] == [1, 2, 3, 4, 5, 6, 7]
-    assert again.run.read_metrics()[0]["loss"] == 1.0
+    assert [row["step"] for row in again.run.metrics.read()] == [1, 2, 3, 4, 5, 6, 7]
+    assert again.run.metrics.read()[0]["loss"] == 1.0
 
 
 @pytest.fixture
@@ -685,7 +684,7 @@ def test_a_folder_of_files_is_trained_on_and_bad_ones_are_named(
     shown = np.concatenate([b.x_0 for _, (b,) in step.seen])
     assert shown.shape == (28, 1, *SIZE) and shown.dtype == np.float32
     assert shown.min() >= -1 and shown.max() <= 1 and shown.std() > 0.05
-    assert trainer.run.read_config().data == str(folder)
+    assert trainer.run.config.read().data == str(folder)
     with pytest.raises(ValueError, match=r"broken\.png' cannot be decoded: .*"):
         quick(folder, strict=True, results_folder=str(folder.parent / "other"))
 
@@ -706,7 +705,7 @@ def test_a_mindspore_dataset_is_read(quick: Quick) -> None:
     assert trainer.train()
     shown = np.concatenate([b.x_0 for _, (b,) in step.seen])[:, 0]
     assert len(np.unique(shown[:10], axis=0)) == 10  # one epoch
-    assert trainer.run.read_config().data == "GeneratorDataset"
+    assert trainer.run.config.read().data == "GeneratorDataset"
 
 
 def test_floats_are_shown_beside_samples_too(quick: Quick) -> None:
