@@ -15,70 +15,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from mindspore import Tensor, ops
-from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-from ddpm_mindspore.accelerated.kernels.waiting import AdaptiveSleep, Waiter
-from ddpm_mindspore.accelerated.reports import pictures
+from ddpm_mindspore.accelerated import Trainer
 from ddpm_mindspore.accelerated.runs.checkpoint import load
 from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError, NonfiniteSteps
+
+from .quick_trainer import FakeStep, Quick, drawn, saved
 
 NAN = (math.nan, math.nan)
 OVERFLOW = (0.5, math.inf)
 
 
-class Step:
-    """Adds the number of an update to the average, unless ``wrong`` says what came of it."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.wrong: dict[int, tuple[float, float]] = {}
-        self.before: Callable[[int], object] = lambda step: None
-
-    def waiter(self) -> Waiter:
-        return AdaptiveSleep()
-
-    def __call__(self, *_: Any) -> tuple[Tensor, Tensor]:
-        step, optimizer = self.trainer.step, self.trainer._optimizer
-        self.before(step)
-        if step not in self.wrong:
-            ops.assign(optimizer.ema, optimizer.ema + step)
-        loss, norm = self.wrong.get(step, (1.0 / step, 2.0))
-        return Tensor(np.float32(loss)), Tensor(np.float32(norm))
-
-
 class Made(NamedTuple):
     trainer: Trainer
-    step: Step
+    step: FakeStep
 
     def saved(self) -> list[int]:
-        return sorted(int(p.name[5:]) for p in self.trainer.run.path.glob("checkpoints/step-*"))
+        return saved(self.trainer)
 
     def drawn(self) -> list[int]:
-        return sorted(int(p.stem[5:]) for p in self.trainer.run.path.glob("samples/*.png"))
+        return drawn(self.trainer)
 
 
 Make = Callable[..., Made]
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    def sample(self: GaussianDiffusion, batch_size: int, **options: Any) -> NDArray[np.float32]:
-        return np.full((options["num_samples"], *self.shape), 0.5, np.float32)
-
-    monkeypatch.setattr(GaussianDiffusion, "sample", sample)
-    monkeypatch.setattr(pictures, "loss_curve", lambda *_: None)
-
+def make(quick: Quick) -> Make:
     def make(wrong: Collection[int] = (), what: tuple[float, float] = NAN, **options: Any) -> Made:
-        network = Unet(8, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=8)
-        diffusion = GaussianDiffusion(network, image_size=4, timesteps=20, sampling_timesteps=2)
-        given = {"train_batch_size": 2, "num_samples": 1, "results_folder": str(tmp_path / "run")}
-        trainer = Trainer(diffusion, np.zeros((4, 1, 4, 4), np.uint8), **given | options)
-        step = Step(trainer)
-        step.wrong = dict.fromkeys(wrong, what)
-        trainer._train_step = step  # type: ignore[assignment]
-        return Made(trainer, step)
+        made = Made(*quick(**{"train_batch_size": 2, "num_samples": 1} | options))
+        made.step.wrong = dict.fromkeys(wrong, what)
+        return made
 
     return make
 
