@@ -98,7 +98,7 @@ def newest(run: Path, before: float = math.inf) -> Path | None:
     Complete: its ``state.json`` is whole and its files have the sizes written there. The
     checksums are left to :func:`load`.
     """
-    folders = (path for path in names.checkpoint_folders(run) if _step(path) < before)
+    folders = (folder for folder, step in names.checkpoints(run).items() if step < before)
     return next(filter(_is_complete, folders), None)
 
 
@@ -127,7 +127,7 @@ def load_newest(run: Path, groups: Sequence[str] | None = None) -> Loaded:
         ValueError: the run has no checkpoint, or none that can be read.
     """
     refused: list[str] = []
-    for folder in names.checkpoint_folders(run):
+    for folder in names.checkpoints(run):
         try:
             return Loaded(load(folder, groups), folder, refused)
         except ValueError as error:
@@ -150,11 +150,11 @@ def prune(run: Path, step: int, *, keep_last: int | None, keep_every: int | None
     """
     if keep_last is None:
         return
-    past = [folder for folder in names.checkpoint_folders(run) if _step(folder) <= step]
+    past = {folder: at for folder, at in names.checkpoints(run).items() if at <= step}
     kept = set([folder for folder in past if _is_complete(folder)][:keep_last])
-    for folder in past:
-        forever = keep_every is not None and _step(folder) % keep_every == 0
-        if folder not in kept and not forever and _step(folder) < step:
+    for folder, at in past.items():
+        forever = keep_every is not None and at % keep_every == 0
+        if folder not in kept and not forever and at < step:
             # Under a temporary name: at no time is half a checkpoint there.
             shutil.rmtree(folder.rename(names.temporary(folder)))
 
@@ -163,7 +163,7 @@ def remove_leftovers(run: Path) -> None:
     """Remove what a killed process left behind. No one else may be saving into this run."""
     for path in names.unfinished_checkpoints(run):
         shutil.rmtree(path)
-    for path in names.checkpoint_folders(run):
+    for path in names.checkpoints(run):
         final = path.with_name(path.name.removesuffix(names.ASIDE))
         if path == final:
             continue
@@ -220,12 +220,6 @@ def _put_in_place(written: Path, final: Path) -> None:
     flush_folder(final.parent)
     if aside.exists():
         shutil.rmtree(aside)
-
-
-def _step(folder: Path) -> int:
-    step = names.step_of(folder)
-    assert step is not None
-    return step
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

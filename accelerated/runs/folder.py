@@ -27,13 +27,11 @@ from .config_file import ConfigFile
 from .lock import RunLock
 from .metrics import MetricsFile
 from .names import (
-    CHECKPOINTS,
     SAMPLES,
     TENSORBOARD,
     checkpoint_folder,
-    checkpoint_folders,
+    checkpoints,
     remove_half_written,
-    step_of,
     taken,
 )
 from .own import is_run
@@ -81,7 +79,7 @@ class RunFolder:
         where = f"results_folder {str(self.path)!r}"
         if not resume:
             self._check_names(where)
-        elif not self.checkpoints():
+        elif not self.steps():
             raise ValueError(
                 f"{where} holds no checkpoint to resume from: start without --resume, or name the "
                 "folder of a run"
@@ -95,7 +93,7 @@ class RunFolder:
     def _check_names(self, where: str) -> None:
         """See that a new run would write over nothing but what a run left without a checkpoint."""
         own = is_run(self.path)
-        if self.checkpoints() and (own or newest(self.path)):  # damaged ones too
+        if self.steps() and (own or newest(self.path)):  # damaged ones too
             imported = newest(self.path) and self.imported()
             go_on = self._start_from() if imported else "go on with it (--resume)"
             raise ValueError(
@@ -113,22 +111,17 @@ class RunFolder:
         path = shlex.quote(str(self.path))
         return f"start a new run from it (--from {path} --results-folder ANOTHER)"
 
-    def checkpoints(self) -> list[str]:
-        """The names of all checkpoints, damaged ones too."""
-        return sorted(path.name for path in (self.path / CHECKPOINTS).glob("step-*"))
-
     def steps(self) -> list[int]:
         """Of which steps there are checkpoints, damaged ones too."""
-        folders = checkpoint_folders(self.path)
-        return sorted({step for step in map(step_of, folders) if step is not None})
+        return sorted(set(checkpoints(self.path).values()))
 
-    def check_unchanged(self, checkpoints: list[str]) -> None:
-        """See that no one else has trained in this folder since it had these checkpoints.
+    def check_unchanged(self, steps: list[int]) -> None:
+        """See that no one else has trained in this folder since it had checkpoints of these.
 
         Raises:
             ValueError: someone has.
         """
-        if self.checkpoints() != checkpoints:
+        if self.steps() != steps:
             raise ValueError(
                 f"results_folder {str(self.path)!r} has got other checkpoints since this Trainer "
                 "was made: make it anew, with resume=True"

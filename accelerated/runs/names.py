@@ -45,21 +45,24 @@ def step_of(checkpoint: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def checkpoint_folders(run: Path) -> list[Path]:
-    """All checkpoints, the newest first; of two for one step, the one that replaced the other."""
-    found = [path for path in (run / CHECKPOINTS).glob("step-*") if step_of(path) is not None]
-    return sorted(found, key=lambda path: (step_of(path), path.suffix != ASIDE), reverse=True)
-
-
-def unfinished_checkpoints(run: Path) -> list[Path]:
-    """Checkpoints that are being written or removed, or were when a process was killed."""
-    unfinished = re.compile(rf"\.{_CHECKPOINT.pattern}\.\d+\.tmp")
-    return [p for p in (run / CHECKPOINTS).glob(".step-*.tmp") if unfinished.fullmatch(p.name)]
+def checkpoints(run: Path) -> dict[Path, int]:
+    """All checkpoints and their steps, the newest first; of two for one step, first the newer."""
+    found = []
+    for path in (run / CHECKPOINTS).glob("step-*"):
+        if (step := step_of(path)) is not None:
+            found.append((step, path.suffix != ASIDE, path))
+    return {path: step for step, _, path in sorted(found, reverse=True)}
 
 
 def temporary(checkpoint: Path) -> Path:
     """What a checkpoint is called while this process writes or removes it."""
     return checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.tmp")
+
+
+def unfinished_checkpoints(run: Path) -> list[Path]:
+    """Those under a temporary name."""
+    unfinished = re.compile(rf"\.{_CHECKPOINT.pattern}\.\d+\.tmp")
+    return [p for p in (run / CHECKPOINTS).glob(".step-*.tmp") if unfinished.fullmatch(p.name)]
 
 
 def taken(folder: Path) -> list[str]:

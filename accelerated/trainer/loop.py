@@ -106,7 +106,7 @@ class Trainer:
         )
         self._samples = Samples(place, self._run_config, diffusion, self._optimizer)
         self._save = Saver(self.run, config)
-        self._checkpoints = self.run.checkpoints()
+        self._saved = self.run.steps()
         # Whether a checkpoint and samples are due, and not there yet.
         self._due = False
         if config.resume:
@@ -149,7 +149,7 @@ class Trainer:
                     "compiling the training step: about 20 s, and less where it was compiled before"
                 )
                 self._loop(real, interrupted)
-            self._checkpoints = self.run.checkpoints()
+            self._saved = self.run.steps()
             self._save.check()
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self.step >= self.config.train_num_steps
@@ -174,7 +174,7 @@ class Trainer:
 
     def _write_down(self) -> None:
         """Write what the run is, where no one else has gone on with it meanwhile."""
-        self.run.check_unchanged(self._checkpoints)
+        self.run.check_unchanged(self._saved)
         self.run.metrics.rewind(self.step)
         self.run.config.write(self._run_config, self.world.size, self._noted)
         write_names(self.run.images, self.images.names)

@@ -17,7 +17,6 @@ from ..process import to_uint8
 from ..reports import pictures
 from ..runs.names import sample_picture
 from ..runs.provenance import facts
-from ..system.distributed import World
 from ..system.say import bar
 from .place import Place
 from .state import fixed_arrays
@@ -74,9 +73,8 @@ class Samples:
             InterruptedError: the event was set meanwhile.
             RuntimeError: another process did not draw its share.
         """
-        config, diffusion = self._config.trainer, self.diffusion
-        count, size = config.num_samples, config.train_batch_size
-        drawn = _draw_together(diffusion, count, size, interrupted, self._world)
+        diffusion = self.diffusion
+        drawn = self._draw_together(diffusion, interrupted)
         if not self._world.leads:
             return
         real = real if real.dtype == np.uint8 else to_uint8(real)
@@ -85,54 +83,45 @@ class Samples:
         captions = f"drawn at step {step:,} (average of the weights)", "real images"
         picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
         text = facts(self._config, step, "average", diffusion.config, diffusion.seed)
-        text["Images"] = f"0-{count - 1}"
+        text["Images"] = f"0-{len(drawn) - 1}"
         pictures.save_png(picture, sample_picture(self._run.path, step), text)
         rows = self._run.metrics.read(_METRICS)
         losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
         pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
 
+    def _draw_together(
+        self, diffusion: GaussianDiffusion, interrupted: threading.Event
+    ) -> NDArray[np.float32]:
+        """All images, in every process; process r draws the r-th part of them."""
+        world, count = self._world, self._config.trainer.num_samples
+        each = math.ceil(count / world.size)
+        own, failure = np.zeros((each, *diffusion.shape), np.float32), None
+        try:
+            own = self._draw_part(diffusion, each, interrupted)
+        except Exception as error:
+            failure = error
+        # Whatever happened here, the others are waiting to hear.
+        fine = world.gather(np.array([failure is None], np.int32))
+        if failure is not None:
+            raise failure
+        if not fine.all():
+            raise RuntimeError(f"process {np.argmin(fine)} did not draw its share")
+        return world.gather(own).reshape(-1, *diffusion.shape)[:count]
 
-def _draw_together(
-    diffusion: GaussianDiffusion,
-    count: int,
-    batch_size: int,
-    interrupted: threading.Event,
-    world: World,
-) -> NDArray[np.float32]:
-    """Images 0 .. count - 1, in every process; process r draws the r-th part of them."""
-    each = math.ceil(count / world.size)
-    own, failure = np.zeros((each, *diffusion.shape), np.float32), None
-    try:
-        own = _sample(diffusion, world.rank * each, each, min(each, batch_size), interrupted, world)
-    except Exception as error:
-        failure = error
-    # Whatever happened here, the others are waiting to hear.
-    fine = world.gather(np.array([failure is None], np.int32))
-    if failure is not None:
-        raise failure
-    if not fine.all():
-        raise RuntimeError(f"process {np.argmin(fine)} did not draw its share")
-    return world.gather(own).reshape(-1, *diffusion.shape)[:count]
+    def _draw_part(
+        self, diffusion: GaussianDiffusion, count: int, interrupted: threading.Event
+    ) -> NDArray[np.float32]:
+        size = min(count, self._config.trainer.train_batch_size)
+        total = math.ceil(count / size) * len(diffusion.plan())
+        hidden = not self._world.leads
+        with bar(total=total, desc="drawing", unit="step", leave=False, disable=hidden) as shown:
 
+            def on_step() -> None:
+                shown.update()
+                if interrupted.is_set():
+                    raise InterruptedError("interrupted")
 
-def _sample(
-    diffusion: GaussianDiffusion,
-    first: int,
-    count: int,
-    size: int,
-    interrupted: threading.Event,
-    world: World,
-) -> NDArray[np.float32]:
-    if interrupted.is_set():
-        raise InterruptedError("interrupted")
-    total = math.ceil(count / size) * len(diffusion.plan())
-    with bar(
-        total=total, desc="drawing", unit="step", leave=False, disable=not world.leads
-    ) as shown:
-
-        def on_step() -> None:
-            shown.update()
             if interrupted.is_set():
                 raise InterruptedError("interrupted")
-
-        return diffusion.sample(size, num_samples=count, first=first, on_step=on_step)
+            first = self._world.rank * count
+            return diffusion.sample(size, num_samples=count, first=first, on_step=on_step)

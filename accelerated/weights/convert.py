@@ -61,7 +61,7 @@ def _write_run(config: RunConfig, weights: Weights) -> None:
 
     folder = Path(config.trainer.results_folder)
     run = RunFolder(folder)
-    if run.checkpoints():
+    if run.steps():
         raise ValueError(
             f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
         )
