@@ -20,7 +20,13 @@ from safetensors.numpy import load_file
 from ...accelerated.config import RunConfig
 from ...accelerated.runs.checkpoint import Checkpoint, save
 from ...accelerated.runs.folder import RunFolder
-from ...accelerated.runs.names import checkpoint_folder, sample_picture, step_of
+from ...accelerated.runs.names import (
+    CHECKPOINTS,
+    SAMPLES,
+    checkpoint_folder,
+    sample_picture,
+    step_of,
+)
 from ...accelerated.system import runtime
 from ...accelerated.trainer.loop import Trainer
 from ..examples.given import Given
@@ -69,9 +75,10 @@ class Left:
 
     def forget_after(self, step: int) -> None:
         """Take away what was saved after that update, as if it had been killed before."""
-        for path in [*self.folder.glob("checkpoints/*"), *self.folder.glob("samples/*")]:
-            if (step_of(path.with_suffix("")) or 0) > step:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for part in (CHECKPOINTS, SAMPLES):
+            for path in self.folder.glob(f"{part}/*"):
+                if (step_of(path.with_suffix("")) or 0) > step:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @property
     def steps(self) -> list[int]:
