@@ -157,12 +157,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
-        self.network.check_image_size(self.sides)
+        if len(self.sides) == 2:  # else data that are no images, and a network of one's own
+            self.network.check_image_size(self.sides)
         self.sampling.steps(self.diffusion.timesteps)
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Both sides of an image."""
+        """Height and width; of data that are no images, whatever sides they have."""
         size = self.image_size
         return (size, size) if isinstance(size, int) else size
 

@@ -59,6 +59,11 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
             cell.result = ms.float32 if level == "O1" or kept else low
 
 
+def needs_loss_scale(level: str, dtype: str) -> bool:
+    """Whether small gradients vanish without a scale: float16 has nothing below 6e-8."""
+    return level != "O0" and dtype == "float16"
+
+
 def check_dtype(dtype: str) -> None:
     """See that the device can compute in a half precision, by doing so with a few numbers.
 

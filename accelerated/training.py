@@ -18,7 +18,7 @@ from .kernels.waiting import Waiter, waiter
 from .objective import Objective
 from .optimizer import Optimizer, StepScalars, flatten
 from .system.compile_cache import compiled
-from .system.distributed import ALONE, Exchange
+from .system.distributed import ALONE, GradientReducer
 
 
 def training_loss(
@@ -60,7 +60,7 @@ class TrainStep:
         optimizer: whose parameters it depends on.
         micro_batches: how many gradients are averaged for one update. One: a single graph does
             everything. Several: one graph adds up gradients, another applies their mean.
-        exchange: with whom the gradient is averaged (default: with no one).
+        reducer: with whom the gradient is averaged (default: with no one).
         scaled: whether there is a loss scale, for gradients in float16.
     """
 
@@ -69,10 +69,10 @@ class TrainStep:
         loss: Callable[..., Tensor],
         optimizer: Optimizer,
         micro_batches: int = 1,
-        exchange: Exchange | None = None,
+        reducer: GradientReducer | None = None,
         scaled: bool = False,
     ) -> None:
-        exchange = Exchange(ALONE) if exchange is None else exchange
+        reducer = GradientReducer(ALONE) if reducer is None else reducer
         self.micro_batches = micro_batches
         gradient = gradient_function(loss, optimizer.parameters, scaled)
         self._announce = announce = kernels.Announce() if kernels.in_use() else None
@@ -84,7 +84,7 @@ class TrainStep:
 
         def whole(x_0, t, noise, self_cond_mask, masks, condition, scale, *scalars):  # type: ignore[no-untyped-def]
             value, grad = gradient(x_0, t, noise, self_cond_mask, masks, condition, scale)
-            grad, value = exchange.mean(grad, value)
+            grad, value = reducer.mean(grad, value)
             norm = optimizer.update(grad, value, *scalars)
             return (value, norm) if announce is None else announce(value, norm)
 
@@ -95,7 +95,7 @@ class TrainStep:
 
         def apply(*scalars):  # type: ignore[no-untyped-def]
             # Statements with an effect on parameters run in the order in which they are written.
-            grad, value = exchange.mean(total, mean_loss + 0.0)
+            grad, value = reducer.mean(total, mean_loss + 0.0)
             norm = optimizer.update(grad, value, *scalars)
             ops.assign(total, ops.zeros_like(total))
             ops.assign(mean_loss, ops.zeros_like(mean_loss))

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from mindspore import Parameter, Tensor, ops
 
-from ddpm_mindspore.accelerated.system.distributed import Exchange, World
+from ddpm_mindspore.accelerated.system.distributed import GradientReducer, World
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import deep, elementwise
@@ -46,15 +46,15 @@ def means(
     expected = share * said.astype(np.float64).sum(axis=0)
     # size - 1 additions, the rounding of 1 / size, and the product with it.
     bound = elementwise(size + 1, *(share * said))
-    exchange, others, _ = _exchange(size, count)
+    reducer, others, _ = _reducer(size, count)
     ops.assign(others, Tensor(said[1:].sum(axis=0)))
-    ops.assign(exchange.wish, Tensor(said[0, -1:]))
+    ops.assign(reducer.wish, Tensor(said[0, -1:]))
     for mode in modes:
-        ops.assign(exchange.agreed, Tensor(np.full(1, -1.0, np.float32)))
-        grad, loss = device.run(mode, exchange.mean, said[0, :-2], said[0, -2])
+        ops.assign(reducer.agreed, Tensor(np.full(1, -1.0, np.float32)))
+        grad, loss = device.run(mode, reducer.mean, said[0, :-2], said[0, -2])
         check(f"gradient ({mode})", grad, expected[:-2], bound[:-2])
         check(f"loss ({mode})", loss, expected[-2], bound[-2])
-        check(f"agreed to stop ({mode})", exchange.agreed.asnumpy()[0], expected[-1], bound[-1])
+        check(f"agreed to stop ({mode})", reducer.agreed.asnumpy()[0], expected[-1], bound[-1])
 
 
 @budget.examples(0.05)
@@ -88,8 +88,8 @@ def steps(
     batches = network.steps_of_batches(net, size, schedule, shape, seed)
     expected, bounds = deep(in_reference(net, schedule, config, batches), params)
     unet = network.network(net)
-    exchange, others, own = _exchange(processes, sum(p.size for p in unet.trainable_params()))
-    step, optimizer = train_step(unet, schedule, config, accumulate, exchange=exchange)
+    reducer, others, own = _reducer(processes, sum(p.size for p in unet.trainable_params()))
+    step, optimizer = train_step(unet, schedule, config, accumulate, reducer=reducer)
     for mode in modes:
         restore(unet, optimizer, params)
         for i, micro in enumerate(batches, start=1):
@@ -111,7 +111,7 @@ def steps(
 
 
 @device.remembered
-def _exchange(size: int, count: int) -> tuple[Exchange, Parameter, Parameter]:
+def _reducer(size: int, count: int) -> tuple[GradientReducer, Parameter, Parameter]:
     """For gradients of ``count`` numbers: what the others say, and what this process has said."""
     nothing = np.zeros(count + 2, np.float32)
     others = Parameter(Tensor(nothing), name="others", requires_grad=False)
@@ -121,4 +121,4 @@ def _exchange(size: int, count: int) -> tuple[Exchange, Parameter, Parameter]:
         ops.assign(own, message)
         return message + others
 
-    return Exchange(World(0, size), all_reduce), others, own
+    return GradientReducer(World(0, size), all_reduce), others, own

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
-from ddpm_mindspore.accelerated.system.distributed import Exchange
+from ddpm_mindspore.accelerated.system.distributed import GradientReducer
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.parity.examples import strategies
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -153,9 +153,9 @@ def train_step(
     config: TrainingConfig,
     accumulate: int,
     scaled: bool = False,
-    exchange: Exchange | None = None,
+    reducer: GradientReducer | None = None,
 ) -> tuple[TrainStep, Optimizer]:
     """The device's step, and the optimizer that it updates."""
     optimizer = Optimizer(net.trainable_params(), network.optimizer_options(config))
     loss = network.loss(net, schedule, config)
-    return TrainStep(loss, optimizer, accumulate, exchange, scaled), optimizer
+    return TrainStep(loss, optimizer, accumulate, reducer, scaled), optimizer

@@ -48,12 +48,13 @@ def _of_the_run(args: list[str]) -> RunConfig:
 
     folder = value_of("--results-folder", args) or DIGITS.trainer.results_folder
     run = RunFolder(Path(folder).expanduser())
-    config = run.read_config()
+    config = run.config.read()
     if value_of("--data", args) is None:
         config = replace(config, data=place_of_images(run))
     trainer = replace(config.trainer, results_folder=folder, resume=False, distributed=False)
     if value_of("--batch-size", args) is None:
-        size = _share(trainer.train_batch_size * run.processes(), "--distributed" in args)
+        images = trainer.train_batch_size * run.config.processes()
+        size = _share(images, "--distributed" in args)
         trainer = replace(trainer, train_batch_size=size)
     return replace(config, trainer=trainer)
 

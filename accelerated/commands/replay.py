@@ -21,8 +21,10 @@ from mindspore import Tensor, nn
 from ..batch import MicroBatch
 from ..config import RunConfig
 from ..runs.checkpoint import load, newest
-from ..runs.folder import RunFolder, build
+from ..runs.folder import RunFolder
 from ..runs.images import changes, known_images, place_of_images
+from ..runs.names import CHECKPOINTS
+from ..runs.opened import build
 from ..system import runtime
 from ..system.compile_cache import compiled
 from ..system.say import answer
@@ -39,14 +41,14 @@ def replay(config: ReplayConfig) -> int:
         ValueError: not a run folder, a run of several processes, or images that are not there.
     """
     run = RunFolder(config.run)
-    before = run.read_config()
+    before = run.config.read()
     if before.trainer.distributed:
         raise ValueError(f"run {str(run.path)!r} is of several processes: only one is replayed")
     runtime.select_device(config.device)
     with TemporaryDirectory() as folder:
         start = _copy(run, config.step, Path(folder))
         data = config.data or place_of_images(run)
-        trainer = _trainer(before, data, folder, resume=Path(folder, "checkpoints").exists())
+        trainer = _trainer(before, data, folder, resume=Path(folder, CHECKPOINTS).exists())
         if differ := changes(known_images(run), trainer.images):
             raise ValueError(
                 f"data {data!r} is not what the run {str(run.path)!r} was trained on: {differ}; "
@@ -60,12 +62,12 @@ def replay(config: ReplayConfig) -> int:
 
 def _copy(run: RunFolder, step: int, folder: Path) -> int:
     """Put what training goes on from before an update into a folder; its step, or 0 for nothing."""
-    shutil.copy(run.config, folder)
+    shutil.copy(run.config.path, folder)
     found = newest(run.path, before=step)
     if found is None:
         return 0
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / found.name).symlink_to(found.resolve())
+    (folder / CHECKPOINTS).mkdir()
+    (folder / CHECKPOINTS / found.name).symlink_to(found.resolve())
     return load(found, []).step
 
 
@@ -75,13 +77,13 @@ def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer
 
 
 def _report(trainer: Trainer, step: int) -> Iterator[str]:
-    batches, guard = trainer.redo(step)
+    batches, nonfinite = trainer.redo(step)
     loss = compiled(trainer.diffusion.loss)
     parameters = trainer.diffusion.model.trainable_params()
-    gradient = compiled(gradient_function(trainer.diffusion.loss, parameters, guard.scaled))
-    indices = iter(guard.describe(step)["indices"])
+    gradient = compiled(gradient_function(trainer.diffusion.loss, parameters, nonfinite.scaled))
+    indices = iter(nonfinite.describe(step)["indices"])
     for number, batch in enumerate(batches, start=1):
-        value, grads = gradient(*batch.tensors(), Tensor(guard.scale, ms.float32))
+        value, grads = gradient(*batch.tensors(), Tensor(nonfinite.scale, ms.float32))
         yield f"micro-batch {number} of {len(batches)}: loss {value.asnumpy():g}"
         yield from _by_parameter(parameters, grads.asnumpy())
         yield "   place    image        t          loss"

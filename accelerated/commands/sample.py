@@ -14,6 +14,7 @@ from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
+from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts
 from ..system.runtime import select_device
@@ -33,12 +34,12 @@ def sample(config: SampleConfig) -> int:
             written or holds what is no drawing.
         OSError: a full disk.
     """
-    run_config = RunFolder(config.run).read_config()
+    run_config = RunFolder(config.run).config.read()
     sampling = run_config.sampling.but(sampling_timesteps=config.sampling_timesteps, eta=config.eta)
     size = run_config.image_size if config.image_size is None else config.image_size
     # Raises ValueError for what the network cannot take, or the schedule does not have.
     replace(run_config, image_size=size, sampling=sampling)
-    output = config.run / "drawn" if config.output is None else config.output
+    output = config.run / DRAWN if config.output is None else config.output
     with Drawing(output, config.num_samples) as drawing:
         device = select_device(config.device)
         ema = None if config.ema == "default" else config.ema

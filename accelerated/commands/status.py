@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runs.checkpoint import newest
 from ..runs.folder import RunFolder
+from ..runs.names import step_of
 from ..system.say import answer, can_show
 from ..trainer.timing import shares
 from .exit_codes import DONE
@@ -33,7 +34,7 @@ def status(config: StatusConfig) -> int:
         answer(json.dumps(facts, indent=2))
         return DONE
     answer(describe(facts))
-    rows = [row for row in run.read_metrics(_METRICS) if row["loss"] is not None]
+    rows = [row for row in run.metrics.read(_METRICS) if row["loss"] is not None]
     if rows:
         curve = plot([row["step"] for row in rows], [row["loss"] for row in rows])
         plain = str.maketrans(_BLOCKS + _AXIS, _PLAIN + _PLAIN_AXIS)
@@ -47,13 +48,13 @@ def gather(run: RunFolder) -> dict[str, Any]:
     Raises:
         ValueError: not a run folder.
     """
-    trainer = run.read_config().trainer
-    progress, holder, folder = run.read_progress(), run.lock.holder(), newest(run.path)
-    saved = int(folder.name.split("-")[1].removesuffix(".old")) if folder else None
+    trainer = run.config.read().trainer
+    progress, holder, folder = run.progress.read(), run.lock.holder(), newest(run.path)
+    saved = step_of(folder) if folder else None
     step = progress.get("step", saved or 0)
     steps = progress.get("steps", trainer.train_num_steps)
     seconds = progress.get("seconds", {})
-    last = run.last_metrics(_LAST)
+    last = run.metrics.last(_LAST)
     losses = [row["loss"] for row in last if row["loss"] is not None]
     return {
         "run": str(run.path),

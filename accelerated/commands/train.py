@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 
 from ..config import RunConfig
-from ..runs.folder import RunFolder, build
-from ..system.distributed import ALONE, World
+from ..runs.folder import RunFolder
+from ..runs.names import checkpoint_folder, sample_picture
+from ..runs.opened import build
 from ..system.runtime import process_count, select_device
 from ..system.say import say
 from ..trainer.loop import Trainer
 from ..trainer.nonfinite import NonfiniteError
+from ..trainer.place import Place, take_place
 from .exit_codes import DONE, INTERRUPTED, NONFINITE
 
 
@@ -27,20 +28,19 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     Raises:
         ValueError: something is wrong with the configuration, the data or the results folder.
     """
-    device, world = _meet(config)
-    run = RunFolder(Path(config.trainer.results_folder), writes=world.leads)
-    run.prepare(resume=config.trainer.resume)
-    device = device or select_device(config.device)
+    device, place = _device_and_place(config)
+    world, run = place
     trainer = Trainer(
         build(config),
         config.data,
         device=config.device,
         new_data=new_data,
+        place=place,
         **asdict(config.trainer),
     )
     if world.leads:
         _announce(trainer, device)
-        if config.trainer.resume and config.data != run.read_config().data:
+        if config.trainer.resume and config.data != run.config.read().data:
             say(f"images: {config.data}")
     try:
         done = trainer.train()
@@ -55,20 +55,22 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     return DONE if done else INTERRUPTED
 
 
-def _meet(config: RunConfig) -> tuple[str | None, World]:
-    """The processes of the job; to meet them a device has to be chosen, otherwise not yet.
+def _device_and_place(config: RunConfig) -> tuple[str, Place]:
+    """To meet other processes a device has to be chosen; alone, the folder is looked at first.
 
     Raises:
-        ValueError: there are several, or there is one, other than ``distributed`` says.
+        ValueError: there are several, or there is one, other than ``distributed`` says; or a device
+            or a folder that cannot be trained on or in.
     """
     if config.trainer.distributed:
-        return select_device(config.device), World.join()
+        return select_device(config.device), take_place(config.trainer)
     if process_count() > 1:
         raise ValueError(
             "msrun has started several processes, of which each would train alone: add "
             "--distributed"
         )
-    return None, ALONE
+    place = take_place(config.trainer)
+    return select_device(config.device), place
 
 
 def _tell_the_end(trainer: Trainer, done: bool) -> None:
@@ -101,14 +103,15 @@ def _announce(trainer: Trainer, device: str) -> None:
 
 def _summary(run: RunFolder, step: int) -> str:
     written = {
-        f"samples/step-{step:08d}.png": "drawn by the model, beside real images",
-        "loss.png": "the loss curve",
-        f"checkpoints/step-{step:08d}": "the model, its average and the optimiser's state",
-        "config.json": "the configuration",
-        "metrics.jsonl": "every step's loss",
+        sample_picture(run.path, step): "drawn by the model, beside real images",
+        run.loss_curve: "the loss curve",
+        checkpoint_folder(run.path, step): "the model, its average and the optimiser's state",
+        run.config.path: "the configuration",
+        run.metrics.path: "every step's loss",
     }
     # A picture that could not be drawn has been reported, and is no reason to fail.
-    files = [f"  {k:<26} {v}" for k, v in written.items() if (run.path / k).exists()]
+    there = {str(k.relative_to(run.path)): v for k, v in written.items() if k.exists()}
+    files = [f"  {name:<26} {what}" for name, what in there.items()]
     return "\n".join(
         [
             f"done: {step:,} steps. In {run.path}/",

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
+from ..runs.names import FOLDERS
 from ..runs.own import is_drawing, is_run
 from .contents import content
 from .decode import reason
@@ -32,7 +33,7 @@ _COMPANIONS = {
 }
 _SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 # Of a run whose folder is the data folder itself.
-_RUN_PARTS = frozenset({"checkpoints", "samples", "tensorboard", "drawn", "loss.png"})
+_RUN_PARTS = frozenset({*FOLDERS, "loss.png"})
 
 
 def find(folder: Path, *, strict: bool) -> tuple[list[str], list[LeftOut]]:

@@ -187,7 +187,7 @@ class Split(nn.Cell):
 
 
 class Announce(nn.Cell):
-    """Returns its two arguments, which are scalars, and wakes the :class:`Listener`."""
+    """Returns its two arguments, which are scalars, and wakes the :class:`AnnouncementWaiter`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Announce(nn.Cell):
         return x.reshape(()), y.reshape(())
 
 
-class Listener:
+class AnnouncementWaiter:
     """Waits for what is announced after it was made, asleep."""
 
     # What fails is never announced: MindSpore is asked after so many seconds, and says so.

@@ -20,7 +20,7 @@ class Waiter(Protocol):
         """Return when ``result`` is there."""
 
 
-class Patience:
+class AdaptiveSleep:
     """Sleeps through most of a step before its result is asked for.
 
     The sleep grows by a part of what is left to wait, and shrinks slowly while nothing is.
@@ -43,4 +43,4 @@ class Patience:
 
 def waiter(announced: bool) -> Waiter:
     """What to wait with for results of graphs not yet started, which announce them or do not."""
-    return kernels.Listener() if announced else Patience()
+    return kernels.AnnouncementWaiter() if announced else AdaptiveSleep()

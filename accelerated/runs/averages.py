@@ -12,6 +12,7 @@ from ...reference.ema import post_hoc_weights, profile_error
 from ..ema import combine, power_name
 from .checkpoint import Tensors, load
 from .folder import RunFolder
+from .names import checkpoint_folder
 
 MAX_ERROR = 0.2
 """A profile that is further from the one asked for, as a share of its length, is another one."""
@@ -52,14 +53,13 @@ def load_average(run: RunFolder, sigma_rel: float, step: int | None = None) -> A
         ValueError: not a run folder; the run kept no averages to make it from; or its checkpoints
             are too few for this length, or damaged, or none is of ``step``.
     """
-    widths = run.read_config().trainer.ema_sigma_rels
+    widths = run.config.read().trainer.ema_sigma_rels
     if not widths:
         raise ValueError(
             f"ema {sigma_rel} cannot be made: the run in {str(run.path)!r} was trained without "
             "--ema-sigma-rels (as 0.05 0.10); draw with --ema default"
         )
-    found = (int(name[5:]) for name in run.checkpoints() if name[5:].isdecimal())
-    steps = sorted(s for s in found if 0 < s <= (math.inf if step is None else step))
+    steps = [s for s in run.steps() if 0 < s <= (math.inf if step is None else step)]
     refused: list[str] = []
     while steps and step in (None, steps[-1]):
         pairs = list(product(steps, widths))
@@ -85,7 +85,7 @@ def _snapshots(run: Path, steps: Sequence[int], widths: Sequence[float]) -> Iter
     for step in steps:
         groups = [power_name(width) for width in widths]
         try:
-            tensors = load(run / "checkpoints" / f"step-{step:08d}", groups).tensors
+            tensors = load(checkpoint_folder(run, step), groups).tensors
         except ValueError as error:
             raise _UnreadableError(step, str(error)) from None
         for group in groups:

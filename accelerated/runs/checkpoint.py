@@ -25,7 +25,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,15 +36,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from ..system.files import flush_folder, json_bytes, make_folder, write_new
+from . import names
 
 Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 
 FORMAT = "ddpm-mindspore checkpoint"
 VERSION = 1
 
-_NAME = re.compile(r"step-(\d{8,})(\.old)?")
-_UNFINISHED = re.compile(r"\.step-\d{8,}(\.old)?\.\d+\.tmp")
-_ASIDE = ".old"  # a checkpoint that makes room for another one of the same step
 _REMEDY = "remove the folder to go on from an older checkpoint"
 
 
@@ -83,16 +80,15 @@ def save(run: Path, checkpoint: Checkpoint) -> Path:
         OSError: the disk is full, or the folder cannot be written. What was there is unharmed.
     """
     _check(checkpoint)
-    parent = run / "checkpoints"
-    final = parent / f"step-{checkpoint.step:08d}"
-    temporary = parent / f".{final.name}.{os.getpid()}.tmp"
-    make_folder(parent)
-    shutil.rmtree(temporary, ignore_errors=True)
+    final = names.checkpoint_folder(run, checkpoint.step)
+    written = names.temporary(final)
+    make_folder(final.parent)
+    shutil.rmtree(written, ignore_errors=True)
     try:
-        _write_files(temporary, checkpoint)
-        _put_in_place(temporary, final)
+        _write_files(written, checkpoint)
+        _put_in_place(written, final)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(written, ignore_errors=True)
     return final
 
 
@@ -102,7 +98,7 @@ def newest(run: Path, before: float = math.inf) -> Path | None:
     Complete: its ``state.json`` is whole and its files have the sizes written there. The
     checksums are left to :func:`load`.
     """
-    folders = (folder for folder in _folders(run) if _step(folder) < before)
+    folders = (folder for folder, step in names.checkpoints(run).items() if step < before)
     return next(filter(_is_complete, folders), None)
 
 
@@ -131,7 +127,7 @@ def load_newest(run: Path, groups: Sequence[str] | None = None) -> Loaded:
         ValueError: the run has no checkpoint, or none that can be read.
     """
     refused: list[str] = []
-    for folder in _folders(run):
+    for folder in names.checkpoints(run):
         try:
             return Loaded(load(folder, groups), folder, refused)
         except ValueError as error:
@@ -154,24 +150,21 @@ def prune(run: Path, step: int, *, keep_last: int | None, keep_every: int | None
     """
     if keep_last is None:
         return
-    past = [folder for folder in _folders(run) if _step(folder) <= step]
+    past = {folder: at for folder, at in names.checkpoints(run).items() if at <= step}
     kept = set([folder for folder in past if _is_complete(folder)][:keep_last])
-    for folder in past:
-        forever = keep_every is not None and _step(folder) % keep_every == 0
-        if folder not in kept and not forever and _step(folder) < step:
+    for folder, at in past.items():
+        forever = keep_every is not None and at % keep_every == 0
+        if folder not in kept and not forever and at < step:
             # Under a temporary name: at no time is half a checkpoint there.
-            away = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-            folder.rename(away)
-            shutil.rmtree(away)
+            shutil.rmtree(folder.rename(names.temporary(folder)))
 
 
 def remove_leftovers(run: Path) -> None:
     """Remove what a killed process left behind. No one else may be saving into this run."""
-    for path in (run / "checkpoints").glob(".step-*.tmp"):
-        if _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path)
-    for path in _folders(run):
-        final = path.with_name(path.name.removesuffix(_ASIDE))
+    for path in names.unfinished_checkpoints(run):
+        shutil.rmtree(path)
+    for path in names.checkpoints(run):
+        final = path.with_name(path.name.removesuffix(names.ASIDE))
         if path == final:
             continue
         if final.exists():
@@ -216,32 +209,17 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
     flush_folder(folder)
 
 
-def _put_in_place(temporary: Path, final: Path) -> None:
+def _put_in_place(written: Path, final: Path) -> None:
     """Rename a complete folder to its name. The readers know the name of the one it replaces."""
-    aside = final.with_name(final.name + _ASIDE)
+    aside = final.with_name(final.name + names.ASIDE)
     if final.exists():
         if aside.exists():
             shutil.rmtree(aside)
         final.rename(aside)
-    temporary.rename(final)
+    written.rename(final)
     flush_folder(final.parent)
     if aside.exists():
         shutil.rmtree(aside)
-
-
-def _step(folder: Path) -> int:
-    match = _NAME.fullmatch(folder.name)
-    assert match
-    return int(match[1])
-
-
-def _folders(run: Path) -> list[Path]:
-    """All checkpoints, the newest first; of two for one step, the one that replaced the other."""
-    found = []
-    for path in (run / "checkpoints").glob("step-*"):
-        if match := _NAME.fullmatch(path.name):
-            found.append((int(match[1]), match[2] is None, path))
-    return [path for *_, path in sorted(found, reverse=True)]
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

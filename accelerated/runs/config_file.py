@@ -13,8 +13,41 @@ from typing import Any
 
 from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 from ..config import RunConfig, TrainerConfig
+from ..system.files import write_json
 
 VERSION = 2
+
+
+class ConfigFile:
+    """The file; ValueError where it is read and is not there, is not a run's, or is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(
+        self, config: RunConfig, processes: int = 1, images: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write it.
+
+        Args:
+            config: what the run is made with.
+            processes: how many train with ``batch_size`` images each.
+            images: what is known of its images, see images.py.
+        """
+        facts = {"processes": processes, "images": dict(images or {})}
+        write_json(self.path, to_json(config, **facts))
+
+    def read(self) -> RunConfig:
+        """The configuration."""
+        return from_json(read_document(self.path), self.path)
+
+    def processes(self) -> int:
+        """How many processes trained the run last."""
+        return int(read_document(self.path).get("processes", 1))
+
+    def images(self) -> dict[str, Any]:
+        """What was known of its images."""
+        return dict(read_document(self.path).get("images", {}))
 
 
 def to_json(config: RunConfig, **facts: Any) -> dict[str, Any]:

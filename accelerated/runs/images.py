@@ -42,7 +42,7 @@ def known_images(run: RunFolder) -> Known:
     Raises:
         ValueError: not a run folder, or images.json is damaged.
     """
-    return Known(read_names(run.images), run.read_images().get("count"))
+    return Known(read_names(run.images), run.config.images().get("count"))
 
 
 def noted(source: Any, images: Images) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def called(source: Any, run: RunFolder, *, resume: bool) -> str:
     """What config.json calls the images: what it called them before, where they are the same."""
     if not isinstance(source, str):
         return type(source).__name__
-    if resume and run.read_images().get("path") == str(Path(source).absolute()):
-        return run.read_config().data
+    if resume and run.config.images().get("path") == str(Path(source).absolute()):
+        return run.config.read().data
     return source
 
 
@@ -67,7 +67,7 @@ def place_of_images(run: RunFolder) -> str:
     Raises:
         ValueError: not a run folder, or there is nothing in either place.
     """
-    given, path = run.read_config().data, run.read_images().get("path")
+    given, path = run.config.read().data, run.config.images().get("path")
     if path is None or Path(given).absolute() == Path(path):
         return given
     if Path(path).exists():

@@ -7,15 +7,24 @@ pictures = run.diffusion.sample(batch_size=4)
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..diffusion import GaussianDiffusion
+from ..networks.unet import Unet
 from ..trainer.warm_up import remark
 from .averages import load_average
-from .folder import RunFolder, build
+from .folder import RunFolder
+
+
+def build(config: RunConfig) -> GaussianDiffusion:
+    """The diffusion that a configuration describes, its network at its initial parameters."""
+    seed = config.trainer.seed
+    model = Unet(**config.network.to_dict(), seed=seed)
+    options = asdict(config.diffusion) | asdict(config.sampling)
+    return GaussianDiffusion(model, image_size=config.image_size, seed=seed, **options)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def open_run(
     """
     check_choice("weights", weights, tuple(WEIGHTS))
     run = RunFolder(as_plain("path", path, Path))
-    config = run.read_config()
+    config = run.config.read()
     diffusion = build(config)
     if ema is not None:
         check_sigma_rel("ema", ema)

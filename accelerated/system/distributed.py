@@ -84,7 +84,7 @@ ALONE = World()
 
 
 @ms.jit_class
-class Exchange:
+class GradientReducer:
     """The mean of gradient and loss over all processes, inside a compiled step.
 
     In the same message travels whether a process has been asked to stop, so that all of them hear

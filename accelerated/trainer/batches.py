@@ -27,6 +27,11 @@ class Batches:
         config: TrainerConfig,
         world: World = ALONE,
     ) -> None:
+        if diffusion.model.conditional and images.labels is None:
+            raise ValueError(
+                "data has no classes, and the network is told what each item is: give a folder "
+                "with a sub-folder for each class"
+            )
         self.images, self._diffusion, self._config = images, diffusion, config
         self._world = world
 

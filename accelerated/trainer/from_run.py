@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..config import WEIGHTS, RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
+from ..runs.names import CHECKPOINTS, step_of
 
 if TYPE_CHECKING:
     from ..networks.unet import Unet
@@ -29,12 +30,12 @@ def source_run(from_run: str) -> tuple[RunFolder, int | None]:
             f"from {from_run!r} is a file: make a run of it (ddpm-mindspore import), and start "
             "from that"
         )
-    if path.absolute().parent.name != "checkpoints":
-        return RunFolder(path, writes=False), None
-    step = path.name.removeprefix("step-")
-    if not step.isdecimal():
+    if path.absolute().parent.name != CHECKPOINTS:
+        return RunFolder(path), None
+    step = step_of(path)
+    if step is None:
         raise ValueError(f"from {from_run!r} is no checkpoint: name one like step-00001000")
-    return RunFolder(path.parent.parent, writes=False), int(step)
+    return RunFolder(path.parent.parent), step
 
 
 def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig:
@@ -46,7 +47,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     from ..runs.images import place_of_images
 
     run, _ = source_run(from_run)
-    source = run.read_config()
+    source = run.config.read()
     if data is None and run.imported():
         raise ValueError(
             f"from {from_run!r} holds imported weights, and no images to train on: say which "
@@ -72,13 +73,13 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerCon
         ValueError: not a run, no checkpoint that can be read, or another network.
     """
     if config.resume:
-        return replace(config, from_run=run.read_config().trainer.from_run)
+        return replace(config, from_run=run.config.read().trainer.from_run)
     if config.from_run is None:
         return config
     from .state import first_difference
 
     source, step = source_run(config.from_run)
-    network = source.read_config().network
+    network = source.config.read().network
     # Dropout has no parameters, and is what one changes to go on with fewer images.
     same = replace(model.config, dropout=network.dropout)
     if other := first_difference("network", network, same):

@@ -12,8 +12,8 @@ from ..config import TrainerConfig
 from ..data import Images, note_broken, skipped_text
 from ..runs.folder import RunFolder
 from ..system.say import say
-from .tensorboard import Board
-from .timing import Activities
+from .tensorboard import EventFile
+from .timing import Timings
 
 
 class Measured(NamedTuple):
@@ -34,13 +34,14 @@ class TrainLog:
     was ``written``.
 
     Args:
+        run: where it is written down (None: nowhere, as in all processes but the first).
         bar: tqdm's.
         step: where this session starts from.
     """
 
     def __init__(
         self,
-        run: RunFolder,
+        run: RunFolder | None,
         bar: Any,
         config: TrainerConfig,
         images: Images,
@@ -49,8 +50,8 @@ class TrainLog:
     ) -> None:
         self._run, self._bar, self._steps = run, bar, config.train_num_steps
         self._images, self._images_per_step = images, images_per_step
-        self.spent = Activities(run.read_progress().get("seconds", {}) if step else {})
-        self._board = Board(run.tensorboard, step) if config.tensorboard and run.writes else None
+        self.spent = Timings(run.progress.read().get("seconds", {}) if run and step else {})
+        self._events = EventFile(run.tensorboard, step) if run and config.tensorboard else None
         self._rows: list[Measured] = []
         self._step, self._seconds = step, 0.0
         self._written = 0.0
@@ -76,7 +77,7 @@ class TrainLog:
             self._write_files()
             self._failing = False
         except OSError as error:
-            if not self._failing and self._run.writes:
+            if not self._failing:
                 say(f"metrics cannot be written ({error.strerror}); training goes on")
             self._failing = True
         self._written = time.perf_counter()
@@ -85,23 +86,25 @@ class TrainLog:
     def close(self) -> None:
         """Write the rest."""
         self.write()
-        if self._board:
+        if self._events:
             with suppress(OSError):  # write has told
-                self._board.close()
+                self._events.close()
 
     def _write_files(self) -> None:
         rows, self._rows = self._rows, []
+        if self._run is None:
+            return
         try:
-            self._run.append_metrics(row._asdict() for row in rows)
+            self._run.metrics.append(row._asdict() for row in rows)
         except OSError:
             self._rows = rows
             raise
-        if self._board:
-            self._board.add(
+        if self._events:
+            self._events.add(
                 row._asdict() | {"images_per_second": self._images_per_step / row.seconds}
                 for row in rows
             )
-        self._run.write_progress(
+        self._run.progress.write(
             {
                 "step": self._step,
                 "steps": self._steps,
@@ -118,6 +121,6 @@ class TrainLog:
         skipped = self._images.skipped
         if new := skipped[self._told :]:
             say(skipped_text(new))
-            if self._run.writes:
+            if self._run:
                 note_broken(self._run.path, new)
         self._told = len(skipped)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +14,25 @@ from numpy.typing import NDArray
 
 from ..batch import MicroBatch
 from ..config import RunConfig, TrainerConfig
-from ..data import read_spread, report, write_names
+from ..data import Images, Items, read_spread, report, write_names
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
 from ..optimizer import Optimizer, step_scalars
-from ..precision import set_precision
+from ..precision import needs_loss_scale, set_precision
 from ..runs.checkpoint import Checkpoint, load_newest
-from ..runs.folder import RunFolder
 from ..runs.images import as_source, called, noted, open_run_images
-from ..system.distributed import ALONE, Exchange, World
+from ..system.distributed import GradientReducer
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
 from ..training import TrainStep
 from .batches import Batches
 from .from_run import start_from
 from .log import Measured, TrainLog
-from .nonfinite import Guard
-from .state import (
-    Saver,
-    check_same_run,
-    check_same_start,
-    fixed_arrays,
-    other_sampling,
-    restore,
-    snapshot,
-)
+from .nonfinite import NonfiniteSteps
+from .place import Place, take_place
+from .samples import Samples
+from .state import Saver, check_same_run, check_same_start, other_sampling, restore, snapshot
 from .tensorboard import check_tensorboard
 from .warm_up import remark
 
@@ -56,6 +48,7 @@ class Trainer:
             or of floats in [0, 1], or a MindSpore dataset, as ``data.open_images`` takes them.
         device: the device this runs on, as it is to be remembered in config.json.
         new_data: with ``resume``, go on where the images are not those that the run had, too.
+        place: where ``take_place`` has prepared to train (default: it does so now).
         options: the fields of :class:`~ddpm_mindspore.accelerated.config.TrainerConfig`.
 
     Attributes:
@@ -72,67 +65,57 @@ class Trainer:
         *,
         device: str = "auto",
         new_data: bool = False,
+        place: Place | None = None,
         **options: Any,
     ) -> None:
-        folder = as_source(folder)
-        self.diffusion = diffusion
+        source, model = as_source(folder), diffusion.model
         config = TrainerConfig(**options)
-        self.step = 0
-        self.world = World.join() if config.distributed else ALONE
-        self._exchange = Exchange(self.world)
-        self.run = RunFolder(Path(config.results_folder), writes=self.world.leads)
         if config.tensorboard:
             check_tensorboard()
-        set_precision(diffusion.model, config.amp_level, config.amp_dtype)
-        self.run.prepare(resume=config.resume)
-        self.config = config = start_from(config, self.run, diffusion.model)
-        self._checkpoints = self.run.checkpoints()
-        self._save = Saver(self.run, config)
+        place = take_place(config) if place is None else place
+        self.world, self.run = place
+        self.diffusion, self.step = diffusion, 0
+        set_precision(model, config.amp_level, config.amp_dtype)
+        self.config = config = start_from(config, self.run, model)
         self._run_config = RunConfig(
-            data=called(folder, self.run, resume=config.resume),
+            data=called(source, self.run, resume=config.resume),
             image_size=diffusion.image_size,
             device=device,
-            network=diffusion.model.config,
+            network=model.config,
             diffusion=diffusion.config,
             sampling=diffusion.sampling,
             trainer=config,
         )
         if config.resume:
-            before = self.run.read_config()
+            before = self.run.config.read()
             check_same_run(before, self._run_config, str(self.run.path))
             if changed := other_sampling(before, self._run_config):
                 self._say(changed)
-        self.images, differ = open_run_images(
-            self.run,
-            folder,
-            diffusion.shape,
-            config,
-            new_data=new_data,
-            progress=self.world.leads,
-        )
-        if differ:
-            self._say(f"{differ}; going on with these, in a new order, and with all else exactly")
+        self.images = self._open_images(source, new_data)
+        self._noted = noted(source, self.images)
         self._batches = Batches(self.images, diffusion, config, self.world)
-        self._optimizer = Optimizer(diffusion.model.trainable_params(), config)
-        self._guard = Guard(
-            self.run.path if self.run.writes else None,
-            scaled=config.amp_level != "O0" and config.amp_dtype == "float16",
+        self._optimizer = Optimizer(model.trainable_params(), config)
+        self._nonfinite = NonfiniteSteps(
+            self._own_folder,
+            scaled=needs_loss_scale(config.amp_level, config.amp_dtype),
             limit=config.max_nonfinite_steps,
             describe=self._batches.describe,
         )
+        self._reducer = GradientReducer(self.world)
         self._train_step = TrainStep(
             diffusion.loss,
             self._optimizer,
             config.gradient_accumulate_every,
-            self._exchange,
-            scaled=self._guard.scaled,
+            self._reducer,
+            scaled=self._nonfinite.scaled,
         )
-        self._ema_diffusion: GaussianDiffusion | None = None
+        self._samples = Samples(place, self._run_config, diffusion, self._optimizer)
+        self._save = Saver(self.run, config)
+        self._saved = self.run.steps()
         # Whether a checkpoint and samples are due, and not there yet.
         self._due = False
         if config.resume:
             self._restore()
-        self._noted = noted(folder, self.images)
         parameters = self._optimizer.params.asnumpy()
         check_same_start(self.world, self._run_config, len(self.images), self.step, parameters)
 
@@ -142,18 +125,7 @@ class Trainer:
 
         A network of its own: ``diffusion`` always holds the parameters that are being trained.
         """
-        if self._ema_diffusion is None:
-            diffusion = self.diffusion
-            self._ema_diffusion = GaussianDiffusion(
-                type(diffusion.model)(**diffusion.model.config.to_dict()),
-                image_size=diffusion.image_size,
-                seed=self.config.seed,
-                **asdict(diffusion.config),
-                **asdict(diffusion.sampling),
-            )
-        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
-        self._ema_diffusion.model.load_arrays(average | fixed_arrays(self.diffusion.model))
-        return self._ema_diffusion
+        return self._samples.diffusion
 
     def train(self) -> bool:
         """Train until ``train_num_steps``; True when it got there.
@@ -166,28 +138,51 @@ class Trainer:
             OSError: the last checkpoint could not be saved.
             NonfiniteError: too many losses or gradients in a row were NaN or infinite.
         """
-        with self.run.held(), first_interrupt_waits(_NOTICE) as interrupted:
-            self.run.check_unchanged(self._checkpoints)
-            self.run.rewind_metrics(self.step)
-            self.run.write_config(self._run_config, self.world.size, self._noted)
-            if self.run.writes:
-                write_names(self.run.images, self.images.names)
+        lock = self.run.lock if self.world.leads else nullcontext()
+        with lock, first_interrupt_waits(_NOTICE) as interrupted:
+            if self.world.leads:
+                self._write_down()
             # Before another thread reads images, and before it is said what cannot be read.
             real = read_spread(self.images, self.config.num_samples)
-            if left_out := report(self.images, self.run.path if self.run.writes else None):
+            if left_out := report(self.images, self._own_folder):
                 self._say(left_out)
             if self._misses_samples():
                 self._draw(real, interrupted)
-            self._due = self._due and self._guard.in_a_row > 0
+            self._due = self._due and self._nonfinite.in_a_row > 0
             if self.step < self.config.train_num_steps:
                 self._say(
                     "compiling the training step: about 20 s, and less where it was compiled before"
                 )
                 self._loop(real, interrupted)
-            self._checkpoints = self.run.checkpoints()
+            self._saved = self.run.steps()
             self._save.check()
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self.step >= self.config.train_num_steps
+
+    @property
+    def _own_folder(self) -> Path | None:
+        """The run's folder in the process that writes into it, None in the others."""
+        return self.run.path if self.world.leads else None
+
+    def _open_images(self, source: Any, new_data: bool) -> Images:
+        images, differ = open_run_images(
+            self.run,
+            source,
+            self.diffusion.shape,
+            self.config,
+            new_data=new_data,
+            progress=self.world.leads,
+        )
+        if differ:
+            self._say(f"{differ}; going on with these, in a new order, and with all else exactly")
+        return images
+
+    def _write_down(self) -> None:
+        """Write what the run is, where no one else has gone on with it meanwhile."""
+        self.run.check_unchanged(self._saved)
+        self.run.metrics.rewind(self.step)
+        self.run.config.write(self._run_config, self.world.size, self._noted)
+        write_names(self.run.images, self.images.names)
 
     @property
     def _ends(self) -> bool:
@@ -199,12 +194,11 @@ class Trainer:
 
     def _misses_samples(self) -> bool:
         """Whether the process that saved this step was killed before its samples were drawn."""
-        picture = self.run.samples / f"step-{self.step:08d}.png"
-        due = self._due and (self._ends or not self._guard.in_a_row)
-        misses = self.run.writes and self.step > 0 and due and not picture.exists()
+        due = self._due and (self._ends or not self._nonfinite.in_a_row)
+        misses = self.step > 0 and due and self._samples.missing(self.step)
         return bool(self.world.gather(np.array([misses], np.int32)).any())
 
-    def _loop(self, real: NDArray[Any], interrupted: threading.Event) -> None:
+    def _loop(self, real: Items, interrupted: threading.Event) -> None:
         config = self.config
         with (
             bar(
@@ -222,12 +216,12 @@ class Trainer:
             waiter = self._train_step.waiter()
             while True:
                 log.add(measured)
-                if left_out := self._guard.note(self.step, measured.loss, measured.grad_norm):
+                if left_out := self._nonfinite.note(self.step, measured.loss, measured.grad_norm):
                     self._say(left_out)
-                stops = self._exchange.stops(interrupted.is_set())
+                stops = self._reducer.stops(interrupted.is_set())
                 self._due = self._due or self._is_due()
                 # What is due waits while updates are left out, but not longer than the run.
-                waits = self._guard.in_a_row > 0
+                waits = self._nonfinite.in_a_row > 0
                 if stops or self._ends or (self._due and not waits):
                     log.write()
                     with log.spent("saving"):
@@ -247,7 +241,7 @@ class Trainer:
                 with log.spent("steps"):
                     measured = self._update(batch, waiter)
 
-    def redo(self, step: int) -> tuple[list[MicroBatch], Guard]:
+    def redo(self, step: int) -> tuple[list[MicroBatch], NonfiniteSteps]:
         """Do the updates before number ``step``, and write nothing.
 
         Returns its micro-batches, and the account of updates with the loss scale for it.
@@ -255,19 +249,20 @@ class Trainer:
         waiter = self._train_step.waiter()
         while self.step < step - 1:
             done = self._update(self._batches(self.step + 1), waiter)
-            self._guard.note(done.step, done.loss, done.grad_norm)
-        return self._batches(step), self._guard
+            self._nonfinite.note(done.step, done.loss, done.grad_norm)
+        return self._batches(step), self._nonfinite
 
     def _log(self, bar: Any) -> TrainLog:
         per_step = self._batches.images_per_step
-        return TrainLog(self.run, bar, self.config, self.images, per_step, self.step)
+        run = self.run if self.world.leads else None
+        return TrainLog(run, bar, self.config, self.images, per_step, self.step)
 
     def _update(self, batches: list[MicroBatch], waiter: Waiter) -> Measured:
         """Do one update."""
         self.step += 1
-        scalars = step_scalars(self.step, self.config, skipped=self._guard.skipped)
+        scalars = step_scalars(self.step, self.config, skipped=self._nonfinite.skipped)
         begin = time.perf_counter()
-        loss, norm = self._train_step(batches, scalars, self._guard.scale)
+        loss, norm = self._train_step(batches, scalars, self._nonfinite.scale)
         waiter.wait(loss)
         seconds = round(time.perf_counter() - begin, 4)
         loss, norm = float(loss.asnumpy()), float(norm.asnumpy())
@@ -279,35 +274,23 @@ class Trainer:
         for reason in loaded.refused:
             self._say(f"passed over a checkpoint: {reason}")
         restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
-        self._guard.restore(loaded.checkpoint.state)
+        self._nonfinite.restore(loaded.checkpoint.state)
         self.step = loaded.checkpoint.step
         self._due = self._is_due() or loaded.checkpoint.state.get("due", False)
 
     def _snapshot(self) -> Checkpoint:
-        state = self._guard.state() | {"due": self._due}
+        state = self._nonfinite.state() | {"due": self._due}
         taken = snapshot(self.step, self.diffusion.model, self._optimizer, state)
-        return self._guard.check(taken)
+        return self._nonfinite.check(taken)
 
     def _say(self, text: str) -> None:
         if self.world.leads:
             say(text)
 
-    def _draw(self, real: NDArray[Any], interrupted: threading.Event) -> None:
+    def _draw(self, real: Items, interrupted: threading.Event) -> None:
         """Draw samples with the averaged parameters; failing to is no reason to stop training."""
         try:
-            from .samples import draw_samples  # matplotlib takes a while to be imported
-
-            draw_samples(
-                self.run,
-                self.step,
-                self.ema_diffusion,
-                real,
-                count=self.config.num_samples,
-                batch_size=self.config.train_batch_size,
-                interrupted=interrupted,
-                world=self.world,
-                config=self._run_config,
-            )
+            self._samples.draw(self.step, real, interrupted)
             if none_yet := remark(self.step, self.config):
                 self._say(none_yet)
         except Exception as error:

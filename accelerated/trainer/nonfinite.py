@@ -23,7 +23,7 @@ class NonfiniteError(RuntimeError):
     """Training cannot go on: updates, or the parameters themselves, are NaN or infinite."""
 
 
-class Guard:
+class NonfiniteSteps:
     """Counts updates that were left out, moves the loss scale, and says when to stop.
 
     Args:

@@ -2,105 +2,160 @@
 
 from __future__ import annotations
 
+import io
 import math
 import threading
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig
+from ..data import Items
 from ..diffusion import GaussianDiffusion
+from ..optimizer import Optimizer
 from ..process import to_uint8
 from ..reports import pictures
-from ..runs.folder import RunFolder
+from ..runs.names import sample_picture
 from ..runs.provenance import facts
-from ..system.distributed import World
+from ..system.files import replace_file
 from ..system.say import bar
+from .place import Place
+from .state import fixed_arrays
 
 _METRICS = 2**19  # bytes read for the loss curve, however long the run: about 5,000 steps of it
 
 
-def draw_samples(
-    run: RunFolder,
-    step: int,
-    diffusion: GaussianDiffusion,
-    real: NDArray[Any],
-    *,
-    count: int,
-    batch_size: int,
-    interrupted: threading.Event,
-    world: World,
-    config: RunConfig,
-) -> None:
-    """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
+class Samples:
+    """What the averaged parameters draw as training goes on, beside real images.
 
-    ``real``: (N, C, H, W) uint8 or in [0, 1], N at least ``count`` or all there are.
-    ``config``: the run's, of which the picture's file tells (``provenance.py``).
-
-    Every process draws a share, and the first one writes.
-
-    Raises:
-        InterruptedError: the event was set meanwhile.
-        RuntimeError: another process did not draw its share.
+    Args:
+        place: where the run is trained. Every process draws a share, and the first one writes.
+        config: the run's, of which the pictures' files tell (``provenance.py``).
+        diffusion: the one that is trained.
+        optimizer: which has the average.
     """
-    drawn = _draw_together(diffusion, count, batch_size, interrupted, world)
-    if not run.writes:
-        return
-    real = real if real.dtype == np.uint8 else to_uint8(real)
-    shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
-    run.samples.mkdir(exist_ok=True)
-    captions = f"drawn at step {step:,} (average of the weights)", "real images"
-    picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
-    text = facts(config, step, "average", diffusion.sampling, diffusion.seed)
-    text["Images"] = f"0-{count - 1}"
-    pictures.save_png(picture, run.samples / f"step-{step:08d}.png", text)
-    rows = run.read_metrics(_METRICS)
-    losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
-    pictures.loss_curve([row["step"] for row in rows], losses, run.loss_curve)
 
+    def __init__(
+        self,
+        place: Place,
+        config: RunConfig,
+        diffusion: GaussianDiffusion,
+        optimizer: Optimizer,
+    ) -> None:
+        self._world, self._run = place
+        self._config, self._trained, self._optimizer = config, diffusion, optimizer
+        self._averaged: GaussianDiffusion | None = None
 
-def _draw_together(
-    diffusion: GaussianDiffusion,
-    count: int,
-    batch_size: int,
-    interrupted: threading.Event,
-    world: World,
-) -> NDArray[np.float32]:
-    """Images 0 .. count - 1, in every process; process r draws the r-th part of them."""
-    each = math.ceil(count / world.size)
-    own, failure = np.zeros((each, *diffusion.shape), np.float32), None
-    try:
-        own = _sample(diffusion, world.rank * each, each, min(each, batch_size), interrupted, world)
-    except Exception as error:
-        failure = error
-    # Whatever happened here, the others are waiting to hear.
-    fine = world.gather(np.array([failure is None], np.int32))
-    if failure is not None:
-        raise failure
-    if not fine.all():
-        raise RuntimeError(f"process {np.argmin(fine)} did not draw its share")
-    return world.gather(own).reshape(-1, *diffusion.shape)[:count]
+    @property
+    def diffusion(self) -> GaussianDiffusion:
+        """The diffusion with the averaged parameters of now, in a network of its own."""
+        trained = self._trained
+        if self._averaged is None:
+            self._averaged = GaussianDiffusion(
+                type(trained.model)(**trained.model.config.to_dict()),
+                image_size=trained.image_size,
+                seed=self._config.trainer.seed,
+                **asdict(trained.config),
+                **asdict(trained.sampling),
+            )
+        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
+        self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
+        return self._averaged
 
+    def missing(self, step: int) -> bool:
+        """Whether the samples of a step are this process's to write, and not there."""
+        return self._world.leads and not self._file(step).exists()
 
-def _sample(
-    diffusion: GaussianDiffusion,
-    first: int,
-    count: int,
-    size: int,
-    interrupted: threading.Event,
-    world: World,
-) -> NDArray[np.float32]:
-    if interrupted.is_set():
-        raise InterruptedError("interrupted")
-    total = math.ceil(count / size) * len(diffusion.plan())
-    with bar(
-        total=total, desc="drawing", unit="step", leave=False, disable=not world.leads
-    ) as shown:
+    def draw(self, step: int, real: Items, interrupted: threading.Event) -> None:
+        """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
-        def on_step() -> None:
-            shown.update()
+        What is no image is written as an array, ``.npy``. A network that is told what each item is
+        draws what the real ones are.
+
+        ``real``: at least ``num_samples`` of them, or all there are.
+
+        Raises:
+            InterruptedError: the event was set meanwhile.
+            RuntimeError: another process did not draw its share.
+        """
+        diffusion = self.diffusion
+        drawn = self._draw_together(diffusion, real.labels, interrupted)
+        if not self._world.leads:
+            return
+        self._run.samples.mkdir(exist_ok=True)
+        if drawn.ndim == 4:
+            self._write_picture(step, drawn, real.x)
+        else:
+            data = io.BytesIO()
+            np.save(data, drawn)
+            replace_file(self._file(step), data.getvalue(), flush=False)
+        rows = self._run.metrics.read(_METRICS)
+        losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
+        pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
+
+    def _file(self, step: int) -> Path:
+        """Where the samples of a step are written to."""
+        ending = ".png" if len(self._trained.shape) == 3 else ".npy"
+        return sample_picture(self._run.path, step).with_suffix(ending)
+
+    def _write_picture(self, step: int, drawn: NDArray[np.float32], real: NDArray[Any]) -> None:
+        real = real if real.dtype == np.uint8 else to_uint8(real)
+        shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
+        captions = f"drawn at step {step:,} (average of the weights)", "real images"
+        picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
+        diffusion = self._trained
+        text = facts(self._config, step, "average", diffusion.sampling, self._config.trainer.seed)
+        text["Images"] = f"0-{len(drawn) - 1}"
+        pictures.save_png(picture, self._file(step), text)
+
+    def _draw_together(
+        self,
+        diffusion: GaussianDiffusion,
+        labels: NDArray[np.int64] | None,
+        interrupted: threading.Event,
+    ) -> NDArray[np.float32]:
+        """All images, in every process; process r draws the r-th part of them."""
+        world, count = self._world, self._config.trainer.num_samples
+        each = math.ceil(count / world.size)
+        own, failure = np.zeros((each, *diffusion.shape), np.float32), None
+        try:
+            own = self._draw_part(diffusion, each, labels, interrupted)
+        except Exception as error:
+            failure = error
+        # Whatever happened here, the others are waiting to hear.
+        fine = world.gather(np.array([failure is None], np.int32))
+        if failure is not None:
+            raise failure
+        if not fine.all():
+            raise RuntimeError(f"process {np.argmin(fine)} did not draw its share")
+        return world.gather(own).reshape(-1, *diffusion.shape)[:count]
+
+    def _draw_part(
+        self,
+        diffusion: GaussianDiffusion,
+        count: int,
+        labels: NDArray[np.int64] | None,
+        interrupted: threading.Event,
+    ) -> NDArray[np.float32]:
+        size = min(count, self._config.trainer.train_batch_size)
+        total = math.ceil(count / size) * len(diffusion.plan())
+        hidden = not self._world.leads
+        with bar(total=total, desc="drawing", unit="step", leave=False, disable=hidden) as shown:
+
+            def on_step() -> None:
+                shown.update()
+                if interrupted.is_set():
+                    raise InterruptedError("interrupted")
+
             if interrupted.is_set():
                 raise InterruptedError("interrupted")
-
-        return diffusion.sample(size, num_samples=count, first=first, on_step=on_step)
+            first = self._world.rank * count
+            told = None
+            if labels is not None and diffusion.model.conditional:
+                told = labels[np.arange(first, first + count) % len(labels)]
+            return diffusion.sample(
+                size, num_samples=count, first=first, condition=told, on_step=on_step
+            )

@@ -16,7 +16,7 @@ def check_tensorboard() -> None:
         )
 
 
-class Board:
+class EventFile:
     """Scalars of a run in an event file.
 
     Args:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 ACTIVITIES = ("steps", "compiling", "data", "drawing", "saving")
 
 
-class Activities:
+class Timings:
     """Adds up the seconds of each activity of the training loop, one after the other.
 
     steps: the device works; compiling: the first step; data: waiting for images; drawing: samples

@@ -62,12 +62,12 @@ def _write_run(config: RunConfig, weights: Weights) -> None:
 
     folder = Path(config.trainer.results_folder)
     run = RunFolder(folder)
-    if run.checkpoints():
+    if run.steps():
         raise ValueError(
             f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
         )
     run.prepare(resume=False)
-    run.write_config(config)
+    run.config.write(config)
     tensors = {"model": weights.model, "ema": weights.ema}
     save(folder, Checkpoint(weights.step, tensors, {"imported_from": config.data}))
 
@@ -85,7 +85,7 @@ def export_weights(
     """
     from ..runs.folder import RunFolder
 
-    config = RunFolder(run).read_config()
+    config = RunFolder(run).config.read()
     checkpoint = load_newest(run, [which]).checkpoint
     data = safetensors.numpy.save(checkpoint.tensors[which], metadata={"format": "pt"})
     try:

@@ -69,7 +69,7 @@ PLACES = (
     ),
     ("steps of the checkpoints", "which checkpoints are kept", "trainer/state.py", "^class Saver"),
     ("samples", "what the average draws", "diffusion.py", r"def sample\("),
-    ("the picture", "what samples are drawn with", "trainer/loop.py", r"def _draw\("),
+    ("the picture", "what samples are drawn with", "trainer/samples.py", r"def draw\("),
     ("loss, step", "what an update sees", "trainer/batches.py", r"def _micro_batch\("),
     ("left out", "what an update sees", "trainer/batches.py", r"def _micro_batch\("),
     ("model of", "what the trainer tells the update", "trainer/loop.py", r"scalars = step_scalars"),

@@ -20,6 +20,13 @@ from safetensors.numpy import load_file
 from ...accelerated.config import RunConfig
 from ...accelerated.runs.checkpoint import Checkpoint, save
 from ...accelerated.runs.folder import RunFolder
+from ...accelerated.runs.names import (
+    CHECKPOINTS,
+    SAMPLES,
+    checkpoint_folder,
+    sample_picture,
+    step_of,
+)
 from ...accelerated.system import runtime
 from ...accelerated.trainer.loop import Trainer
 from ..examples.given import Given
@@ -68,14 +75,15 @@ class Left:
 
     def forget_after(self, step: int) -> None:
         """Take away what was saved after that update, as if it had been killed before."""
-        for path in [*self.folder.glob("checkpoints/*"), *self.folder.glob("samples/*")]:
-            if _step(path) > step:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for part in (CHECKPOINTS, SAMPLES):
+            for path in self.folder.glob(f"{part}/*"):
+                if (step_of(path.with_suffix("")) or 0) > step:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @property
     def steps(self) -> list[int]:
         """Whose checkpoints are there."""
-        return sorted(map(_step, self.folder.glob("checkpoints/step-*")))
+        return RunFolder(self.folder).steps()
 
     def metrics(self) -> list[dict[str, Any]]:
         """One row for each update; null is what is not finite."""
@@ -89,7 +97,7 @@ class Left:
         for row in self.metrics():
             results |= numbers(row["step"], row["loss"], row["grad_norm"])
         for step in self.steps:
-            files = (self.folder / f"checkpoints/step-{step:08d}").glob("*.safetensors")
+            files = checkpoint_folder(self.folder, step).glob("*.safetensors")
             results |= checkpoint(step, {path.stem: load_file(path) for path in files})
         return results
 
@@ -102,7 +110,7 @@ class Left:
 
     def picture(self, step: int) -> Array:
         """The page of samples beside real images."""
-        with Image.open(self.folder / f"samples/step-{step:08d}.png") as page:
+        with Image.open(sample_picture(self.folder, step)) as page:
             return np.asarray(page)
 
 
@@ -111,7 +119,7 @@ def write_run(folder: Path, door: Door, step: int, tensors: Mapping[str, Arrays]
     trainer = replace(door.trainer, results_folder=str(folder))
     config = RunConfig("none", door.size, "auto", door.net, door.diffusion, door.sampling, trainer)
     folder.mkdir(exist_ok=True)
-    RunFolder(folder).write_config(config)
+    RunFolder(folder).config.write(config)
     zeros = {name: np.zeros_like(value) for name, value in next(iter(tensors.values())).items()}
     usual = dict.fromkeys(("model", "adam_m", "adam_v", "ema"), zeros)
     save(folder, Checkpoint(step, {**usual, **tensors}, {}))
@@ -130,10 +138,6 @@ def placed(page: Array, top: int, low: Array, high: Array) -> Array:
     ]
     x = int(np.argmin(outside))
     return np.asarray(rows[:, x : x + width])
-
-
-def _step(path: Path) -> int:
-    return int(path.stem.removeprefix("step-"))
 
 
 @contextlib.contextmanager

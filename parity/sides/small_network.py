@@ -20,7 +20,7 @@ from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
 from ...accelerated.networks import unet
-from ...accelerated.trainer import loop
+from ...accelerated.runs import opened
 from ...reference import training
 from ...reference.config import UnetConfig
 from ...reference.networks.layers import Array as Value
@@ -125,8 +125,7 @@ def in_place_of_the_unet(wanted: bool = True) -> Iterator[None]:
         yield
         return
     with (
-        mock.patch.object(unet, "Unet", SmallNetwork),
-        mock.patch.object(loop, "Unet", SmallNetwork),
+        mock.patch.object(opened, "Unet", SmallNetwork),
         mock.patch.object(training, "unet", small_network),
     ):
         yield

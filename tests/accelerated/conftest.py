@@ -8,6 +8,8 @@ import pytest
 
 from ddpm_mindspore.accelerated.system import runtime
 
+from .quick_trainer import quick as quick
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _graphs_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:

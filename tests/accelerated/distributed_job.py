@@ -75,7 +75,7 @@ def main(folder: Path) -> None:
     found["went on"] = [trainer.train(), trainer.step]
 
     trainer = make_trainer(folder / "bug", **options)
-    trainer._exchange.share = 1.0  # the bug that has to be caught: sums, where there are means
+    trainer._reducer.share = 1.0  # the bug that has to be caught: sums, where there are means
     trainer.train()
     (folder / f"rank-{world.rank}.json").write_text(json.dumps(found))
     world.wait()

@@ -333,7 +333,7 @@ def test_resuming_starts_from_the_runs_own_options(
     (here / "my run").mkdir()
     first = configured(monkeypatch, *options)
     trainer = replace(first.trainer, resume=True, results_folder="elsewhere")
-    RunFolder(here / "my run").write_config(replace(first, trainer=trainer))
+    RunFolder(here / "my run").config.write(replace(first, trainer=trainer))
     for again in (
         ("--resume", "--results-folder", "my run"),
         ("--results_folder=my run", "--resume", *options),

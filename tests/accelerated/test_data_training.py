@@ -15,6 +15,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch, report
 from ddpm_mindspore.accelerated.process import to_uint8
+from ddpm_mindspore.accelerated.system.distributed import World
 
 NET: dict[str, Any] = {"dim": 8, "dim_mults": (1,), "channels": 3}
 SEEN = 4
@@ -107,7 +108,7 @@ def test_each_process_names_the_images_that_break_for_it(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = make(photos, data_memory_gb=0.0)
-    trainer.run.writes = False  # as in all processes but the first
+    trainer.world = World(rank=1)  # as in all processes but the first
     log = trainer._log(tqdm(disable=True))
     (photos / "dog" / "4.png").write_bytes(b"no picture any more")
     seen(trainer)

@@ -213,7 +213,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     network = Unet(8, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=8)
     diffusion = GaussianDiffusion(network, image_size=8, timesteps=50, sampling_timesteps=2)
     trainer = Trainer(diffusion, np.zeros((4, 1, 8, 8), np.uint8), results_folder=str(folder))
-    trainer.run.write_config(trainer._run_config)
+    trainer.run.config.write(trainer._run_config)
     save(folder, trainer._snapshot())
     yield folder
 

@@ -72,7 +72,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def losses(folder: Path) -> list[tuple[float, ...]]:
-    rows = RunFolder(folder).read_metrics()
+    rows = RunFolder(folder).metrics.read()
     return [(row["step"], row["loss"], row["grad_norm"], row["lr"]) for row in rows]
 
 
@@ -125,7 +125,7 @@ def assert_goes_on_from_here(folder: Path, undisturbed: Undisturbed) -> int:
     assert loaded.refused == []
     step = loaded.checkpoint.step
     assert_same(loaded.checkpoint.tensors, undisturbed.tensors[step])
-    run.rewind_metrics(step)
+    run.metrics.rewind(step)
     assert losses(folder) == undisturbed.losses[:step]
     return step
 
@@ -184,7 +184,7 @@ def in_a_drawing(folder: Path, before: int) -> bool:
 
 
 def in_a_step(folder: Path, before: int) -> bool:
-    rows = RunFolder(folder).read_metrics()
+    rows = RunFolder(folder).metrics.read()
     return bool(rows) and rows[-1]["step"] > before
 
 
@@ -206,7 +206,7 @@ def kill_again_and_again(folder: Path, moments: list[str], rng: random.Random) -
             break
         kill(process)
         kills.moments.append(moment)
-        rows = RunFolder(folder).read_metrics()
+        rows = RunFolder(folder).metrics.read()
         kills.lost.append(max(0, (rows[-1]["step"] if rows else 0) - newest_step(folder)))
     return kills
 

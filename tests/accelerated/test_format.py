@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ddpm_mindspore.accelerated import Trainer
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
-from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build, open_run
 from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
 
 FIXTURE = Path(__file__).parent / "fixtures" / "run-1"
@@ -68,19 +68,19 @@ def write(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints" / f"step-{STEPS:08d}")
     for name in ("loss.png", ".lock", "progress.json"):
         (folder / name).unlink()
-    config = RunFolder(folder).read_config()
+    config = RunFolder(folder).config.read()
     named = replace(config, trainer=replace(config.trainer, results_folder=folder.name))
-    RunFolder(folder).write_config(named)
+    RunFolder(folder).config.write(named)
 
 
 def go_on(folder: Path) -> list[dict[str, Any]]:
     """Train a run of the fixture's kind to its end; its metrics."""
-    config = RunFolder(folder).read_config()
+    config = RunFolder(folder).config.read()
     trainer = replace(config.trainer, results_folder=str(folder), resume=True)
     resumed = Trainer(build(config), pictures(), **asdict(trainer))
     assert resumed.step == STOP
     assert resumed.train()
-    return RunFolder(folder).read_metrics()
+    return RunFolder(folder).metrics.read()
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ from ddpm_mindspore.accelerated.commands.parse import parse
 from ddpm_mindspore.accelerated.commands.status import describe, gather
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
-from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
 
 Arrays = dict[str, np.ndarray]
@@ -46,7 +47,7 @@ def make_source(path: Path, **state: str) -> Path:
     """Checkpoints of steps 10 and 20, trained and averaged parameters of seeds 10 to 21."""
     run = RunFolder(path)
     run.prepare(resume=False)
-    run.write_config(SOURCE)
+    run.config.write(SOURCE)
     for step in (10, 20):
         save(path, Checkpoint(step, {"model": arrays(step), "ema": arrays(step + 1)}, dict(state)))
     return path
@@ -82,7 +83,7 @@ def test_weights_and_checkpoint_are_the_callers_choice(source: Path, tmp_path: P
 
 def test_a_resumed_run_needs_the_other_one_no_more(source: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path / "new", from_run=str(source))
-    trainer.run.write_config(trainer._run_config)
+    trainer.run.config.write(trainer._run_config)
     taken = trainer._snapshot()
     save(trainer.run.path, replace(taken, step=1))
     written = json.loads((tmp_path / "new" / "config.json").read_text())

@@ -25,7 +25,7 @@ from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.accelerated.system.distributed import Exchange, World
+from ddpm_mindspore.accelerated.system.distributed import GradientReducer, World
 from ddpm_mindspore.accelerated.system.fingerprint import fingerprint
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
@@ -101,8 +101,8 @@ def training(
     set_precision(model, level, "float16")
     made = GaussianDiffusion(model, image_size=SIZE, **{**DIFFUSION, **(diffusion or {})})
     updates = Optimizer(model.trainable_params(), TrainerConfig(**(optimizer or {})))
-    exchange = Exchange(World(0, processes), _sum) if processes > 1 else None
-    step = TrainStep(made.loss, updates, exchange=exchange, **options)
+    reducer = GradientReducer(World(0, processes), _sum) if processes > 1 else None
+    step = TrainStep(made.loss, updates, reducer=reducer, **options)
     scalars = StepScalars(0.1, 0.1, 0.1, 0.1, 0.1, ()).tensors()
     given = (*(arguments or batch()), Tensor(1.0, ms.float32), *scalars)
     return fingerprint(step._whole._function, given)  # type: ignore[attr-defined]

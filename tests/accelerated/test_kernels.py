@@ -230,7 +230,7 @@ def test_what_a_graph_announces_is_waited_for_asleep() -> None:
 
     x, y = draw(700, 700), draw(700, 700)
     expected = [result.asnumpy() for result in function(x, y)]
-    listener = kernels.Listener()
+    listener = kernels.AnnouncementWaiter()
     for _ in range(3):
         results = function(x, y)
         begin, busy = time.perf_counter(), time.thread_time()
@@ -243,7 +243,7 @@ def test_what_a_graph_announces_is_waited_for_asleep() -> None:
 def test_what_is_never_announced_does_not_hold_up_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    listener = kernels.Listener()
+    listener = kernels.AnnouncementWaiter()
     monkeypatch.setattr(listener, "_limit", 0.1)
     listener.wait(draw(3))
     assert listener._limit == 0.2
@@ -255,7 +255,7 @@ def test_ctrl_c_is_heeded_while_waiting() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            kernels.Listener().wait(draw(3))
+            kernels.AnnouncementWaiter().wait(draw(3))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)

@@ -13,7 +13,8 @@ from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
-from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.reference.config import UnetConfig
 
 Arrays = dict[str, np.ndarray]
@@ -43,7 +44,7 @@ def run(tmp_path: Path) -> Path:
     """A run with checkpoints of steps 300 and 600; parameters 0 to 9 times the step."""
     folder = RunFolder(tmp_path / "run")
     folder.prepare(resume=False)
-    folder.write_config(CONFIG)
+    folder.config.write(CONFIG)
     for step in (300, 600):
         powers = {power_name(width): arrays(step + i) for i, width in enumerate(WIDTHS, 2)}
         save(

@@ -113,17 +113,17 @@ def test_numbers_of_numpy_make_the_same_run(number: Any, tmp_path: Path) -> None
     config = numpy(DIGITS, **parts, trainer=trainer, data=Path("digits"))
     assert config == DIGITS
     run = RunFolder(tmp_path)
-    run.write_config(config)
-    assert run.read_config() == DIGITS
+    run.config.write(config)
+    assert run.config.read() == DIGITS
 
 
 def test_no_limit_is_written_as_json_and_comes_back(tmp_path: Path) -> None:
     trainer = TrainerConfig(max_grad_norm=math.inf, data_memory_gb=np.float32("inf"))
     run = RunFolder(tmp_path)
-    run.write_config(replace(DIGITS, trainer=trainer))
-    assert '"max_grad_norm": "inf"' in run.config.read_text()
-    assert "Infinity" not in run.config.read_text()
-    assert run.read_config().trainer == trainer
+    run.config.write(replace(DIGITS, trainer=trainer))
+    assert '"max_grad_norm": "inf"' in run.config.path.read_text()
+    assert "Infinity" not in run.config.path.read_text()
+    assert run.config.read().trainer == trainer
 
 
 def test_the_network_and_the_diffusion_take_them(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.runs.averages import load_average
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
-from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.ema import power_weight
@@ -29,7 +30,7 @@ def make_run(path: Path, steps: range, widths: tuple[float, ...] = WIDTHS) -> np
     run = RunFolder(path)
     run.prepare(resume=False)
     trainer = replace(DIGITS.trainer, ema_sigma_rels=widths, results_folder=str(path))
-    run.write_config(replace(DIGITS, trainer=trainer))
+    run.config.write(replace(DIGITS, trainer=trainer))
     walk = np.cumsum(np.random.default_rng(0).standard_normal(steps[-1])).astype(np.float32)
     averages = dict.fromkeys(widths, np.float32(0))
     for step, p in enumerate(walk, start=1):
@@ -108,7 +109,7 @@ def test_sample_draws_with_the_average_that_is_asked_for(
     config = replace(DIGITS, network=net, trainer=trainer)
     run = RunFolder(tmp_path)
     run.prepare(resume=False)
-    run.write_config(config)
+    run.config.write(config)
     start = build(config).model.arrays()
     for step in range(1, 11):
         groups = {

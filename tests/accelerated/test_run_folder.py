@@ -12,8 +12,8 @@ import pytest
 
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
-from ddpm_mindspore.accelerated.runs.folder import RunFolder, build
-from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build, open_run
 from ddpm_mindspore.reference.config import UnetConfig
 
 CONFIG = replace(
@@ -70,9 +70,9 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_configuration_comes_back_as_it_was(run: RunFolder) -> None:
     run.prepare(resume=False)
-    run.write_config(CONFIG)
-    assert run.read_config() == CONFIG
-    written = json.loads(run.config.read_text())
+    run.config.write(CONFIG)
+    assert run.config.read() == CONFIG
+    written = json.loads(run.config.path.read_text())
     assert set(written["versions"]) == {"ddpm-mindspore", "mindspore", "numpy", "python"}
     assert written["network"]["dim"] == 8 and written["diffusion"]["timesteps"] == 1000
 
@@ -92,9 +92,9 @@ def test_what_is_no_configuration_is_refused(
 ) -> None:
     run.prepare(resume=False)
     if content is not None:
-        run.config.write_text(content)
+        run.config.path.write_text(content)
     with pytest.raises(ValueError, match=message):
-        run.read_config()
+        run.config.read()
     with pytest.raises(ValueError, match=message):
         open_run(run.path)
 
@@ -112,37 +112,37 @@ def test_a_value_that_was_edited_wrongly_is_named(
     run: RunFolder, part: str, field: str, value: object, message: str
 ) -> None:
     run.prepare(resume=False)
-    run.write_config(CONFIG)
-    document = json.loads(run.config.read_text())
+    run.config.write(CONFIG)
+    document = json.loads(run.config.path.read_text())
     document[part][field] = value
-    run.config.write_text(json.dumps(document))
+    run.config.path.write_text(json.dumps(document))
     with pytest.raises(ValueError, match=f"config.json is damaged .*{message}.*: restore it"):
-        run.read_config()
+        run.config.read()
 
 
 def test_metrics_are_lines_of_strict_json(run: RunFolder) -> None:
     run.prepare(resume=False)
-    run.append_metrics([{"step": 1, "loss": 0.5}, {"step": 2, "loss": float("nan")}])
-    run.append_metrics([{"step": 3, "loss": float("inf")}])
-    lines = run.metrics.read_text().splitlines()
+    run.metrics.append([{"step": 1, "loss": 0.5}, {"step": 2, "loss": float("nan")}])
+    run.metrics.append([{"step": 3, "loss": float("inf")}])
+    lines = run.metrics.path.read_text().splitlines()
     assert lines == [
         '{"step": 1, "loss": 0.5}',
         '{"step": 2, "loss": null}',
         '{"step": 3, "loss": null}',
     ]
-    assert run.read_metrics() == [json.loads(line) for line in lines]
+    assert run.metrics.read() == [json.loads(line) for line in lines]
 
 
 def test_an_unfinished_last_line_is_left_out_and_resuming_rewinds(run: RunFolder) -> None:
     run.prepare(resume=False)
-    run.rewind_metrics(0)  # nothing there yet
-    run.append_metrics({"step": step, "loss": 1.0} for step in range(1, 6))
-    with run.metrics.open("a") as file:
+    run.metrics.rewind(0)  # nothing there yet
+    run.metrics.append({"step": step, "loss": 1.0} for step in range(1, 6))
+    with run.metrics.path.open("a") as file:
         file.write('{"step": 6, "lo')
-    assert [row["step"] for row in run.read_metrics()] == [1, 2, 3, 4, 5]
-    run.rewind_metrics(3)
-    run.append_metrics([{"step": 4, "loss": 2.0}])
-    assert [(row["step"], row["loss"]) for row in run.read_metrics()] == [
+    assert [row["step"] for row in run.metrics.read()] == [1, 2, 3, 4, 5]
+    run.metrics.rewind(3)
+    run.metrics.append([{"step": 4, "loss": 2.0}])
+    assert [(row["step"], row["loss"]) for row in run.metrics.read()] == [
         (1, 1.0),
         (2, 1.0),
         (3, 1.0),

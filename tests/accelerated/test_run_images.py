@@ -88,7 +88,7 @@ def test_a_run_finds_its_images_from_another_folder(
     code, said = resume(capsys, project / "run")
     assert code == 130 and f"images: {project / 'data'}\n" in said
     assert "6 images of 1x8x8" in said
-    assert RunFolder(project / "run").read_config().data == "data"
+    assert RunFolder(project / "run").config.read().data == "data"
 
 
 def test_a_project_that_has_moved_finds_its_images(

@@ -104,8 +104,8 @@ def test_a_folder_with_other_files_is_trained_in(
 def test_a_run_without_a_checkpoint_yet_is_started_again(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.prepare(resume=False)
-    run.write_config(DIGITS)
-    run.append_metrics([{"step": 1, "loss": 0.5}])
+    run.config.write(DIGITS)
+    run.metrics.append([{"step": 1, "loss": 0.5}])
     run.lock._path.write_text("")  # killed between making it and writing its name
     run.prepare(resume=False)
-    assert run.read_config() == DIGITS
+    assert run.config.read() == DIGITS

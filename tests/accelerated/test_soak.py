@@ -68,7 +68,7 @@ def test_memory_and_open_files_stay_flat(tmp_path: Path) -> None:
     third = len(memory) // 3
     first, last = np.median(memory[:third]), np.median(memory[-third:])
     early, late = max(files[:third]), max(files[-third:])
-    steps = RunFolder(tmp_path / "run").read_progress()["step"]
+    steps = RunFolder(tmp_path / "run").progress.read()["step"]
     print(f"{steps:,} steps: {first:.0f} to {last:.0f} MB, {early} to {late} open files")
     assert last < first * 1.02 + 5
     assert late <= early + 2

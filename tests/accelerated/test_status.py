@@ -19,17 +19,17 @@ from ddpm_mindspore.accelerated.commands.status import duration, gather, plot
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
-from ddpm_mindspore.accelerated.trainer.tensorboard import Board, check_tensorboard
-from ddpm_mindspore.accelerated.trainer.timing import Activities, shares
+from ddpm_mindspore.accelerated.trainer.tensorboard import EventFile, check_tensorboard
+from ddpm_mindspore.accelerated.trainer.timing import Timings, shares
 
 
 def make_run(path: Path, *, step: int = 250, saved: int | None = 200) -> RunFolder:
     """A run of 1,000 steps that has got to ``step``."""
     run = RunFolder(path)
     run.prepare(resume=False)
-    run.write_config(replace(DIGITS, trainer=replace(DIGITS.trainer, train_num_steps=1000)))
-    run.append_metrics({"step": i, "loss": 1 / i, "seconds": 0.5} for i in range(1, step + 1))
-    run.write_progress(
+    run.config.write(replace(DIGITS, trainer=replace(DIGITS.trainer, train_num_steps=1000)))
+    run.metrics.append({"step": i, "loss": 1 / i, "seconds": 0.5} for i in range(1, step + 1))
+    run.progress.write(
         {
             "step": step,
             "steps": 1000,
@@ -85,11 +85,11 @@ def test_a_run_that_is_not(
 
 def test_a_run_of_which_little_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path / "run", saved=20)
-    run.progress.unlink()
-    run.metrics.unlink()
+    run.progress.path.unlink()
+    run.metrics.path.unlink()
     assert main(["status", str(run.path)]) == 0
     assert "step        20 of 1,000" in capsys.readouterr().out
-    run.progress.write_text("{")
+    run.progress.path.write_text("{")
     assert gather(run)["step"] == 20
     assert main(["status", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
@@ -104,32 +104,32 @@ def test_the_facts_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_long_run_is_read_in_stretches(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", step=1)
-    run.metrics.unlink()
-    run.append_metrics({"step": i, "loss": 2.0} for i in range(1, 100_001))
-    rows = run.read_metrics(200_000)
+    run.metrics.path.unlink()
+    run.metrics.append({"step": i, "loss": 2.0} for i in range(1, 100_001))
+    rows = run.metrics.read(200_000)
     assert len(rows) < 10_000  # 200 kB of 3 MB
     steps = [row["step"] for row in rows]
     assert steps == sorted(set(steps)) and steps[0] == 1 and steps[-1] == 100_000
     assert np.diff(steps).max() < 100_000 / 200
-    assert len(run.read_metrics()) == 100_000
+    assert len(run.metrics.read()) == 100_000
     for step in (99_999, 50_000, 7, 0):
-        run.rewind_metrics(step)
-        assert [row["step"] for row in run.read_metrics()] == list(range(1, step + 1))
+        run.metrics.rewind(step)
+        assert [row["step"] for row in run.metrics.read()] == list(range(1, step + 1))
 
 
 def test_the_loss_is_the_mean_of_the_last_hundred_steps_however_long_the_run(
     tmp_path: Path,
 ) -> None:
     run = make_run(tmp_path / "run", step=1)
-    run.metrics.unlink()
+    run.metrics.path.unlink()
     padding = {f"other {i}": 1.0 for i in range(100)}  # a long line: a hundred are 0.2 MB
-    run.append_metrics({"step": i, "loss": float(i), **padding} for i in range(1, 1001))
-    assert run.metrics.stat().st_size > 1.5 * 2**20
-    with run.metrics.open("ab") as file:
+    run.metrics.append({"step": i, "loss": float(i), **padding} for i in range(1, 1001))
+    assert run.metrics.path.stat().st_size > 1.5 * 2**20
+    with run.metrics.path.open("ab") as file:
         file.write(b'{"step": 1001, "lo')  # as a reader may find it
     assert gather(run)["loss"] == np.mean(np.arange(901, 1001))
     for count in (1, 99, 1000, 2000):
-        steps = [row["step"] for row in run.last_metrics(count)]
+        steps = [row["step"] for row in run.metrics.last(count)]
         assert steps == list(range(1001 - min(count, 1000), 1001))
 
 
@@ -137,35 +137,35 @@ def test_losses_that_are_not_finite_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(tmp_path / "run", step=250)
-    run.append_metrics([{"step": 251, "loss": float("nan")}, {"step": 252, "loss": 7.0}])
+    run.metrics.append([{"step": 251, "loss": float("nan")}, {"step": 252, "loss": 7.0}])
     assert main(["status", str(run.path)]) == 0
     mean = np.mean([*(1 / i for i in range(153, 251)), 7.0])
     said = capsys.readouterr().out
     assert f"  loss        {mean:.4f}, mean of the last 100 steps, without 1 that a" in said
-    run.metrics.unlink()
-    assert (gather(run)["loss"], run.last_metrics(3)) == (None, [])
+    run.metrics.path.unlink()
+    assert (gather(run)["loss"], run.metrics.last(3)) == (None, [])
 
 
 def test_metrics_stay_whole_when_the_disk_is_full(tmp_path: Path) -> None:
     """A write that fails in the middle of a line leaves no half line before the next."""
     run = make_run(tmp_path / "run", step=3)
-    size = run.metrics.stat().st_size
+    size = run.metrics.path.stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
         with pytest.raises(OSError, match=r"No space left|File too large"):
-            run.append_metrics([{"step": 4, "loss": 0.25}])
+            run.metrics.append([{"step": 4, "loss": 0.25}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
-    assert run.metrics.stat().st_size == size
-    run.append_metrics([{"step": 4, "loss": 0.25}])
-    assert [row["step"] for row in run.read_metrics()] == [1, 2, 3, 4]
+    assert run.metrics.path.stat().st_size == size
+    run.metrics.append([{"step": 4, "loss": 0.25}])
+    assert [row["step"] for row in run.metrics.read()] == [1, 2, 3, 4]
 
 
 def test_seconds_go_on_where_an_earlier_session_ended() -> None:
-    spent = Activities({"saving": 5.0, "sleeping": 1.0})
+    spent = Timings({"saving": 5.0, "sleeping": 1.0})
     with spent("saving"), pytest.raises(ZeroDivisionError):
         _ = 1 / 0
     assert 5.0 < spent.seconds["saving"] < 6.0 and spent.seconds["steps"] == 0.0
@@ -224,7 +224,7 @@ def events(folder: Path) -> list[Any]:
 def test_metrics_for_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
     check_tensorboard()
-    board = Board(tmp_path / "tensorboard", 0)
+    board = EventFile(tmp_path / "tensorboard", 0)
     board.add([{"step": 1, "loss": 0.5, "lr": 1e-3}, {"step": 2, "loss": 0.25, "lr": 1e-3}])
     board.close()
     first = events(tmp_path / "tensorboard")

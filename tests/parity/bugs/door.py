@@ -206,15 +206,15 @@ RUNS = [
     Bug(
         "Adam counts the updates that were left out",
         "trainer.loop.Trainer._update",
-        "skipped=self._guard.skipped",
+        "skipped=self._nonfinite.skipped",
         "skipped=0",
         "trainer: run",
     ),
     Bug(
         "training draws with the trained parameters",
-        "trainer.loop.Trainer._draw",
-        "self.ema_diffusion",
+        "trainer.samples.Samples.draw",
         "self.diffusion",
+        "self._trained",
         "trainer: run",
     ),
     Bug(
@@ -234,7 +234,7 @@ RUNS = [
     Bug(
         "resuming forgets which updates were left out",
         "trainer.loop.Trainer._restore",
-        "self._guard.restore(loaded.checkpoint.state)",
+        "self._nonfinite.restore(loaded.checkpoint.state)",
         "pass",
         "trainer: run",
     ),

@@ -24,10 +24,10 @@ RUN_FILES = [
     ),
     Bug(
         "good updates in a row are forgotten",
-        "trainer.nonfinite.Guard.state",
+        "trainer.nonfinite.NonfiniteSteps.state",
         '"good_steps": self._scale.good',
         '"good_steps": 0',
-        "tests/accelerated/test_guard.py::test_good_updates_in_a_row_go_on_counting_where_they_were",
+        "tests/accelerated/test_nonfinite.py::test_good_updates_in_a_row_go_on_counting_where_they_were",
     ),
     Bug(
         "a checkpoint's checksums are not looked at",

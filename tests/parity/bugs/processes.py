@@ -9,21 +9,21 @@ TOGETHER = "tests/accelerated/test_distributed.py::test_processes_together_see_w
 PROCESSES = [
     Bug(
         "the mean over processes is taken over the others",
-        "system.distributed.Exchange.__init__",
+        "system.distributed.GradientReducer.__init__",
         "1.0 / world.size",
         "1.0 / max(1, world.size - 1)",
         "distributed: means",
     ),
     Bug(
         "the wish to stop is told as it was agreed before",
-        "system.distributed.Exchange.mean",
+        "system.distributed.GradientReducer.mean",
         "self.wish))",
         "self.agreed))",
         "distributed: means",
     ),
     Bug(
         "the mean over processes leaves the loss to the first",
-        "system.distributed.Exchange.mean",
+        "system.distributed.GradientReducer.mean",
         "loss.reshape(1)",
         "0.0 * loss.reshape(1)",
         "distributed: means",

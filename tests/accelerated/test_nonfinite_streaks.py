@@ -15,70 +15,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from mindspore import Tensor, ops
-from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
-from ddpm_mindspore.accelerated.kernels.waiting import Patience, Waiter
-from ddpm_mindspore.accelerated.reports import pictures
+from ddpm_mindspore.accelerated import Trainer
 from ddpm_mindspore.accelerated.runs.checkpoint import load
-from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError
+from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError, NonfiniteSteps
+
+from .quick_trainer import FakeStep, Quick, drawn, saved
 
 NAN = (math.nan, math.nan)
 OVERFLOW = (0.5, math.inf)
 
 
-class Step:
-    """Adds the number of an update to the average, unless ``wrong`` says what came of it."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.wrong: dict[int, tuple[float, float]] = {}
-        self.before: Callable[[int], object] = lambda step: None
-
-    def waiter(self) -> Waiter:
-        return Patience()
-
-    def __call__(self, *_: Any) -> tuple[Tensor, Tensor]:
-        step, optimizer = self.trainer.step, self.trainer._optimizer
-        self.before(step)
-        if step not in self.wrong:
-            ops.assign(optimizer.ema, optimizer.ema + step)
-        loss, norm = self.wrong.get(step, (1.0 / step, 2.0))
-        return Tensor(np.float32(loss)), Tensor(np.float32(norm))
-
-
 class Made(NamedTuple):
     trainer: Trainer
-    step: Step
+    step: FakeStep
 
     def saved(self) -> list[int]:
-        return sorted(int(p.name[5:]) for p in self.trainer.run.path.glob("checkpoints/step-*"))
+        return saved(self.trainer)
 
     def drawn(self) -> list[int]:
-        return sorted(int(p.stem[5:]) for p in self.trainer.run.path.glob("samples/*.png"))
+        return drawn(self.trainer)
 
 
 Make = Callable[..., Made]
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    def sample(self: GaussianDiffusion, batch_size: int, **options: Any) -> NDArray[np.float32]:
-        return np.full((options["num_samples"], *self.shape), 0.5, np.float32)
-
-    monkeypatch.setattr(GaussianDiffusion, "sample", sample)
-    monkeypatch.setattr(pictures, "loss_curve", lambda *_: None)
-
+def make(quick: Quick) -> Make:
     def make(wrong: Collection[int] = (), what: tuple[float, float] = NAN, **options: Any) -> Made:
-        network = Unet(8, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=8)
-        diffusion = GaussianDiffusion(network, image_size=4, timesteps=20, sampling_timesteps=2)
-        given = {"train_batch_size": 2, "num_samples": 1, "results_folder": str(tmp_path / "run")}
-        trainer = Trainer(diffusion, np.zeros((4, 1, 4, 4), np.uint8), **given | options)
-        step = Step(trainer)
-        step.wrong = dict.fromkeys(wrong, what)
-        trainer._train_step = step  # type: ignore[assignment]
-        return Made(trainer, step)
+        made = Made(*quick(**{"train_batch_size": 2, "num_samples": 1} | options))
+        made.step.wrong = dict.fromkeys(wrong, what)
+        return made
 
     return make
 
@@ -113,13 +80,13 @@ def test_a_scale_that_is_looked_for_holds_checkpoints_up_only_until_it_is_found(
 ) -> None:
     found = range(3, 9)
     made = make(found, OVERFLOW, train_num_steps=10, save_and_sample_every=2, keep_last=1)
-    made.trainer._guard = Guard(None, scaled=True, limit=3)
+    made.trainer._nonfinite = NonfiniteSteps(None, scaled=True, limit=3)
     seen: dict[int, list[int]] = {}
     made.step.before = lambda step: seen.update({step: made.saved()})
     assert made.trainer.train()  # more than three in a row, but the scale explains them
     assert [seen[step] for step in range(3, 11)] == [[2]] * 7 + [[9]]
     assert made.saved() == [10] and made.drawn() == [2, 9, 10]
-    assert made.trainer._guard.scale == 2.0**16 / 2.0 ** len(found)
+    assert made.trainer._nonfinite.scale == 2.0**16 / 2.0 ** len(found)
 
 
 def test_what_is_asked_for_in_a_streak_is_saved_and_removes_nothing(make: Make) -> None:
@@ -191,11 +158,11 @@ def test_a_list_of_what_was_left_out_that_cannot_be_written_ends_no_run(
 
 
 def test_what_is_left_out_is_counted_whatever_the_reason() -> None:
-    watch = Guard(None, scaled=True, limit=9)
+    watch = NonfiniteSteps(None, scaled=True, limit=9)
     for loss, norm, expected in ((0.5, math.inf, 1), (math.nan, 1.0, 2), (0.5, 1.0, 0)):
         watch.note(1, loss, norm)
         assert watch.in_a_row == expected
     watch.note(4, 0.5, math.inf)
-    again = Guard(None, scaled=True, limit=9)
+    again = NonfiniteSteps(None, scaled=True, limit=9)
     again.restore(json.loads(json.dumps(watch.state())))
     assert again.in_a_row == 1

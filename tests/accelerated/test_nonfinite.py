@@ -11,14 +11,18 @@ import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest
-from ddpm_mindspore.accelerated.trainer.nonfinite import Guard, NonfiniteError, is_finite
+from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError, NonfiniteSteps, is_finite
 from ddpm_mindspore.reference.precision import LossScale
 
 NAN, INF = math.nan, math.inf
 
 
-def guard(folder: Path | None = None, *, scaled: bool = False, limit: int = 3) -> Guard:
-    return Guard(folder, scaled=scaled, limit=limit, describe=lambda step: {"indices": [step, 7]})
+def nonfinite(
+    folder: Path | None = None, *, scaled: bool = False, limit: int = 3
+) -> NonfiniteSteps:
+    return NonfiniteSteps(
+        folder, scaled=scaled, limit=limit, describe=lambda step: {"indices": [step, 7]}
+    )
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -43,7 +47,7 @@ def test_an_update_is_applied_where_loss_and_norm_are_finite(
 
 
 def test_what_is_left_out_is_noted_with_what_it_was_made_of(tmp_path: Path) -> None:
-    watch = guard(tmp_path)
+    watch = nonfinite(tmp_path)
     assert watch.note(1, 0.5, 1.0) == ""
     assert watch.note(2, NAN, INF) == "step 2 left out: loss nan, gradient norm inf"
     assert watch.note(3, 0.5, INF) != ""
@@ -55,7 +59,7 @@ def test_what_is_left_out_is_noted_with_what_it_was_made_of(tmp_path: Path) -> N
 
 
 def test_too_many_in_a_row_stop_training(tmp_path: Path) -> None:
-    watch = guard(tmp_path)
+    watch = nonfinite(tmp_path)
     for step in (1, 2, 4, 5):  # 3 is good, and the row begins anew
         watch.note(step, NAN, 1.0)
         if step == 2:
@@ -68,7 +72,7 @@ def test_too_many_in_a_row_stop_training(tmp_path: Path) -> None:
 def test_an_overflow_of_a_scaled_gradient_halves_the_scale_and_is_no_reason_to_stop(
     tmp_path: Path,
 ) -> None:
-    watch = guard(tmp_path, scaled=True, limit=1)
+    watch = nonfinite(tmp_path, scaled=True, limit=1)
     assert watch.scale == 65536.0
     assert watch.note(1, 0.5, INF) == (
         "step 1 left out: the gradient overflows, the loss scale is 32768"
@@ -82,14 +86,14 @@ def test_an_overflow_of_a_scaled_gradient_halves_the_scale_and_is_no_reason_to_s
 
 
 def test_a_loss_that_is_not_finite_is_not_the_scales_fault(tmp_path: Path) -> None:
-    watch = guard(tmp_path, scaled=True, limit=1)
+    watch = nonfinite(tmp_path, scaled=True, limit=1)
     with pytest.raises(NonfiniteError):
         watch.note(1, NAN, INF)
     assert watch.scale == 32768.0
 
 
 def test_without_a_scale_the_loss_is_left_alone() -> None:
-    watch = guard()
+    watch = nonfinite()
     for step in range(1, 2100):
         watch.note(step, 0.5, 1.0)
     assert watch.scale == 1.0
@@ -97,11 +101,11 @@ def test_without_a_scale_the_loss_is_left_alone() -> None:
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_its_state_goes_through_json_and_back(scaled: bool) -> None:
-    watch = guard(scaled=scaled)
+    watch = nonfinite(scaled=scaled)
     for step in range(1, 20):
         watch.note(step, 0.5, INF if step < 18 and scaled else 1.0)
     watch.note(20, NAN, NAN)
-    again = guard(scaled=scaled)
+    again = nonfinite(scaled=scaled)
     again.restore(json.loads(json.dumps(watch.state(), allow_nan=False)))
     assert again.state() == watch.state()
     assert (again.scale, again.skipped) == (watch.scale, watch.skipped)
@@ -110,10 +114,10 @@ def test_its_state_goes_through_json_and_back(scaled: bool) -> None:
 
 
 def test_good_updates_in_a_row_go_on_counting_where_they_were() -> None:
-    watch = guard(scaled=True)
+    watch = nonfinite(scaled=True)
     for step in range(1, 2000):
         watch.note(step, 0.5, 1.0)
-    again = guard(scaled=True)
+    again = nonfinite(scaled=True)
     again.restore(watch.state())
     assert again.scale == watch.scale == 65536.0
     again.note(2000, 0.5, 1.0)
@@ -121,23 +125,23 @@ def test_good_updates_in_a_row_go_on_counting_where_they_were() -> None:
 
 
 def test_a_checkpoint_from_before_is_a_start_with_nothing_left_out() -> None:
-    watch = guard(scaled=True)
+    watch = nonfinite(scaled=True)
     watch.restore({})
-    assert watch.state() == guard(scaled=True).state()
+    assert watch.state() == nonfinite(scaled=True).state()
 
 
 def test_a_run_that_turns_to_half_precision_starts_with_the_first_scale() -> None:
-    watch = guard(scaled=True)
-    watch.restore(guard(scaled=False).state())
+    watch = nonfinite(scaled=True)
+    watch.restore(nonfinite(scaled=False).state())
     assert watch.scale == 65536.0
 
 
 def test_parameters_that_are_not_finite_are_never_saved() -> None:
     good = Checkpoint(3, {"model": {"w": np.ones(2, np.float32)}}, {})
-    assert guard().check(good) is good
+    assert nonfinite().check(good) is good
     bad = Checkpoint(3, {"model": {}, "ema": {"w": np.array([1, NAN], np.float32)}}, {})
     with pytest.raises(NonfiniteError, match=r"step 3: .w. of .ema.*Nothing was saved"):
-        guard().check(bad)
+        nonfinite().check(bad)
 
 
 @pytest.mark.slow
@@ -158,21 +162,21 @@ def test_a_gradient_that_overflows_on_the_device_halves_the_scale_and_changes_no
         results_folder=str(tmp_path / "run"),
     )
     too_large = 2.0**40  # float16 ends at 2^16
-    trainer._guard._scale = LossScale(too_large)
+    trainer._nonfinite._scale = LossScale(too_large)
     waiter = trainer._train_step.waiter()
     before = trainer._optimizer.vectors()
     while True:
         done = trainer._update(trainer._batches(trainer.step + 1), waiter)
         after = trainer._optimizer.vectors()
-        if not trainer._guard.note(done.step, done.loss, done.grad_norm):
+        if not trainer._nonfinite.note(done.step, done.loss, done.grad_norm):
             break
         assert np.isfinite(done.loss) and not np.isfinite(done.grad_norm)
         for name, vector in after.items():
             np.testing.assert_array_equal(vector, before[name], name)
     left_out = done.step - 1
     assert 10 < left_out < 40
-    assert trainer._guard.scale == too_large / 2.0**left_out
-    assert trainer._guard.skipped == left_out
+    assert trainer._nonfinite.scale == too_large / 2.0**left_out
+    assert trainer._nonfinite.skipped == left_out
     assert not (tmp_path / "run" / "nonfinite.jsonl").exists()  # a scale explains them
     assert all((vector != before[name]).any() for name, vector in after.items())
 
