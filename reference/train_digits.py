@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from .config import UnetConfig
+from .denoiser import denoiser as with_network
 from .networks.layers import Array, Params
 from .networks.unet import init, unet
-from .objective import x0_from_output
 from .samplers import ddim
 from .samplers.common import Denoiser
 from .schedule import Schedule, make_schedule, spaced_timesteps
@@ -80,22 +81,14 @@ def train(
 def denoiser(
     params: Params, network: UnetConfig, schedule: Schedule, objective: str, clip: bool = True
 ) -> Denoiser:
-    """The network as the ``predict_x0(x_t, t) -> x0_hat`` that the samplers take.
-
-    x0_hat is clipped to [-1, 1] by default. With self-conditioning (arXiv 2208.04202, algorithm 2)
-    it remembers its last answer: make a new one for each walk.
-    """
-    last = None
-
-    def predict_x0(x_t: Array, t: Array) -> Array:
-        nonlocal last
-        output = unet(params, network, x_t, t - 1, last if network.self_condition else None)
-        last = x0_from_output(schedule, objective, x_t, t, output)
-        if clip:
-            last = np.clip(last, -1.0, 1.0)
-        return last
-
-    return predict_x0
+    """The U-Net as the denoiser that the samplers take, clipped to [-1, 1]: one for each walk."""
+    return with_network(
+        partial(unet, params, network),
+        schedule,
+        objective,
+        self_condition=network.self_condition,
+        clip=clip,
+    )
 
 
 def draw(

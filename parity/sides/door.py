@@ -16,10 +16,11 @@ from ...accelerated.config import TrainerConfig
 from ...accelerated.ema import power_name
 from ...reference import ema, training
 from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
+from ...reference.denoiser import Denoiser
+from ...reference.denoiser import denoiser as reference_denoiser
 from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
-from ...reference.objective import x0_from_output
 from ...reference.optimizer import ema_update
 from ...reference.samplers import ancestral, ddim
 from ...reference.schedule import Schedule, spaced_timesteps
@@ -247,26 +248,21 @@ def sampling_noise(
     return np.stack([draws.normal(seed, "sample_noise", i, indices, shape) for i in range(steps)])
 
 
-def denoiser(
-    door: Door, params: Arrays, states: list[Array] | None = None
-) -> Callable[[Array, Array], Array]:
-    """(x_t, t) to the estimate of x_0; a self-conditioned network is shown the one before.
+def denoiser(door: Door, params: Arrays, states: list[Array] | None = None) -> Denoiser:
+    """The reference's, of the network with these parameters; every x_t is added to ``states``."""
 
-    Every x_t is added to ``states``.
-    """
-    before: Array | None = None
-
-    def predict(x_t: Array, t: Array) -> Array:
-        nonlocal before
+    def network(x_t: Array, time: Array, x_self_cond: Array | None) -> Array:
         if states is not None:
             states.append(x_t)
-        shown = before if door.net.self_condition else None
-        output = door.network(params, door.net, x_t, t - 1, shown)
-        estimate = x0_from_output(door.schedule, door.diffusion.objective, x_t, t, output)
-        before = np.clip(estimate, -1.0, 1.0) if door.sampling.clip_denoised else estimate
-        return np.asarray(estimate)
+        return np.asarray(door.network(params, door.net, x_t, time, x_self_cond))
 
-    return predict
+    return reference_denoiser(
+        network,
+        door.schedule,
+        door.diffusion.objective,
+        self_condition=door.net.self_condition,
+        clip=door.sampling.clip_denoised,
+    )
 
 
 def to_unit_range(x_0: Array) -> Array:

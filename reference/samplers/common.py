@@ -12,6 +12,7 @@ from ..process import check_arrays
 from ..schedule import Array, Schedule
 
 Denoiser: TypeAlias = Callable[[Array, Array], Array]
+"""``predict_x0(x_t, t)`` of ``denoiser``; what is known besides, the function knows (``given``)."""
 
 
 def steps(schedule: Schedule, timesteps: Sequence[int]) -> list[tuple[int, int]]:
