@@ -17,7 +17,6 @@ import safetensors.numpy
 from ddpm_mindspore.accelerated.commands.export_run import export_run
 from ddpm_mindspore.accelerated.commands.import_run import import_run
 from ddpm_mindspore.accelerated.commands.options import ExportConfig, ImportConfig
-from ddpm_mindspore.accelerated.config import OBJECTIVES
 from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
@@ -31,6 +30,7 @@ from ddpm_mindspore.accelerated.weights.config import (
 from ddpm_mindspore.accelerated.weights.convert import export_weights, import_weights
 from ddpm_mindspore.accelerated.weights.read import TABLES, read_weights
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config.diffusion import OBJECTIVES
 from ddpm_mindspore.reference.networks.unet import init
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule
 
