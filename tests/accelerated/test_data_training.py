@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
-from ddpm_mindspore.accelerated.data import Crop, open_images, read_batch, report
+from ddpm_mindspore.accelerated.data import Crop, Items, open_images, read_batch, report
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.system.distributed import World
 
@@ -156,8 +156,8 @@ def test_the_real_images_beside_the_drawn_ones_are_of_all_classes(
     for resume in (False, True):
         trainer = make(photos, num_samples=3, data_memory_gb=gb, resume=resume)
 
-        def note(real: np.ndarray, _: Any, trainer: Trainer = trainer) -> None:
-            shown.append(real)
+        def note(real: Items, _: Any, trainer: Trainer = trainer) -> None:
+            shown.append(real.x)
             trainer._save(trainer._snapshot())
 
         monkeypatch.setattr(trainer, "_loop", note)

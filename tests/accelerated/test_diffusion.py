@@ -257,7 +257,7 @@ def test_interpolation_noises_the_mixture_to_t(
     second = np.full((3, 2, *SIZE), 0.25, np.float32)
     runs = []
 
-    def record(plan: Any, x: NDArray[np.float32], *_: Any) -> NDArray[np.float32]:
+    def record(plan: Any, x: NDArray[np.float32], *_: Any, **__: Any) -> NDArray[np.float32]:
         runs.append((plan, x))
         return x
 

@@ -109,13 +109,13 @@ def test_what_version_1_said_of_sampling_is_not_lost(tmp_path: Path) -> None:
     document["diffusion"] |= changed
     (tmp_path / "config.json").write_text(json.dumps(document))
     run = RunFolder(tmp_path)
-    config = run.read_config()
+    config = run.config.read()
     assert config.sampling == SamplingConfig(7, 0.25, clip_denoised=False)
     assert config.network.dim == 4 and config.diffusion.timesteps == 20
-    run.write_config(config)
+    run.config.write(config)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["version"] == 2 and "unet" not in written
-    assert run.read_config() == config
+    assert run.config.read() == config
 
 
 def test_the_fixture_is_small() -> None:

@@ -187,7 +187,7 @@ def test_a_run_goes_on_with_other_sampling_options_and_says_so(
     assert "sampling_timesteps 3 (it was 2), eta 0.5 (it was 0.0)" in said
     assert "clip_denoised False (it was True)" in said
     assert again.step == 1 and again.train()
-    assert again.run.read_config().sampling.eta == 0.5
+    assert again.run.config.read().sampling.eta == 0.5
     trainer(2, True, sampling_timesteps=3, ddim_sampling_eta=0.5, clip_denoised=False)
     assert "(it was" not in capfd.readouterr().out
     with pytest.raises(ValueError, match="objective is pred_v, not pred_x0, in the run"):

@@ -116,8 +116,8 @@ BATCHES = [
     Bug(
         "every micro-batch has the noise of the first",
         "trainer.batches.Batches._micro_batch",
-        "self._diffusion.micro_batch(x_0, step, positions, seed)",
-        "self._diffusion.micro_batch(x_0, step, range(share.start, share.stop), seed)",
+        "micro_batch(x_0, step, positions, seed",
+        "micro_batch(x_0, step, range(share.start, share.stop), seed",
         "train_batches: batches",
     ),
     Bug(

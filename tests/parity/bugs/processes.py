@@ -52,8 +52,8 @@ PROCESSES = [
     Bug(
         "every process takes the stream's images of the first",
         "trainer.batches.Batches._read",
-        "batch[positions.start - first : positions.stop - first]",
-        "batch[: len(positions)]",
+        "slice(positions.start - first, positions.stop - first)",
+        "slice(len(positions))",
         TOGETHER,
     ),
     Bug(
