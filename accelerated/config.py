@@ -17,7 +17,9 @@ CROPS = ("center", "random", "random_resized", "none")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-ImageSize: TypeAlias = int | tuple[int, ...]
+ImageSize: TypeAlias = int | tuple[int, int]
+Sides: TypeAlias = int | tuple[int, ...]
+"""The size of anything (C, *spatial); one number stands for a square."""
 
 
 def check_sigma_rel(argument: str, value: float) -> None:
@@ -147,7 +149,7 @@ class RunConfig:
     """
 
     data: PathText
-    image_size: ImageSize
+    image_size: Sides
     device: str
     network: tyro.conf.OmitArgPrefixes[UnetConfig]
     diffusion: tyro.conf.OmitArgPrefixes[DiffusionConfig]

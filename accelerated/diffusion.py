@@ -15,7 +15,7 @@ from ..reference.objective import loss_weight
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
-from .config import ImageSize
+from .config import Sides
 from .denoiser import clipped, denoiser
 from .networks.network import Network
 from .objective import Objective
@@ -293,7 +293,7 @@ class GaussianDiffusion:
 
 def sides(image_size: int | Sequence[int]) -> tuple[int, ...]:
     """The sides of an item; one number stands for a square. ValueError for what is no size."""
-    size = as_plain("image_size", image_size, ImageSize)
+    size = as_plain("image_size", image_size, Sides)
     return (size, size) if isinstance(size, int) else size
 
 

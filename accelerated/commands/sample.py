@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ...reference.config import SamplingConfig
-from ..config import ImageSize
+from ..config import Sides
 from ..diffusion import GaussianDiffusion, sides
 from ..process import to_uint8
 from ..runs.config_file import versions
@@ -67,7 +67,7 @@ def _draw(
     run: OpenedRun,
     config: SampleConfig,
     sampling: SamplingConfig,
-    image_size: ImageSize,
+    image_size: Sides,
     drawing: Drawing,
 ) -> bool:
     """Draw batch by batch, and write each when it is finished; whether it was interrupted.
@@ -133,7 +133,7 @@ def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> 
     }
 
 
-def usual_batch_size(diffusion: GaussianDiffusion, image_size: ImageSize | None = None) -> int:
+def usual_batch_size(diffusion: GaussianDiffusion, image_size: Sides | None = None) -> int:
     """64 images, or as many as have half a million numbers at the outermost resolution.
 
     The work of small images is mostly in starting operators, not in their arithmetic.

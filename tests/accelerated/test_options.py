@@ -53,7 +53,7 @@ FINE: dict[Any, set[str]] = {
     10**30: LARGE,
     20.5: LARGE,
     math.inf: {"max_grad_norm", "data_memory_gb"},
-    (): {"ema_sigma_rels", "only_class"},
+    (): {"ema_sigma_rels", "only_class", "image_size"},
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
@@ -74,6 +74,8 @@ NOT_FINE = {
     *((RunConfig, name, None) for name in ("data", "image_size")),
     (SamplingConfig, "eta", None),
     (commands.ImportConfig, "image_size", None),
+    (commands.ImportConfig, "image_size", ()),
+    (commands.SampleConfig, "image_size", ()),
     (commands.ReplayConfig, "step", None),
     (commands.ReplayConfig, "step", 0),
     (commands.SampleConfig, "weights", "20"),
@@ -135,7 +137,7 @@ def test_the_network_and_the_diffusion_take_them(tmp_path: Path) -> None:
         network, image_size=np.array([8, 4]), timesteps=np.int32(10), seed=np.int64(3)
     )
     assert diffusion.shape == (1, 8, 4) and diffusion.config.timesteps == 10
-    with pytest.raises(ValueError, match=r"image_size 8\.5 must be a whole number or 2 whole"):
+    with pytest.raises(ValueError, match=r"image_size 8\.5 must be a whole number or a tuple"):
         GaussianDiffusion(network, image_size=8.5)
     with pytest.raises(ValueError, match=r"batch_size 1\.5 must be a whole number"):
         diffusion.sample(1.5)
