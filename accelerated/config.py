@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
 
 from ..reference.config import DiffusionConfig, OptimizerConfig, SamplingConfig, UnetConfig
-from ..reference.plain import PathText, Unbounded, check_choice, make_plain
+from ..reference.plain import PathText, Unbounded, as_plain, check_choice, make_plain
 from .system.runtime import DEVICES
 
 AMP_LEVELS = ("O0", "O1", "O2", "O3")
@@ -166,8 +167,26 @@ class RunConfig:
     @property
     def sides(self) -> tuple[int, ...]:
         """Height and width; of data that are no images, whatever sides they have."""
-        size = self.image_size
-        return (size, size) if isinstance(size, int) else size
+        return sides(self.image_size)
+
+
+def sides(image_size: int | Sequence[int]) -> tuple[int, ...]:
+    """The sides of an item; one number stands for a square. ValueError for what is no size."""
+    size = as_plain("image_size", image_size, Sides)
+    return (size, size) if isinstance(size, int) else size
+
+
+def configurations(options: Mapping[str, Any]) -> tuple[DiffusionConfig, SamplingConfig]:
+    """Both, from options that have the names of ``GaussianDiffusion``'s.
+
+    Raises:
+        TypeError: an option that there is not.
+        ValueError: values that are out of their range.
+    """
+    given = {"eta" if name == "ddim_sampling_eta" else name: v for name, v in options.items()}
+    own = {field.name for field in fields(SamplingConfig)}
+    sampling = SamplingConfig(**{name: v for name, v in given.items() if name in own})
+    return DiffusionConfig(**{n: v for n, v in given.items() if n not in own}), sampling
 
 
 DIGITS = RunConfig(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..reference.config import DiffusionConfig, SamplingConfig
 from ..reference.objective import loss_weight
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
-from .config import Sides
+from .config import configurations, sides
 from .denoiser import clipped, denoiser
 from .networks.network import Network
 from .objective import Objective
@@ -289,22 +287,3 @@ class GaussianDiffusion:
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
             )
         return x
-
-
-def sides(image_size: int | Sequence[int]) -> tuple[int, ...]:
-    """The sides of an item; one number stands for a square. ValueError for what is no size."""
-    size = as_plain("image_size", image_size, Sides)
-    return (size, size) if isinstance(size, int) else size
-
-
-def configurations(options: Mapping[str, Any]) -> tuple[DiffusionConfig, SamplingConfig]:
-    """Both, from options that have the names of ``GaussianDiffusion``'s.
-
-    Raises:
-        TypeError: an option that there is not.
-        ValueError: values that are out of their range.
-    """
-    given = {"eta" if name == "ddim_sampling_eta" else name: v for name, v in options.items()}
-    own = {field.name for field in fields(SamplingConfig)}
-    sampling = SamplingConfig(**{name: v for name, v in given.items() if name in own})
-    return DiffusionConfig(**{n: v for n, v in given.items() if n not in own}), sampling

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from ...reference.config import SamplingConfig
-from ..config import Sides
-from ..diffusion import GaussianDiffusion, sides
+from ..config import Sides, sides
+from ..diffusion import GaussianDiffusion
 from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing

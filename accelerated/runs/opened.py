@@ -14,9 +14,9 @@ from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..diffusion import GaussianDiffusion
 from ..networks.unet import Unet
-from ..trainer.warm_up import remark
 from .averages import load_average
 from .folder import RunFolder
+from .warm_up import remark
 
 
 def build(config: RunConfig) -> GaussianDiffusion:

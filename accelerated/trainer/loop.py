@@ -22,6 +22,7 @@ from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
 from ..runs.checkpoint import Checkpoint, load_newest
 from ..runs.images import as_source, called, noted, open_run_images
+from ..runs.warm_up import remark
 from ..system.distributed import GradientReducer
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
@@ -34,7 +35,6 @@ from .place import Place, take_place
 from .samples import Samples
 from .state import Saver, check_same_run, check_same_start, other_sampling, restore, snapshot
 from .tensorboard import check_tensorboard
-from .warm_up import remark
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...accelerated.config import TrainerConfig
-from ...accelerated.diffusion import GaussianDiffusion, configurations
+from ...accelerated.config import TrainerConfig, configurations
+from ...accelerated.diffusion import GaussianDiffusion
 from ...accelerated.networks.unet import Unet
 from ...reference.config import UnetConfig
 from ...reference.networks import unet

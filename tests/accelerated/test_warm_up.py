@@ -7,7 +7,7 @@ import pytest
 
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import ema_weight
-from ddpm_mindspore.accelerated.trainer.warm_up import lag, remark
+from ddpm_mindspore.accelerated.runs.warm_up import lag, remark
 
 CASES = [(0.995, 10, 100), (0.5, 1, 0), (0.9, 7, 15), (1.0, 3, 5), (0.999, 40, 0)]
 

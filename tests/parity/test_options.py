@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated import diffusion
+from ddpm_mindspore.accelerated import config as configuration
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
@@ -236,7 +236,7 @@ def ignored(module: Any, config: type, option: str) -> Iterator[None]:
 def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
     config, option = name.split(".")
     part, kind = PARTS[config]
-    module = trainer if config == "TrainerConfig" else diffusion
+    module = trainer if config == "TrainerConfig" else configuration
     value = other(kind, option)
     cases = [case for case in RUNS if case[part].get(option, value) != value]
     with ignored(module, kind, option), pytest.raises(AssertionError, match="reproduce: "):
