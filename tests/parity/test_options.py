@@ -18,9 +18,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from ddpm_mindspore.accelerated import config as configuration
+from ddpm_mindspore.accelerated import diffusion
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
-from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig
+from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig, configurations
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import test_commands, test_trainer
@@ -225,8 +225,12 @@ def ignored(module: Any, config: type, option: str) -> Iterator[None]:
             options["min_lr"] = 0.0
         return config(**options)
 
+    def both(options: Any) -> Any:
+        return configurations({**options, option: value})
+
+    known = config.__name__ if hasattr(module, config.__name__) else "configurations"
     device.clear()
-    with mock.patch.object(module, config.__name__, made):
+    with mock.patch.object(module, known, both if known == "configurations" else made):
         yield
     device.clear()
 
@@ -236,7 +240,7 @@ def ignored(module: Any, config: type, option: str) -> Iterator[None]:
 def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
     config, option = name.split(".")
     part, kind = PARTS[config]
-    module = trainer if config == "TrainerConfig" else configuration
+    module = trainer if config == "TrainerConfig" else diffusion
     value = other(kind, option)
     cases = [case for case in RUNS if case[part].get(option, value) != value]
     with ignored(module, kind, option), pytest.raises(AssertionError, match="reproduce: "):
