@@ -142,7 +142,7 @@ def test_every_sample_is_drawn_with_the_average_of_its_time(run: Run) -> None:
             picture.load()
             said = picture.text  # type: ignore[attr-defined]
         config = RunFolder(run.folder).config.read()
-        expected = facts(config, step, "average", config.diffusion, config.trainer.seed)
+        expected = facts(config, step, "average", config.sampling, config.trainer.seed)
         assert said == {**expected, "Images": f"0-{config.trainer.num_samples - 1}"}
 
 
