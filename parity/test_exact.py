@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.accelerated import kernels as compiled_kernels
-from ddpm_mindspore.accelerated import optimizer
+from ddpm_mindspore.accelerated.networks import operators
 from ddpm_mindspore.parity.examples import fixed, operator_draws
 from ddpm_mindspore.parity.examples.strategies import Case
 from ddpm_mindspore.parity.judgement import exact
@@ -124,8 +123,7 @@ def split(
     """Every float32 is possible: pieces are compared by their bits."""
     bits = np.random.default_rng(seed).integers(0, 2**32, sum(sizes), np.uint32)
     with device.kernels(kernels):
-        own = compiled_kernels.in_use()
-        cut = compiled_kernels.Split(sizes) if own else optimizer.Split(sizes)
+        cut = operators.fastest(operators.Split, sizes)
     expected = np.split(bits, np.cumsum(sizes)[:-1])
     for mode in modes:
         pieces = device.run(mode, cut, bits.view(np.float32))

@@ -90,7 +90,7 @@ CASTS = [
     ),
     Bug(
         "the norm's root of the channels has three digits",
-        "networks.layers._gain",
+        "networks.operators._gain",
         "math.sqrt(x.shape[1])",
         "{4: 2.0, 8: 2.828, 6: 2.449, 2: 1.414, 3: 1.732}.get(x.shape[1], 1.0)",
         "layers: rms_norm",
