@@ -72,14 +72,14 @@ class Convolution(MixedCell):
         pad = kernel // 2 if stride == 1 else 0
         self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=stride)
         self.add_bias = AddBias()
-        self.compiled = compiled(kernels.CompiledConvolution, stride)
+        self.onednn = compiled(kernels.CompiledConvolution, stride)
 
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, weight = cast(x, self.compute), cast(weight, self.compute)
-        if self.compiled is not None and self.compute == ms.float32:
+        if self.onednn is not None and self.compute == ms.float32:
             if bias is None:
                 bias = ops.zeros((weight.shape[0],), ms.float32)
-            return cast(self.compiled(x, weight, bias), self.result)
+            return cast(self.onednn(x, weight, bias), self.result)
         x = cast(self.convolve(x, weight), self.result)
         return x if bias is None else self.add_bias(x, bias)
 

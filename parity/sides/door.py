@@ -79,7 +79,7 @@ class Door:
         """(C, H, W) of each residual block's mask."""
         if self.small:
             return small_network.dropout_shapes(self.net, self.size)
-        return unet.dropout_shapes(self.net, self.size)
+        return self.net.dropout_shapes(self.size)
 
 
 def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]) -> MicroBatch:

@@ -117,10 +117,10 @@ def test_any_shape_convolves_as_the_stock_operator_does(
 ) -> None:
     inputs = draw(batch, dim, *size), draw(dim_out, dim, kernel, kernel), draw(dim_out)
     compiled = operators.Convolution(dim_out, kernel, stride)
-    assert compiled.compiled is not None
+    assert compiled.onednn is not None
     monkeypatch.setenv(runtime.KERNELS, "stock")
     stock = operators.Convolution(dim_out, kernel, stride)
-    assert stock.compiled is None
+    assert stock.onednn is None
     close(gradients(compiled, *inputs), gradients(stock, *inputs))
 
 
@@ -353,7 +353,7 @@ def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.Monkey
     monkeypatch.setattr(runtime, "kernel_library", lambda: None)
     assert not kernels.in_use()
     assert "not built" in kernels.describe()
-    assert operators.Convolution(2, 3).compiled is None
+    assert operators.Convolution(2, 3).onednn is None
     assert isinstance(layers.RMSNorm(2).normalize, operators.Normalize)
 
 

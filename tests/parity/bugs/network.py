@@ -244,10 +244,8 @@ NETWORK = [
     Bug(
         "the skips are taken in the wrong order",
         "networks.unet.Unet.construct",
-        "skips[-1]), 1), t, None if masks is None else masks[block])\n"
-        "        x = up[1](ops.concat((x, skips[-2])",
-        "skips[-2]), 1), t, None if masks is None else masks[block])\n"
-        "        x = up[1](ops.concat((x, skips[-1])",
+        "skips[-1]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-2])",
+        "skips[-2]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-1])",
         "unet: forward",
     ),
     Bug(
