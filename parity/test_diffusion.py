@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.parity.examples import door_strategies
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget

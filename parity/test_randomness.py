@@ -17,7 +17,7 @@ from scipy import stats
 from ddpm_mindspore.accelerated import randomness
 from ddpm_mindspore.accelerated.randomness import Purpose
 from ddpm_mindspore.parity.examples import door_strategies, draws
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides.device import Array

@@ -15,7 +15,7 @@ from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.parity.examples import door_strategies, draws
 from ddpm_mindspore.parity.examples.draws import Stream
 from ddpm_mindspore.parity.examples.given import give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door_device, small_network

@@ -15,7 +15,7 @@ from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.parity.examples import door_strategies
 from ddpm_mindspore.parity.examples.given import give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget

@@ -21,7 +21,7 @@ from hypothesis import example, given
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity.examples import door_fixed, door_strategies
 from ddpm_mindspore.parity.examples.given import Given, give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained_by_message
 from ddpm_mindspore.parity.judgement.run_divergence import of_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ddpm_mindspore.parity.examples.door_fixed import NETWORKS
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.test_unet import forward
 
 

@@ -193,7 +193,7 @@ PLANTED = [
     ("accelerated/a.py", "import hypothesis", "imports hypothesis"),
     ("parity/a.py", "import torch", "imports torch"),
     ("parity/a.py", "from ddpm_mindspore.reference import unet", "import relatively"),
-    ("parity/test_a.py", "from .strategies import images", "tests import absolutely"),
+    ("parity/test_a.py", "from .examples import values", "tests import absolutely"),
     ("accelerated/a.py", "import mindspore as ms\nms.set_device('CPU')", "2: mindspore.set_device"),
     ("accelerated/a.py", "from mindspore import set_context as s\ns()", "mindspore.set_context"),
     ("accelerated/a.py", "import mindspore\nmindspore.set_recursion_limit(9)", "recursion_limit"),
@@ -247,7 +247,7 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/commands/table.py", "A = ['..config:RunConfig', '.train:train', 'a: b:c']"),
         ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
         ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
-        ("parity/test_a.py", "from ddpm_mindspore.parity.examples.strategies import images"),
+        ("parity/test_a.py", "from ddpm_mindspore.parity.examples.values import images"),
     ],
 )
 def test_what_is_allowed_passes(tmp_path: Path, file: str, source: str) -> None:

@@ -5,7 +5,7 @@ A run costs seconds, so few of them are drawn: these are in every run of the sui
 
 from __future__ import annotations
 
-from .strategies import Case
+from .values import Case
 
 ADAM: Case = {
     "train_lr": 1e-2,

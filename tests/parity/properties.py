@@ -30,7 +30,7 @@ from ddpm_mindspore.parity.examples import door_fixed, plans
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
-TIMES = {"schedule": "linear", "T": 1000, "zero_snr": False, "t": (1, 2, 500, 1000)}
+TIMES = {"schedule": ("linear", 1000, False), "t": (1, 2, 500, 1000)}
 IMAGES: dict[str, Any] = {**TIMES, "shape": (2, 3, 2), "scale": 1.0, "seed": 0, **EAGER}
 WEIGHTS = {
     "objective": "pred_noise",
@@ -40,9 +40,7 @@ WALK = {
     "sampler": "ddim",
     "eta": 0.5,
     "timesteps": (50, 30, 20, 10),
-    "schedule": "cosine",
-    "T": 50,
-    "zero_snr": False,
+    "schedule": ("cosine", 50, False),
     "objective": "pred_v",
     "clip": True,
     "self_cond": 0.25,

@@ -332,7 +332,7 @@ def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_pa
     assert done.code == 0, done.out + done.err
     row = done.rows()["v_from_x0"]
     assert row["cases"] >= 3 and 0.0 < row["worst_share"] < 1.0
-    assert "T=" in row["worst_example"] and row["sources"][0].startswith(str(installed))
+    assert "schedule=(" in row["worst_example"] and row["sources"][0].startswith(str(installed))
     written = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
     files = {
         "parity-report": ("report.html", "report.json", "junit.xml"),

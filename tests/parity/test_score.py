@@ -133,7 +133,7 @@ def test_the_digest_is_of_all_that_makes_the_examples_and_the_bounds(tmp_path: P
     before = suite_digest(suite)
     assert before == suite_digest()
     for name, counts in [
-        ("examples/strategies", True), ("test_layers", True), ("sides/layers", True),
+        ("examples/values", True), ("test_layers", True), ("sides/layers", True),
         ("judgement/tolerance", True), ("report/page", False), ("report/command", False),
         ("report/found", False), ("report/score", False),
     ]:  # fmt: skip
