@@ -26,7 +26,7 @@ from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
-from ddpm_mindspore.parity.examples import door_fixed, plans
+from ddpm_mindspore.parity.examples import fixed_runs, plans
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
@@ -272,6 +272,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "diffusion: sample": (diffusion.sample, {**DRAWING, "calls": SAMPLES}),
     "diffusion: interpolate": (diffusion.interpolate, {**DRAWING, **MIXED}),
     "commands: sample": (commands.sample, COMMAND),
-    "trainer: run": (trainer.run, door_fixed.SPOILED),
+    "trainer: run": (trainer.run, fixed_runs.SPOILED),
 }
 """Each property by its file and name, with the function behind it and the example it is given."""

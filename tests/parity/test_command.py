@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_mindspore.parity.report.command import INSTALL, ParityConfig, run
-from ddpm_mindspore.parity.report.found import FAIL, Outcome
+from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
 
 from .planted_copy import copy_package

@@ -1,6 +1,6 @@
 """No option can be ignored unnoticed: each of them changes numbers that a property compares.
 
-The examples are those that every run of the suite has (``parity/examples/door_fixed.py`` and
+The examples are those that every run of the suite has (``parity/examples/fixed_runs.py`` and
 ``networks.py``). Whether an option shows in them is a question to the reference alone, and quickly
 answered; that a device which ignores it fails is then tried, option by option.
 """
@@ -24,8 +24,8 @@ from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import test_commands, test_trainer
-from ddpm_mindspore.parity.examples import door_fixed
-from ddpm_mindspore.parity.examples.given import give
+from ddpm_mindspore.parity.examples import fixed_runs
+from ddpm_mindspore.parity.examples.images import give
 from ddpm_mindspore.parity.examples.networks import pairs_of_options
 from ddpm_mindspore.parity.sides import device, door_device
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
@@ -35,7 +35,7 @@ from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, Une
 
 from .properties import COMMAND
 
-RUNS = (door_fixed.FROM_A_FOLDER, door_fixed.SPOILED)
+RUNS = (fixed_runs.FROM_A_FOLDER, fixed_runs.SPOILED)
 
 NO_NUMBERS = {
     "RunConfig.data": "an array, a folder of them: what an example is given",
@@ -157,7 +157,7 @@ def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
             seen, _ = run_truth(changed(case, part, option, value))
         if differs(numbers, seen, bounds):
             return
-    pytest.fail(f"{name} could be ignored: no example of parity/examples/door_fixed.py shows it")
+    pytest.fail(f"{name} could be ignored: no example of parity/examples/fixed_runs.py shows it")
 
 
 @pytest.mark.parametrize("name", names(UnetConfig))
