@@ -10,19 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
-from mindspore.ops.auto_generate import SplitWithSize
+from mindspore import Parameter, ParameterTuple, Tensor, ops
 from numpy.typing import NDArray
 
 from ..reference.ema import power_weight
 from ..reference.optimizer import decays, ema_weight, learning_rate
-from . import kernels
 from .config import TrainerConfig
 from .ema import power_name
+from .networks.operators import Split, fastest
 
 Vector = NDArray[np.float32]
 
@@ -100,18 +98,6 @@ def flatten(tensors: tuple[Tensor, ...]) -> Tensor:
     return ops.concat(_each(_flatten, tensors))
 
 
-class Split(nn.Cell):
-    """Cuts a vector into vectors of these sizes."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__()
-        self.sizes = tuple(sizes)
-        self.split = SplitWithSize()
-
-    def construct(self, vector: Tensor) -> Any:
-        return self.split(vector, self.sizes, 0)
-
-
 @ms.jit_class
 class Optimizer:
     """Adam's moments and the moving average as vectors, and the update that changes them.
@@ -141,7 +127,7 @@ class Optimizer:
         self.max_grad_norm = options.max_grad_norm
         self.adam = ops.Adam()
         self.mul_no_nan = ops.MulNoNan()
-        self.split = kernels.Split(self.sizes) if kernels.in_use() else Split(self.sizes)
+        self.split = fastest(Split, self.sizes)
 
     def update(
         self,

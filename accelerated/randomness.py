@@ -10,8 +10,8 @@ and a draw only moves ``block`` on. Two streams with another seed, purpose, step
 therefore never share a block (short of 2**64 of them), whatever was drawn before: a run resumes
 without any saved generator state, and sample number 17 has the same noise in any batch.
 
-This is the whole table; ``parity/examples/draws.py`` states it once more, and is compared with this
-file.
+This is the whole table; ``parity/sides/random_table.py`` states it once more, and is compared with
+this file.
 
     purpose         step        index             layer   what is drawn
     INIT            0           0                 0       parameters, in the order of the layers

@@ -15,6 +15,7 @@ from . import kernels
 from .batch import MicroBatch
 from .denoiser import ask
 from .kernels.waiting import Waiter, waiter
+from .networks import operators
 from .objective import Objective
 from .optimizer import Optimizer, StepScalars, flatten
 from .system.compile_cache import compiled
@@ -75,7 +76,7 @@ class TrainStep:
         reducer = GradientReducer(ALONE) if reducer is None else reducer
         self.micro_batches = micro_batches
         gradient = gradient_function(loss, optimizer.parameters, scaled)
-        self._announce = announce = kernels.Announce() if kernels.in_use() else None
+        self._announce = announce = operators.compiled(kernels.Announce)
         share = 1.0 / micro_batches
         # The sum of gradients, where there is one: it is as large as the network.
         size = optimizer.params.size if micro_batches > 1 else 1

@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.examples.training import accumulation_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import deep
@@ -20,8 +21,8 @@ from ddpm_mindspore.parity.test_training import in_reference, on_device
 
 
 @budget.examples(0.05)
-@given(case=strategies.accumulation_cases())
-def test_accumulation(case: strategies.Case) -> None:
+@given(case=accumulation_cases())
+def test_accumulation(case: Case) -> None:
     """micro-batches on the device, against one large batch in the reference and on the device"""
     accumulation(**case, modes=("eager",))
 

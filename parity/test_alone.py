@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import fixed, operator_draws
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.operators import EVERY_CALL, order_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
 from ddpm_mindspore.parity.report import budget
@@ -40,8 +40,8 @@ def images(kind: str, batch: int, seed: int, kernels: str = "auto") -> None:
 
 
 @budget.examples(0.05)
-@given(case=operator_draws.order_cases())
-@fixed.first([{"calls": fixed.EVERY_CALL, "kernels": "auto"}])
+@given(case=order_cases())
+@first([{"calls": EVERY_CALL, "kernels": "auto"}])
 def test_order(case: Case) -> None:
     """an operator's result does not depend on those before it, nor on what else runs"""
     order(**case)

@@ -18,8 +18,8 @@ from ddpm_mindspore.accelerated.commands import sample as commands
 from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity.examples import door_fixed, door_strategies, fixed
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import fixed_runs, runs
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget
@@ -34,9 +34,9 @@ WIDTHS = (0.05, 0.1)
 AVERAGE, TRAINED = 0.0, -1.0
 
 
-@fixed.first(door_fixed.COMMANDS)
+@first(fixed_runs.COMMANDS)
 @budget.examples(0.2)
-@given(case=door_strategies.command_cases())
+@given(case=runs.command_cases())
 def test_sample(case: Case) -> None:
     """samples.npy, every PNG and the grid of a run's samples, by any average of its parameters"""
     sample(**case)

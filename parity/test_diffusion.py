@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from hypothesis import example, given
 
-from ddpm_mindspore.parity.examples import door_strategies
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget
@@ -33,14 +33,14 @@ UNET: dict[str, Any] = {
 
 
 @budget.examples(0.3)
-@given(case=door_strategies.call_cases())
+@given(case=runs.call_cases())
 def test_loss(case: Case) -> None:
     """diffusion(images): the loss at drawn t and noise, other ones for each call"""
     loss(**case)
 
 
 @budget.examples(0.4)
-@given(case=door_strategies.sample_cases())
+@given(case=runs.sample_cases())
 @example(
     case={
         "net": UNET,
@@ -61,7 +61,7 @@ def test_sample(case: Case) -> None:
 
 
 @budget.examples(0.2)
-@given(case=door_strategies.interpolation_cases())
+@given(case=runs.interpolation_cases())
 def test_interpolate(case: Case) -> None:
     """interpolate: two images noised to t by one noise, mixed, and sampled back"""
     interpolate(**case)

@@ -10,7 +10,8 @@ from hypothesis import given
 from mindspore import Parameter, Tensor, ops
 
 from ddpm_mindspore.accelerated.system.distributed import GradientReducer, World
-from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.examples.training import exchange_cases, world_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import deep, elementwise
 from ddpm_mindspore.parity.report import budget
@@ -20,8 +21,8 @@ from ddpm_mindspore.parity.test_training import in_reference, restore, state_by_
 
 
 @budget.examples(0.3)
-@given(case=strategies.exchange_cases())
-def test_means(case: strategies.Case) -> None:
+@given(case=exchange_cases())
+def test_means(case: Case) -> None:
     """gradient and loss are means over the processes, and one wish to stop is enough"""
     means(**case)
 
@@ -58,8 +59,8 @@ def means(
 
 
 @budget.examples(0.05)
-@given(case=strategies.world_cases())
-def test_steps(case: strategies.Case) -> None:
+@given(case=world_cases())
+def test_steps(case: Case) -> None:
     """processes with some micro-batches each do what one does with all of their images"""
     steps(**case, modes=("eager",))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import fixed, operator_draws
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples.operators import COPIES, copy_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import SMALLEST_NORMAL
 from ddpm_mindspore.parity.report import budget
@@ -31,8 +31,8 @@ def float32(operator: str, kernels: str = "auto") -> None:
 
 
 @budget.examples(0.1)
-@given(case=operator_draws.copy_cases())
-@fixed.first(fixed.COPIES)
+@given(case=copy_cases())
+@first(COPIES)
 def test_copies(case: Case) -> None:
     """x I = x, bit for bit, for numbers of every kind"""
     copies(**case)

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.ema import combine
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.optimizers import RECONSTRUCTIONS, reconstruction_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
@@ -16,10 +17,10 @@ from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.reference import ema as reference
 
 
-@fixed.first(pinned.RECONSTRUCTIONS)
+@first(RECONSTRUCTIONS)
 @budget.examples()
-@given(case=strategies.reconstruction_cases())
-def test_reconstruction(case: strategies.Case) -> None:
+@given(case=reconstruction_cases())
+def test_reconstruction(case: Case) -> None:
     """an average of another length from snapshots of those that were kept"""
     reconstruction(**case)
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.accelerated import kernels as compiled_kernels
-from ddpm_mindspore.accelerated import optimizer
-from ddpm_mindspore.parity.examples import fixed, operator_draws
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.accelerated.networks import operators
+from ddpm_mindspore.parity.examples.operators import LARGE_SUMS, TRANSPOSES, split_cases, sum_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement import exact
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays
@@ -24,42 +23,42 @@ from ddpm_mindspore.parity.sides import device, layers
 from ddpm_mindspore.parity.sides.layers import Layer
 
 
-@pytest.mark.parametrize("case", fixed.LARGE_SUMS, ids=lambda case: case["kind"])
+@pytest.mark.parametrize("case", LARGE_SUMS, ids=lambda case: case["kind"])
 def test_large(case: Case) -> None:
     """operators and their gradients at the sizes of training, and beyond 65,536 an axis"""
     sums(**case, modes=("eager",))
 
 
 @budget.examples(0.15)
-@given(case=operator_draws.sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
+@given(case=sum_cases("conv2d", kernel=(3, 7, 1, 5), kernels=device.KERNELS))
 def test_conv2d(case: Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=operator_draws.sum_cases("linear"))
+@given(case=sum_cases("linear"))
 def test_linear(case: Case) -> None:
     """x W^T + b"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=operator_draws.sum_cases("upsample", kernels=device.KERNELS))
+@given(case=sum_cases("upsample", kernels=device.KERNELS))
 def test_upsample(case: Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
     sums(**case)
 
 
 @budget.examples(0.1)
-@given(case=operator_draws.sum_cases("downsample", kernels=device.KERNELS))
+@given(case=sum_cases("downsample", kernels=device.KERNELS))
 def test_downsample(case: Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
     sums(**case)
 
 
 @budget.examples(0.2)
-@given(case=operator_draws.sum_cases("product", transpose=fixed.TRANSPOSES))
+@given(case=sum_cases("product", transpose=TRANSPOSES))
 def test_product(case: Case) -> None:
     """A B, with either or both of them transposed, many at a time"""
     sums(**case)
@@ -111,7 +110,7 @@ def sums(
 
 
 @budget.examples(0.2)
-@given(case=operator_draws.split_cases())
+@given(case=split_cases())
 def test_split(case: Case) -> None:
     """a vector of parameters, cut into pieces"""
     split(**case)
@@ -124,8 +123,7 @@ def split(
     """Every float32 is possible: pieces are compared by their bits."""
     bits = np.random.default_rng(seed).integers(0, 2**32, sum(sizes), np.uint32)
     with device.kernels(kernels):
-        own = compiled_kernels.in_use()
-        cut = compiled_kernels.Split(sizes) if own else optimizer.Split(sizes)
+        cut = operators.fastest(operators.Split, sizes)
     expected = np.split(bits, np.cumsum(sizes)[:-1])
     for mode in modes:
         pieces = device.run(mode, cut, bits.view(np.float32))

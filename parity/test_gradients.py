@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.networks.unet import Unet
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.training import GRADIENTS, gradient_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
@@ -24,17 +25,17 @@ from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
 
-@fixed.first(pinned.GRADIENTS)
+@first(GRADIENTS)
 @budget.examples(0.1)
-@given(case=strategies.gradient_cases())
-def test_gradients(case: strategies.Case) -> None:
+@given(case=gradient_cases())
+def test_gradients(case: Case) -> None:
     """the loss and its gradient by every parameter, one operator at a time"""
     gradients(**case, modes=("eager",))
 
 
 @budget.examples(0.05)
-@given(case=strategies.gradient_cases())
-def test_gradients_compiled(case: strategies.Case) -> None:
+@given(case=gradient_cases())
+def test_gradients_compiled(case: Case) -> None:
     """the loss and its gradient by every parameter, as one graph that is used twice"""
     gradients(**case, draws=2, modes=("compiled",))
 

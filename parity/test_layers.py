@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.layers import LARGE_LAYERS, layer_cases, stock
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget, trace
@@ -25,107 +26,107 @@ KERNELS = device.KERNELS
 HEADS: dict[str, tuple[Any, ...]] = {"heads": (2, 1), "dim_head": (4, 3), "sharpness": (8.0, 1.0)}
 
 
-@pytest.mark.parametrize("case", fixed.LARGE_LAYERS, ids=lambda case: case["kind"])
-def test_large(case: strategies.Case) -> None:
+@pytest.mark.parametrize("case", LARGE_LAYERS, ids=lambda case: case["kind"])
+def test_large(case: Case) -> None:
     """layers with as many channels and pixels as those that people train"""
     layer(**case, modes=("eager",))
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("case", fixed.LARGE_LAYERS, ids=lambda case: case["kind"])
-def test_large_compiled(case: strategies.Case) -> None:
+@pytest.mark.parametrize("case", LARGE_LAYERS, ids=lambda case: case["kind"])
+def test_large_compiled(case: Case) -> None:
     """layers of the sizes of training, as graphs that are used twice"""
     layer(**case, draws=2, modes=("compiled",))
 
 
-@fixed.first(pinned.stock(kernel=3))
+@first(stock(kernel=3))
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
-def test_conv2d(case: strategies.Case) -> None:
+@given(case=layer_cases(kernel=(3, 7, 1), kernels=KERNELS))
+def test_conv2d(case: Case) -> None:
     """out[b, o, h, w] = bias[o] + sum weight[o, c, i, j] x[b, c, h + i - r, w + j - r]"""
     layer(kind="conv2d", **case, draws=2)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases())
-def test_linear(case: strategies.Case) -> None:
+@given(case=layer_cases())
+def test_linear(case: Case) -> None:
     """x W^T + b"""
     layer(kind="linear", **case, draws=2)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases())
-def test_gelu(case: strategies.Case) -> None:
+@given(case=layer_cases())
+def test_gelu(case: Case) -> None:
     """x Phi(x)"""
     layer(kind="gelu", **case, draws=2)
 
 
-@fixed.first(pinned.stock())
+@first(stock())
 @budget.examples(0.2)
-@given(case=strategies.layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
-def test_rms_norm(case: strategies.Case) -> None:
+@given(case=layer_cases(scales=(1.0, 1e-3, 0.0, 1e4), kernels=KERNELS))
+def test_rms_norm(case: Case) -> None:
     """sqrt(C) g x / max(||x||, 1e-12), over the channels"""
     layer(kind="rms_norm", **case, draws=2)
 
 
-@fixed.first(pinned.stock())
+@first(stock())
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(kernels=KERNELS))
-def test_upsample(case: strategies.Case) -> None:
+@given(case=layer_cases(kernels=KERNELS))
+def test_upsample(case: Case) -> None:
     """every pixel becomes 2 x 2 equal ones, then a 3 x 3 convolution"""
     layer(kind="upsample", **case, draws=2)
 
 
-@fixed.first(pinned.stock())
+@first(stock())
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(kernels=KERNELS))
-def test_downsample(case: strategies.Case) -> None:
+@given(case=layer_cases(kernels=KERNELS))
+def test_downsample(case: Case) -> None:
     """every 2 x 2 square of pixels becomes four channels, then a 1 x 1 convolution"""
     layer(kind="downsample", **case, draws=2)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0), theta=(1e4, 100.0)))
-def test_sinusoidal_embedding(case: strategies.Case) -> None:
+@given(case=layer_cases(scales=(30.0, 1.0, 999.0), theta=(1e4, 100.0)))
+def test_sinusoidal_embedding(case: Case) -> None:
     """sin and cos of time theta^(-i / (n - 1))"""
     layer(kind="sinusoidal_embedding", **case, draws=2)
 
 
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(scales=(30.0, 1.0, 999.0)))
-def test_fourier_embedding(case: strategies.Case) -> None:
+@given(case=layer_cases(scales=(30.0, 1.0, 999.0)))
+def test_fourier_embedding(case: Case) -> None:
     """time, then sin and cos of 2 pi time w"""
     layer(kind="fourier_embedding", **case, draws=2)
 
 
-@fixed.first(pinned.stock())
+@first(stock())
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(kernels=KERNELS))
-def test_block(case: strategies.Case) -> None:
+@given(case=layer_cases(kernels=KERNELS))
+def test_block(case: Case) -> None:
     """silu((scale + 1) norm(conv(x)) + shift)"""
     layer(kind="block", **case, draws=2)
 
 
-@fixed.first(pinned.stock(dropout=0.25))
+@first(stock(dropout=0.25))
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
-def test_resnet_block(case: strategies.Case) -> None:
+@given(case=layer_cases(dropout=(0.25, 0.0), kernels=KERNELS))
+def test_resnet_block(case: Case) -> None:
     """two blocks, the first modulated by time and dropped out, and a way around them"""
     layer(kind="resnet_block", **case, draws=2)
 
 
-@fixed.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@first(stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
-def test_linear_attention(case: strategies.Case) -> None:
+@given(case=layer_cases(**HEADS, kernels=KERNELS))
+def test_linear_attention(case: Case) -> None:
     """(softmax(K) V^T)^T softmax(Q) / sqrt(d), with memory"""
     layer(kind="linear_attention", **case, draws=2)
 
 
-@fixed.first(pinned.stock(heads=2, dim_head=3, sharpness=8.0))
+@first(stock(heads=2, dim_head=3, sharpness=8.0))
 @budget.examples(0.1)
-@given(case=strategies.layer_cases(**HEADS, kernels=KERNELS))
-def test_attention(case: strategies.Case) -> None:
+@given(case=layer_cases(**HEADS, kernels=KERNELS))
+def test_attention(case: Case) -> None:
     """softmax(Q K^T / sqrt(d)) V, with memory"""
     layer(kind="attention", **case, draws=2)
 

@@ -9,7 +9,13 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import objective as accelerated
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.objectives import (
+    CONVERSIONS,
+    LOSS_CASES,
+    loss_cases,
+    objective_cases,
+)
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget, trace
@@ -19,26 +25,26 @@ from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.process import gather
 
 
-@fixed.first(pinned.CONVERSIONS)
+@first(CONVERSIONS)
 @budget.examples()
-@given(case=strategies.objective_cases())
-def test_target(case: strategies.Case) -> None:
+@given(case=objective_cases())
+def test_target(case: Case) -> None:
     """what the network should return: the noise, x_0 or v"""
     conversion(formula="target", **case)
 
 
-@fixed.first(pinned.CONVERSIONS)
+@first(CONVERSIONS)
 @budget.examples()
-@given(case=strategies.objective_cases())
-def test_x0_from_output(case: strategies.Case) -> None:
+@given(case=objective_cases())
+def test_x0_from_output(case: Case) -> None:
     """the estimate of x_0 that the network's output stands for"""
     conversion(formula="x0_from_output", **case)
 
 
-@fixed.first(pinned.LOSS_CASES)
+@first(LOSS_CASES)
 @budget.examples()
-@given(case=strategies.loss_cases())
-def test_simple_loss(case: strategies.Case) -> None:
+@given(case=loss_cases())
+def test_simple_loss(case: Case) -> None:
     """mean error of each image, times its weight at t, mean over the batch"""
     simple_loss(**case)
 
@@ -55,9 +61,7 @@ FORMULAS = {
 def conversion(
     formula: str,
     objective: str,
-    schedule: str,
-    T: int,
-    zero_snr: bool,
+    schedule: tuple[str, int, bool],
     t: Sequence[int],
     shape: Sequence[int],
     scale: float,
@@ -65,7 +69,7 @@ def conversion(
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """``target`` or ``x0_from_output`` of ``Objective``: (array, t, array) to an array."""
-    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    s, times = device.schedule(*schedule), np.array(t, np.int32)
     first, second = device.draw(seed, (2, len(t), *shape), scale)
     wide = first.astype(np.float64), second.astype(np.float64)
     expected = getattr(reference, formula)(s, objective, wide[0], times, wide[1])
@@ -75,8 +79,8 @@ def conversion(
         with np.errstate(divide="ignore"):
             factors = [gather(table, times, wide[0]) for table in tables(s)]
         bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
-    process = device.process(schedule, T, zero_snr)
-    function = getattr(accelerated.Objective(process, objective, "l2", np.ones(T + 1)), formula)
+    process = device.process(*schedule)
+    function = getattr(accelerated.Objective(process, objective, "l2", np.ones(s.T + 1)), formula)
     for mode in modes:
         actual = device.run(mode, function, first, times, second)
         name = f"{formula} {objective} ({mode})"
@@ -85,9 +89,7 @@ def conversion(
 
 @reproducible
 def simple_loss(
-    schedule: str,
-    T: int,
-    zero_snr: bool,
+    schedule: tuple[str, int, bool],
     objective: str,
     loss_type: str,
     weight: Mapping[str, Any],
@@ -103,7 +105,7 @@ def simple_loss(
     three in the error of a pixel (four for Huber, whose |d| - 1/2 doubles that of |d|: eight), one
     for each further summand, and one each for the weight, its product and the two in the mean.
     """
-    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    s, times = device.schedule(*schedule), np.array(t, np.int32)
     output, target = device.draw(seed, (2, len(t), *shape), scale)
     table = reference.loss_weight(s, objective, **weight)
     wide = output.astype(np.float64), target.astype(np.float64)
@@ -113,7 +115,7 @@ def simple_loss(
     inputs = {"output": output, "target": target, "t": times, "weight": table}
     results = {"loss": expected}, {"loss": bound}
     trace.note(lambda: ("simple_loss", {"loss_type": loss_type}, inputs, *results))
-    process = device.process(schedule, T, zero_snr)
+    process = device.process(*schedule)
     function = accelerated.Objective(process, objective, loss_type, table).simple_loss
     for mode in modes:
         loss = device.run(mode, function, output, target, times)

@@ -12,7 +12,8 @@ from mindspore import Parameter, Tensor
 
 from ddpm_mindspore.accelerated import optimizer as accelerated
 from ddpm_mindspore.accelerated.ema import power_name
-from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.examples.optimizers import optimizer_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget, trace
@@ -25,8 +26,8 @@ from ddpm_mindspore.reference.training import TrainingConfig
 
 
 @budget.examples(0.5)
-@given(case=strategies.optimizer_cases())
-def test_updates(case: strategies.Case) -> None:
+@given(case=optimizer_cases())
+def test_updates(case: Case) -> None:
     """parameters, moments and averages after a few updates"""
     updates(**case)
 

@@ -11,39 +11,41 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.layers import half_cases
+from ddpm_mindspore.parity.examples.training import LEFT_OUT, spoiled_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps
 
 
-@fixed.first(pinned.LEFT_OUT)
+@first(LEFT_OUT)
 @budget.examples(0.05)
-@given(case=strategies.spoiled_cases())
-def test_left_out(case: strategies.Case) -> None:
+@given(case=spoiled_cases())
+def test_left_out(case: Case) -> None:
     """a scaled loss trains as the loss itself; a step with a NaN changes nothing"""
     steps(**case, modes=("eager",))
 
 
 @budget.examples(0.05)
-@given(case=strategies.spoiled_cases())
-def test_left_out_compiled(case: strategies.Case) -> None:
+@given(case=spoiled_cases())
+def test_left_out_compiled(case: Case) -> None:
     """a scaled loss trains as the loss itself; a step with a NaN changes nothing, as graphs"""
     steps(**case, modes=("compiled",))
 
 
 @budget.examples(0.2)
-@given(case=strategies.half_cases())
-def test_float16(case: strategies.Case) -> None:
+@given(case=half_cases())
+def test_float16(case: Case) -> None:
     """layers whose products, or more, are in float16, forwards and backwards"""
     _need("float16")
     layer(**case, dtype="float16", modes=("eager",))
 
 
 @budget.examples(0.2)
-@given(case=strategies.half_cases())
-def test_bfloat16(case: strategies.Case) -> None:
+@given(case=half_cases())
+def test_bfloat16(case: Case) -> None:
     """layers whose products, or more, are in bfloat16, forwards and backwards"""
     _need("bfloat16")
     layer(**case, dtype="bfloat16", modes=("eager",))

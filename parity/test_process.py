@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.examples.schedules import process_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget, trace
@@ -23,29 +24,29 @@ ROUNDINGS = 3
 
 
 @budget.examples()
-@given(case=strategies.process_cases())
-def test_q_sample(case: strategies.Case) -> None:
+@given(case=process_cases())
+def test_q_sample(case: Case) -> None:
     """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise"""
     two_terms(formula="q_sample", **case)
 
 
 @budget.examples()
-@given(case=strategies.process_cases(zero_snr=False))
-def test_x0_from_eps(case: strategies.Case) -> None:
+@given(case=process_cases("pred_noise"))
+def test_x0_from_eps(case: Case) -> None:
     """x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)"""
     two_terms(formula="x0_from_eps", **case)
 
 
 @budget.examples()
-@given(case=strategies.process_cases())
-def test_v_from_x0(case: strategies.Case) -> None:
+@given(case=process_cases())
+def test_v_from_x0(case: Case) -> None:
     """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0"""
     two_terms(formula="v_from_x0", **case)
 
 
 @budget.examples()
-@given(case=strategies.process_cases())
-def test_x0_from_v(case: strategies.Case) -> None:
+@given(case=process_cases())
+def test_x0_from_v(case: Case) -> None:
     """x_0 = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v"""
     two_terms(formula="x0_from_v", **case)
 
@@ -70,9 +71,7 @@ FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
 @reproducible
 def two_terms(
     formula: str,
-    schedule: str,
-    T: int,
-    zero_snr: bool,
+    schedule: tuple[str, int, bool],
     t: Sequence[int],
     shape: Sequence[int],
     scale: float,
@@ -80,7 +79,7 @@ def two_terms(
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """``formula(array, t, array)`` of ``accelerated.process`` and of ``reference.process``."""
-    s, times = device.schedule(schedule, T, zero_snr), np.array(t, np.int32)
+    s, times = device.schedule(*schedule), np.array(t, np.int32)
     first, second = device.draw(seed, (2, len(t), *shape), scale)
     wide = first.astype(np.float64), second.astype(np.float64)
     expected = getattr(reference, formula)(s, wide[0], times, wide[1])
@@ -90,7 +89,7 @@ def two_terms(
     one, other, result = NAMES[formula]
     inputs = {"alpha_bar": s.alpha_bar, "t": times, one: first, other: second}
     trace.note(lambda: (formula, {}, inputs, {result: expected}, {result: bound}))
-    function = getattr(device.process(schedule, T, zero_snr), formula)
+    function = getattr(device.process(*schedule), formula)
     for mode in modes:
         actual = device.run(mode, function, first, times, second)
         check(f"{formula} ({mode})", actual, expected, bound, t=t, first=first, second=second)

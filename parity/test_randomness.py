@@ -16,52 +16,53 @@ from scipy import stats
 
 from ddpm_mindspore.accelerated import randomness
 from ddpm_mindspore.accelerated.randomness import Purpose
-from ddpm_mindspore.parity.examples import door_strategies, draws
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
+from ddpm_mindspore.parity.sides import random_table
 from ddpm_mindspore.parity.sides.device import Array
 
 ALARM = 1e-9
 
 
 @budget.examples()
-@given(case=door_strategies.stream_cases())
+@given(case=runs.stream_cases())
 def test_table(case: Case) -> None:
     """every draw is that of Philox at key (seed, purpose), counter (0, index, step, layer)"""
     table(**case)
 
 
 @budget.examples()
-@given(case=door_strategies.epoch_cases())
+@given(case=runs.epoch_cases())
 def test_epochs(case: Case) -> None:
     """the order of the images: every epoch a permutation of its own"""
     epochs(**case)
 
 
 @budget.examples(0.2)
-@given(seed=door_strategies.words(), T=st.sampled_from((1000, 2, 7, 1)))
+@given(seed=runs.words(), T=st.sampled_from((1000, 2, 7, 1)))
 def test_times(seed: int, T: int) -> None:
     """t is uniform on 1..T, over the images of an update and over updates"""
     times(seed=seed, T=T)
 
 
 @budget.examples(0.2)
-@given(seed=door_strategies.words(), purpose=st.sampled_from(("noise", "sample_start")))
+@given(seed=runs.words(), purpose=st.sampled_from(("noise", "sample_start")))
 def test_normals(seed: int, purpose: str) -> None:
     """noise is standard normal: its moments, its distribution function and its tails"""
     normals(seed=seed, purpose=purpose)
 
 
 @budget.examples(0.2)
-@given(seed=door_strategies.words(), p=st.sampled_from((0.1, 0.5, 0.9)))
+@given(seed=runs.words(), p=st.sampled_from((0.1, 0.5, 0.9)))
 def test_coins(seed: int, p: float) -> None:
     """coins and dropout masks have their probability"""
     coins(seed=seed, p=p)
 
 
 @budget.examples(0.1)
-@given(seed=door_strategies.words())
+@given(seed=runs.words())
 def test_independence(seed: int) -> None:
     """no two streams of neighbouring seeds, purposes, steps, indices or layers are correlated"""
     independence(seed=seed)
@@ -77,27 +78,27 @@ def table(
     p: float,
     layer: int,
 ) -> None:
-    """All functions that draw, against ``draws``."""
+    """All functions that draw, against ``random_table``."""
     t = randomness.times(seed, step, indices, T)
-    check("times", t, draws.times(seed, step, indices, T), 0.0)
+    check("times", t, random_table.times(seed, step, indices, T), 0.0)
     for name in ("noise", "sample_start", "sample_noise"):
         drawn = randomness.normal(seed, Purpose[name.upper()], step, indices, shape)
-        check(f"normal, {name}", drawn, draws.normal(seed, name, step, indices, shape), 0.0)
+        check(f"normal, {name}", drawn, random_table.normal(seed, name, step, indices, shape), 0.0)
     for name in ("flip", "self_condition"):
         tossed = randomness.coins(seed, Purpose[name.upper()], step, indices, p)
-        check(f"coins, {name}", tossed, draws.coins(seed, name, step, indices, p), 0.0)
+        check(f"coins, {name}", tossed, random_table.coins(seed, name, step, indices, p), 0.0)
     masks = randomness.keep_masks(seed, step, indices, shape, p, layer=layer)
-    expected = draws.masks(seed, step, indices, [shape] * (layer + 1), p)[layer]
+    expected = random_table.masks(seed, step, indices, [shape] * (layer + 1), p)[layer]
     check("keep_masks", masks, expected, 0.0)
     crops = randomness.uniform(seed, Purpose.CROP, 0, indices, 3)
-    check("uniform, crop", crops, draws.crops(seed, indices), 0.0)
+    check("uniform, crop", crops, random_table.crops(seed, indices), 0.0)
 
 
 @reproducible
 def epochs(seed: int, count: int, start: int, length: int) -> None:
     """``batch_indices``; and that an epoch shows every image once, and another epoch differs."""
     actual = randomness.batch_indices(seed, count, start, length)
-    expected = draws.images(seed, count, range(start, start + length))
+    expected = random_table.images(seed, count, range(start, start + length))
     check("batch_indices", actual, expected, 0.0)
     many = 64
     orders = randomness.batch_indices(seed, many, 0, 2 * many).reshape(2, many)

@@ -12,22 +12,22 @@ from hypothesis import given
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity.examples import door_strategies, draws
-from ddpm_mindspore.parity.examples.draws import Stream
-from ddpm_mindspore.parity.examples.given import give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples.images import give
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import door_device, small_network
+from ddpm_mindspore.parity.sides import door_device, random_table, small_network
 from ddpm_mindspore.parity.sides.door import Door, Options
+from ddpm_mindspore.parity.sides.random_table import Stream
 from ddpm_mindspore.parity.sides.recording import Recorder, overlaps
 
-INIT = draws.PURPOSES["init"]
+INIT = random_table.PURPOSES["init"]
 """Parameters are drawn when a network is made, of one seed as often as it is made."""
 
 
 @budget.examples(0.2)
-@given(case=door_strategies.streams_of_a_run())
+@given(case=runs.streams_of_a_run())
 def test_streams(case: Case) -> None:
     """updates, samples and interpolations of a run: each number of the table is used once"""
     streams(**case)
@@ -72,7 +72,7 @@ def streams(
         device.sample(2, num_samples=count, first=first)
     uses = [use for use in recorder.uses() if use.stream.seed == door.trainer.seed]
     # The order of an epoch is drawn by whoever comes to it and does not remember it.
-    order = draws.PURPOSES["shuffle"]
+    order = random_table.PURPOSES["shuffle"]
     alone = [use for use in uses if use.stream.word not in (INIT, order)]
     twice = overlaps(alone)
     check(f"draws that repeat another: {twice[:3]}", len(twice), 0.0, 0.0)
@@ -98,25 +98,25 @@ def table(
     per_step = config.train_batch_size * config.gradient_accumulate_every * processes
     places: set[Stream] = set()
     for step, position in itertools.product(steps, range(per_step)):
-        places.add(draws.stream(seed, "time", step, position))
-        places.add(draws.stream(seed, "noise", step, position))
+        places.add(random_table.stream(seed, "time", step, position))
+        places.add(random_table.stream(seed, "noise", step, position))
         if config.augment_horizontal_flip:
-            places.add(draws.stream(seed, "flip", step, position))
+            places.add(random_table.stream(seed, "flip", step, position))
         if door.net.self_condition:
-            places.add(draws.stream(seed, "self_condition", step, position))
+            places.add(random_table.stream(seed, "self_condition", step, position))
         for layer in range(len(door.dropout_shapes) if door.net.dropout else 0):
-            places.add(draws.stream(seed, "dropout", step, position, layer))
+            places.add(random_table.stream(seed, "dropout", step, position, layer))
         number = (step - 1) * per_step + position
-        places.add(draws.stream(seed, "shuffle", number // images))
+        places.add(random_table.stream(seed, "shuffle", number // images))
         if crops:
-            places.add(draws.stream(seed, "crop", 0, number))
+            places.add(random_table.stream(seed, "crop", 0, number))
     first, count = samples
     walk = door.sampling.steps(door.diffusion.timesteps)
     # The last batch is filled up; the last step adds no noise, and DDIM with eta 0 none at all.
     filled = -(-count // 2) * 2 if count > 2 else count
     noisy = walk == door.diffusion.timesteps or door.sampling.eta > 0
     for index in range(first, first + filled):
-        places.add(draws.stream(seed, "sample_start", 0, index))
+        places.add(random_table.stream(seed, "sample_start", 0, index))
         for i in range(walk - 1 if noisy else 0):
-            places.add(draws.stream(seed, "sample_noise", i, index))
+            places.add(random_table.stream(seed, "sample_noise", i, index))
     return places

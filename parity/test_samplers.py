@@ -18,7 +18,14 @@ from mindspore import Tensor
 from ddpm_mindspore.accelerated import denoiser as accelerated_denoiser
 from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated import samplers as accelerated
-from ddpm_mindspore.parity.examples import fixed, pinned, plans, strategies
+from ddpm_mindspore.parity.examples import plans
+from ddpm_mindspore.parity.examples.samplers import (
+    STEPS,
+    TRAJECTORIES,
+    step_cases,
+    trajectory_cases,
+)
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget, trace
@@ -29,26 +36,26 @@ from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@fixed.first(pinned.STEPS)
+@first(STEPS)
 @budget.examples(0.5)
-@given(case=strategies.step_cases())
-def test_step(case: strategies.Case) -> None:
+@given(case=step_cases())
+def test_step(case: Case) -> None:
     """one step from t to s, then one to 0: x_s = a x_t + b x0_hat + c noise"""
     walk(**case)
 
 
-@fixed.first(pinned.TRAJECTORIES)
+@first(TRAJECTORIES)
 @budget.examples(0.5)
-@given(case=strategies.trajectory_cases())
-def test_trajectory(case: strategies.Case) -> None:
+@given(case=trajectory_cases())
+def test_trajectory(case: Case) -> None:
     """a whole walk from x_T to x_0, ancestral or DDIM: every state on the way"""
     walk(**case)
 
 
-@fixed.first(plans.MEMORY)
+@first(plans.MEMORY)
 @budget.examples(0.3)
 @given(case=plans.plan_cases())
-def test_registers(case: strategies.Case) -> None:
+def test_registers(case: Case) -> None:
     """a plan with memory: estimates of earlier steps, and an x of before"""
     registers(**case)
 
@@ -58,9 +65,7 @@ def walk(
     sampler: str,
     eta: float,
     timesteps: Sequence[int],
-    schedule: str,
-    T: int,
-    zero_snr: bool,
+    schedule: tuple[str, int, bool],
     objective: str,
     clip: bool,
     self_cond: float,
@@ -71,7 +76,7 @@ def walk(
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """Every x_s and x0_hat of a walk down ``timesteps``, from the same start and noise."""
-    s = device.schedule(schedule, T, zero_snr)
+    s = device.schedule(*schedule)
     mean, var, x_T, *noise = device.draw(seed, (3 + len(timesteps), batch, *shape))
     denoiser = Denoiser(s, objective, mean[0], spread * np.abs(var[0]), self_cond)
     eta = 1.0 if sampler == "ancestral" else eta
@@ -224,9 +229,7 @@ def coefficients(s: Schedule, t: int, to: int, eta: float) -> tuple[float, float
 
 @reproducible
 def registers(
-    schedule: str,
-    T: int,
-    zero_snr: bool,
+    schedule: tuple[str, int, bool],
     objective: str,
     timesteps: Sequence[int],
     memory: int,
@@ -242,7 +245,7 @@ def registers(
     The error of x0_hat = k x + w c + ... is as in ``bounds_of``, that of the next x the sum of its
     terms' errors, each times its factor, and of their roundings.
     """
-    s, steps = device.schedule(schedule, T, zero_snr), len(timesteps)
+    s, steps = device.schedule(*schedule), len(timesteps)
     mean, var, x_T, *noise = device.draw(seed, (3 + steps, batch, *shape))
     denoiser = Denoiser(s, objective, mean[0], np.abs(var[0]), self_cond)
     rng = np.random.default_rng(seed)

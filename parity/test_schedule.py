@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import process as accelerated
-from ddpm_mindspore.parity.examples import fixed, pinned, strategies
+from ddpm_mindspore.parity.examples.schedules import GATHERS, gather_cases
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
@@ -17,22 +18,22 @@ from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference.schedule import Schedule
 
 
-@fixed.first(pinned.GATHERS)
+@first(GATHERS)
 @budget.examples()
-@given(case=strategies.gather_cases())
-def test_gathers(case: strategies.Case) -> None:
+@given(case=gather_cases())
+def test_gathers(case: Case) -> None:
     """every table of the schedule at t, as one number for each image"""
     gathers(**case)
 
 
 @reproducible
 def gathers(
-    schedule: str, T: int, zero_snr: bool, t: Sequence[int], modes: Sequence[str] = device.MODES
+    schedule: tuple[str, int, bool], t: Sequence[int], modes: Sequence[str] = device.MODES
 ) -> None:
     """Every table of ``accelerated.process.Process`` at ``t``, against its definition."""
-    tables, times = device.process(schedule, T, zero_snr), np.array(t, np.int32)
+    tables, times = device.process(*schedule), np.array(t, np.int32)
     like = np.zeros((len(t), 1, 1, 1), np.float32)
-    for name, values in definitions(device.schedule(schedule, T, zero_snr)).items():
+    for name, values in definitions(device.schedule(*schedule)).items():
         expected = values[times].reshape(like.shape)
         table = getattr(tables, name).asnumpy()
         for mode in modes:

@@ -13,9 +13,9 @@ from ddpm_mindspore.accelerated.batch import MicroBatch
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity.examples import door_strategies
-from ddpm_mindspore.parity.examples.given import give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples.images import give
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
@@ -25,7 +25,7 @@ from ddpm_mindspore.reference import training
 
 
 @budget.examples()
-@given(case=door_strategies.batch_cases())
+@given(case=runs.batch_cases())
 def test_batches(case: Case) -> None:
     """the micro-batches of an update: its images, and everything that is random about them"""
     batches(**case)

@@ -19,9 +19,9 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.accelerated.reports import pictures
-from ddpm_mindspore.parity.examples import door_fixed, door_strategies
-from ddpm_mindspore.parity.examples.given import Given, give
-from ddpm_mindspore.parity.examples.strategies import Case
+from ddpm_mindspore.parity.examples import fixed_runs, runs
+from ddpm_mindspore.parity.examples.images import Given, give
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained_by_message
 from ddpm_mindspore.parity.judgement.run_divergence import of_run
@@ -34,10 +34,10 @@ from ddpm_mindspore.parity.sides.door import Door, Options
 
 
 @budget.examples(0.05)
-@given(case=door_strategies.run_cases())
-@example(case=door_fixed.FROM_A_FOLDER)
-@example(case=door_fixed.SPOILED)
-@example(case=door_fixed.WITH_THE_UNET)
+@given(case=runs.run_cases())
+@example(case=fixed_runs.FROM_A_FOLDER)
+@example(case=fixed_runs.SPOILED)
+@example(case=fixed_runs.WITH_THE_UNET)
 def test_run(case: Case) -> None:
     """a run, and the same run resumed in its middle: metrics, checkpoints, averages, samples"""
     run(**case)

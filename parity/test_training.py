@@ -13,7 +13,8 @@ from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.optimizer import Optimizer
 from ddpm_mindspore.accelerated.system.distributed import GradientReducer
 from ddpm_mindspore.accelerated.training import TrainStep
-from ddpm_mindspore.parity.examples import strategies
+from ddpm_mindspore.parity.examples.training import training_cases
+from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
@@ -27,15 +28,15 @@ from ddpm_mindspore.reference.training import TrainingConfig, initial_state, tra
 
 
 @budget.examples(0.05)
-@given(case=strategies.training_cases())
-def test_steps(case: strategies.Case) -> None:
+@given(case=training_cases())
+def test_steps(case: Case) -> None:
     """loss, norm, parameters, moments and average over a few steps, one operator at a time"""
     steps(**case, modes=("eager",))
 
 
 @budget.examples(0.05)
-@given(case=strategies.training_cases())
-def test_steps_compiled(case: strategies.Case) -> None:
+@given(case=training_cases())
+def test_steps_compiled(case: Case) -> None:
     """loss, norm, parameters, moments and average over a few steps, as graphs used twice"""
     steps(**case, draws=2, modes=("compiled",))
 

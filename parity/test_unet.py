@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.parity.examples import fixed, strategies
+from ddpm_mindspore.parity.examples.networks import (
+    LEVELS,
+    at_levels,
+    network_cases,
+    pairs_of_options,
+    two_size_cases,
+)
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement import first_divergence
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.explain import explained
@@ -24,43 +31,43 @@ from ddpm_mindspore.reference.networks.unet import unet
 
 
 @budget.examples(0.1)
-@given(case=strategies.network_cases())
-@fixed.first(fixed.networks())
-def test_forward(case: strategies.Case) -> None:
+@given(case=network_cases())
+@first(pairs_of_options())
+def test_forward(case: Case) -> None:
     """the network's output, one operator at a time"""
     forward(**case, modes=("eager",))
 
 
-@pytest.mark.parametrize("case", fixed.levels(), ids=fixed.LEVELS)
-def test_levels(case: strategies.Case) -> None:
+@pytest.mark.parametrize("case", at_levels(), ids=LEVELS)
+def test_levels(case: Case) -> None:
     """the network's output with float16 in it, at each level of mixed precision"""
     forward(**case, modes=("eager",))
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("case", fixed.levels(every=True))
-def test_levels_of_every_network(case: strategies.Case) -> None:
+@pytest.mark.parametrize("case", at_levels(every=True))
+def test_levels_of_every_network(case: Case) -> None:
     """the output with float16 in it, of networks in which every pair of options meets"""
     forward(**case, modes=("eager",))
 
 
 @budget.examples(0.05)
-@given(case=strategies.network_cases(levels=(2, 1)))
-def test_forward_compiled(case: strategies.Case) -> None:
+@given(case=network_cases(levels=(2, 1)))
+def test_forward_compiled(case: Case) -> None:
     """the network's output, as one graph that is given other parameters after its first call"""
     forward(**case, draws=2, modes=("compiled",))
 
 
 @budget.examples(0.05)
-@given(case=strategies.network_cases(levels=(1, 2), batch=2))
-def test_batch(case: strategies.Case) -> None:
+@given(case=network_cases(levels=(1, 2), batch=2))
+def test_batch(case: Case) -> None:
     """a batch of B images is B batches of one"""
     batch_of_one(**case)
 
 
 @budget.examples(0.05)
-@given(case=strategies.two_size_cases())
-def test_sizes(case: strategies.Case) -> None:
+@given(case=two_size_cases())
+def test_sizes(case: Case) -> None:
     """one network at one size, at another, and at the first again"""
     at_sizes(**case)
 

@@ -1,4 +1,4 @@
-"""The parts of the house import only what they may, and one file alone touches global state."""
+"""Where things live: who may import what, who has a twin, who touches global state, how long."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ PLANTED = [
     ("accelerated/a.py", "import hypothesis", "imports hypothesis"),
     ("parity/a.py", "import torch", "imports torch"),
     ("parity/a.py", "from ddpm_mindspore.reference import unet", "import relatively"),
-    ("parity/test_a.py", "from .strategies import images", "tests import absolutely"),
+    ("parity/test_a.py", "from .examples import values", "tests import absolutely"),
     ("accelerated/a.py", "import mindspore as ms\nms.set_device('CPU')", "2: mindspore.set_device"),
     ("accelerated/a.py", "from mindspore import set_context as s\ns()", "mindspore.set_context"),
     ("accelerated/a.py", "import mindspore\nmindspore.set_recursion_limit(9)", "recursion_limit"),
@@ -247,7 +247,7 @@ def test_a_planted_breach_is_found(tmp_path: Path, file: str, source: str, told:
         ("accelerated/commands/table.py", "A = ['..config:RunConfig', '.train:train', 'a: b:c']"),
         ("accelerated/system/runtime.py", "import os, mindspore\nos.environ['A'] = 'b'"),
         ("parity/a.py", "from ..accelerated import unet\nfrom ..reference import unet as u"),
-        ("parity/test_a.py", "from ddpm_mindspore.parity.examples.strategies import images"),
+        ("parity/test_a.py", "from ddpm_mindspore.parity.examples.values import images"),
     ],
 )
 def test_what_is_allowed_passes(tmp_path: Path, file: str, source: str) -> None:
@@ -269,3 +269,79 @@ def test_every_package_is_shipped_under_the_house_name() -> None:
     for part in PARTS:
         assert (ROOT / part / "py.typed").is_file()
         assert "py.typed" in setuptools["package-data"][f"{HOUSE}.{part}"]
+
+
+# What only the accelerated side has: folders about machines, files and people ...
+ENGINEERING = {
+    "commands", "data", "kernels", "reports", "runs", "system", "trainer", "weights",
+}  # fmt: skip
+# ... and modules that the reference does without, or has in another form.
+UNMATCHED = {
+    "__init__", "__main__", "batch", "cli", "config", "diffusion", "randomness",
+    "networks/network", "networks/operators", "samplers/plan",
+}  # fmt: skip
+LONGEST = 300
+
+
+def misplaced(root: Path) -> list[str]:
+    """All files of the three parts under ``root`` that stand where nobody would look for them."""
+    found = []
+    for path in sorted((root / "accelerated").rglob("*.py")):
+        file = path.relative_to(root / "accelerated")
+        matched = file.name == "__init__.py" or (root / "reference" / file).is_file()
+        excepted = file.parts[0] in ENGINEERING or file.with_suffix("").as_posix() in UNMATCHED
+        if not (matched or excepted):
+            found.append(f"accelerated/{file}: reference/ has none; it may belong into a folder")
+    for path in sorted((root / "parity").rglob("*.py")):
+        file = path.relative_to(root / "parity")
+        is_property = file.name.startswith("test_") or file.name == "conftest.py"
+        if file.name != "__init__.py" and is_property != (len(file.parts) == 1):
+            found.append(f"parity/{file}: properties stand at the top, machinery in folders")
+    return found
+
+
+def too_long(root: Path) -> list[str]:
+    """All files of the three parts that are long, and do not begin with why they are."""
+    found = []
+    for path in sorted(file for part in PARTS for file in (root / part).rglob("*.py")):
+        lines = path.read_text().splitlines()
+        if len(lines) > LONGEST and not re.search(r"\blong\b", " ".join(lines[:10])):
+            found.append(
+                f"{path.relative_to(root)}: {len(lines)} lines: say at its top why it is long"
+            )
+    return found
+
+
+def test_everything_is_where_one_looks_for_it() -> None:
+    found = misplaced(ROOT) + too_long(ROOT)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("accelerated/a.py", "reference/ has none"),
+        ("accelerated/networks/a.py", "reference/ has none"),
+        ("accelerated/machines/a.py", "reference/ has none"),
+        ("parity/a.py", "machinery in folders"),
+        ("parity/sides/test_a.py", "properties stand at the top"),
+    ],
+)
+def test_a_file_in_the_wrong_room_is_found(tmp_path: Path, file: str, told: str) -> None:
+    for name in (file, "accelerated/b.py", "reference/b.py", "accelerated/system/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (found,) = misplaced(tmp_path)
+    assert found.startswith(f"{file}: ")
+    assert told in found
+
+
+def test_a_long_file_says_why_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "parity" / "a.py"
+    path.parent.mkdir()
+    path.write_text("x = 1\n" * LONGEST)
+    assert too_long(tmp_path) == []
+    path.write_text("x = 1\n" * (LONGEST + 1))
+    assert too_long(tmp_path) == ["parity/a.py: 301 lines: say at its top why it is long"]
+    path.write_text('"""One table, and therefore long."""\n' + "x = 1\n" * LONGEST)
+    assert too_long(tmp_path) == []

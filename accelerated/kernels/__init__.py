@@ -3,7 +3,7 @@
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
 choose its layouts, which MindSpore's own operators do not. Where the library is missing, the device
-is not a CPU, or the user has asked for stock operators, ``networks/layers.py`` uses those.
+is not a CPU, or the user has asked for stock operators, ``networks/operators.py`` uses those.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _all_but_last(*shapes: Any) -> Any:
     return shapes[:-1]
 
 
-class Convolution(nn.Cell):
+class CompiledConvolution(nn.Cell):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,).
 
     With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
@@ -120,7 +120,7 @@ class Convolution(nn.Cell):
         return self.input_gradient(x, weight, dout), dweight, dbias
 
 
-class Normalize(nn.Cell):
+class CompiledNormalize(nn.Cell):
     """``sqrt(C) g x / max(||x||_2, 1e-12)`` over channels, x (B, C, N), g (1, C, 1, 1)."""
 
     def __init__(self) -> None:
@@ -136,8 +136,8 @@ class Normalize(nn.Cell):
         return dx, dg
 
 
-class NormalizeSilu(nn.Cell):
-    """``silu((scale + 1) n + shift)``, n as :class:`Normalize` has it of x and g.
+class CompiledNormalizeSilu(nn.Cell):
+    """``silu((scale + 1) n + shift)``, n as :class:`CompiledNormalize` has it of x and g.
 
     ``modulation`` (B or 1, 2 C): scale and shift.
     """
@@ -157,7 +157,7 @@ class NormalizeSilu(nn.Cell):
         return dx, dg, dmodulation
 
 
-class Softmax(nn.Cell):
+class CompiledSoftmax(nn.Cell):
     """``exp(x) / sum(exp(x))`` over the last axis; only its gradient needs another operator."""
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ class Softmax(nn.Cell):
         return (self.gradient(out, dout),)
 
 
-class Split(nn.Cell):
+class CompiledSplit(nn.Cell):
     """Cuts a vector into vectors of these sizes, by one operator instead of one for each."""
 
     def __init__(self, sizes: Sequence[int]) -> None:

@@ -2,9 +2,9 @@
 
 Each is defined, as its paper writes it, under the same name in ``reference/networks/layers.py``;
 the parity suite compares the two. Where a form here looks roundabout, it is because the direct one
-is many times slower on a CPU: a reduction over channels becomes a product with ones, a
-nearest-neighbour enlargement a product with zeros and ones, a softmax always runs over the last
-axis. All of it is plain matrix arithmetic, which is what an Ascend card does best too.
+is many times slower on a CPU: a nearest-neighbour enlargement becomes a product with zeros and
+ones, a softmax always runs over the last axis. All of it is plain matrix arithmetic, which is what
+an Ascend card does best too. What has a gradient of its own stands in ``operators.py``.
 
 Parameter names are those of the ``denoising-diffusion-pytorch`` U-Net (2.3.4).
 """
@@ -18,8 +18,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 
-from .. import kernels
 from ..precision import MixedCell, cast
+from .operators import AddBias, Convolution, Normalize, NormalizeSilu, Softmax, fastest
 
 Rng = np.random.Generator
 
@@ -32,59 +32,6 @@ def _uniform(rng: Rng, shape: tuple[int, ...], fan_in: int) -> Parameter:
 def _normal(rng: Rng, shape: tuple[int, ...], requires_grad: bool = True) -> Parameter:
     values = rng.standard_normal(shape).astype(np.float32)
     return Parameter(Tensor(values), requires_grad=requires_grad)
-
-
-def _sum_pixels(x: Tensor) -> Tensor:
-    """Sum x (B, C, N) over N, as a product with ones: (B, C, 1)."""
-    return ops.bmm(x, ops.ones((x.shape[0], x.shape[2], 1), x.dtype))
-
-
-def _sum_channels(x: Tensor) -> Tensor:
-    """Sum x (B, C, N) over C, as a product with ones: (B, 1, N)."""
-    return ops.bmm(ops.ones((x.shape[0], 1, x.shape[1]), x.dtype), x)
-
-
-def _sum_batch_like(x: Tensor, like: Tensor) -> Tensor:
-    """Sum x (B, C, 1) over the batch if ``like`` is (1, C, 1), the gradient of a broadcast."""
-    if like.shape[0] == x.shape[0]:
-        return x
-    batch, dim, _ = x.shape
-    return ops.matmul(ops.ones((1, batch), x.dtype), x.reshape(batch, dim)).reshape(1, dim, 1)
-
-
-class AddBias(nn.Cell):
-    """``x + bias`` for x (B, C, H, W) and bias (C,); its gradient sums by matrix products."""
-
-    def construct(self, x: Tensor, bias: Tensor) -> Tensor:
-        return x + cast(bias, x.dtype).reshape(1, -1, 1, 1)
-
-    def bprop(self, x: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        total = _sum_pixels(cast(dout, ms.float32).reshape(x.shape[0], x.shape[1], -1))
-        return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
-
-
-class Convolution(MixedCell):
-    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,) or None.
-
-    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
-    stride is k and there is no margin.
-    """
-
-    def __init__(self, dim_out: int, kernel: int, stride: int = 1) -> None:
-        super().__init__()
-        pad = kernel // 2 if stride == 1 else 0
-        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=stride)
-        self.add_bias = AddBias()
-        self.onednn = kernels.Convolution(stride) if kernels.in_use() else None
-
-    def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x, weight = cast(x, self.compute), cast(weight, self.compute)
-        if self.onednn is not None and self.compute == ms.float32:
-            if bias is None:
-                bias = ops.zeros((weight.shape[0],), ms.float32)
-            return cast(self.onednn(x, weight, bias), self.result)
-        x = cast(self.convolve(x, weight), self.result)
-        return x if bias is None else self.add_bias(x, bias)
 
 
 class Conv2d(nn.Cell):
@@ -115,77 +62,13 @@ class Linear(MixedCell):
         return cast(x, self.result) + cast(self.bias, self.result)
 
 
-def _inverse_norm(x: Tensor) -> Tensor:
-    """``1 / max(||x||_2, 1e-12)`` over the channels of x (B, C, N): (B, 1, N)."""
-    return 1.0 / ops.sqrt(ops.maximum(_sum_channels(x * x), 1e-24))
-
-
-def _normalize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
-    """dL/dx = (dL/du - u <u, dL/du>) / ||x|| for u = x / ||x||, by the quotient rule."""
-    return (dunit - unit * _sum_channels(unit * dunit)) * inverse
-
-
-def _gain(x: Tensor, g: Tensor) -> Tensor:
-    """``sqrt(C) g`` of shape (1, C, 1)."""
-    return g.reshape(1, -1, 1) * math.sqrt(x.shape[1])
-
-
-class Normalize(nn.Cell):
-    """``sqrt(C) g x / max(||x||_2, 1e-12)`` over channels, x (B, C, N), g (1, C, 1, 1)."""
-
-    def construct(self, x: Tensor, g: Tensor) -> Tensor:
-        return x * _inverse_norm(x) * _gain(x, g)
-
-    def bprop(self, x: Tensor, g: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
-        inverse = _inverse_norm(x)
-        unit = x * inverse
-        gain = _gain(x, g)
-        dgain = _sum_batch_like(_sum_pixels(dout * unit), gain)
-        return _normalize_bprop(unit, inverse, dout * gain), _gain(x, dgain).reshape(g.shape)
-
-
-class NormalizeSilu(nn.Cell):
-    """``silu((scale + 1) n + shift)``, n as :class:`Normalize` has it of x and g.
-
-    The heart of a block. ``modulation`` (B or 1, 2 C): scale and shift.
-    """
-
-    def construct(self, x: Tensor, g: Tensor, modulation: Tensor) -> Tensor:
-        scale, shift = _scale_and_shift(modulation)
-        return ops.silu(x * _inverse_norm(x) * (_gain(x, g) * (scale + 1.0)) + shift)
-
-    def bprop(
-        self, x: Tensor, g: Tensor, modulation: Tensor, out: Tensor, dout: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        scale, shift = _scale_and_shift(modulation)
-        inverse = _inverse_norm(x)
-        unit = x * inverse
-        gain = _gain(x, g)
-        modulated = gain * (scale + 1.0)
-        z = unit * modulated + shift
-        gate = ops.sigmoid(z)
-        dz = dout * (gate + out * (1.0 - gate))  # silu' = s + z s (1 - s)
-        dmodulated = _sum_pixels(dz * unit)
-        dg = _gain(x, _sum_batch_like(dmodulated * (scale + 1.0), gain))
-        dscale = _sum_batch_like(dmodulated * gain, scale)
-        dshift = _sum_batch_like(_sum_pixels(dz), shift)
-        dmodulation = ops.concat((dscale, dshift), 1).reshape(modulation.shape)
-        return _normalize_bprop(unit, inverse, dz * modulated), dg.reshape(g.shape), dmodulation
-
-
-def _scale_and_shift(modulation: Tensor) -> tuple[Tensor, Tensor]:
-    """The halves of (B, 2 C), each (B, C, 1)."""
-    scale, shift = ops.Split(1, 2)(modulation.reshape(modulation.shape[0], -1, 1))
-    return scale, shift
-
-
 class RMSNorm(nn.Cell):
     """Root-mean-square norm over channels with a learned gain (arXiv 1910.07467)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.g = Parameter(ops.ones((1, dim, 1, 1), ms.float32))
-        self.normalize = kernels.Normalize() if kernels.in_use() else Normalize()
+        self.normalize = fastest(Normalize)
 
     def construct(self, x: Tensor) -> Tensor:
         """Normalise x (B, C, N), in float32."""
@@ -254,13 +137,6 @@ class RandomOrLearnedSinusoidalPosEmb(nn.Cell):
         return ops.concat((time, ops.sin(angles), ops.cos(angles)), 1)
 
 
-class Softmax(nn.Cell):
-    """``exp(x) / sum(exp(x))`` over the last axis."""
-
-    def construct(self, x: Tensor) -> Tensor:
-        return ops.Softmax(-1)(x)
-
-
 def gelu(x: Tensor) -> Tensor:
     """``x Phi(x)`` with the exact normal distribution function (arXiv 1606.08415)."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
@@ -273,7 +149,7 @@ class Block(MixedCell):
         super().__init__()
         self.proj = Conv2d(rng, dim, dim_out, 3)
         self.norm = RMSNorm(dim_out)
-        self.normalize_silu = kernels.NormalizeSilu() if kernels.in_use() else NormalizeSilu()
+        self.normalize_silu = fastest(NormalizeSilu)
         self.unmodulated = Tensor(np.zeros((1, 2 * dim_out), np.float32))
 
     def construct(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
@@ -320,7 +196,7 @@ class LinearAttention(MixedCell):
         self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
         self.to_out = nn.SequentialCell([Conv2d(rng, hidden, dim, 1), RMSNorm(dim)])
         self.add_bias = AddBias()
-        self.softmax = kernels.Softmax() if kernels.in_use() else Softmax()
+        self.softmax = fastest(Softmax)
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
@@ -364,7 +240,7 @@ class Attention(MixedCell):
         self.mem_kv = _normal(rng, (2, heads, memories, dim_head))
         self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
         self.to_out = Conv2d(rng, hidden, dim, 1)
-        self.softmax = kernels.Softmax() if kernels.in_use() else Softmax()
+        self.softmax = fastest(Softmax)
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape

@@ -134,45 +134,34 @@ class Unet(Network):
         t = self.time_mlp[1](self.time_mlp[0](time))
         t = ops.silu(self.time_mlp[3](gelu(t)))
 
+        # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks
-        block = 0  # counts residual blocks: the index of the next mask
+        if masks is None:
+            masks = (None,) * (4 * len(self.downs) + 3)
         x = self.init_conv(x)
         first = x
         skips = []
         for down in self.downs:
-            x = down[0](x, t, None if masks is None else masks[block])
+            x = down[0](x, t, masks[0])
             skips.append(x)
-            x = down[1](x, t, None if masks is None else masks[block + 1])
+            x = down[1](x, t, masks[1])
             x = down[2](x) + x
             skips.append(x)
             x = down[3](x)
-            block += 2
-        x = self.mid_block1(x, t, None if masks is None else masks[block])
+            masks = masks[2:]
+        x = self.mid_block1(x, t, masks[0])
         x = self.mid_attn(x) + x
-        x = self.mid_block2(x, t, None if masks is None else masks[block + 1])
-        block += 2
+        x = self.mid_block2(x, t, masks[1])
+        masks = masks[2:]
         for up in self.ups:
-            x = up[0](ops.concat((x, skips[-1]), 1), t, None if masks is None else masks[block])
-            x = up[1](ops.concat((x, skips[-2]), 1), t, None if masks is None else masks[block + 1])
-            skips = skips[:-2]
+            x = up[0](ops.concat((x, skips[-1]), 1), t, masks[0])
+            x = up[1](ops.concat((x, skips[-2]), 1), t, masks[1])
             x = up[2](x) + x
             x = up[3](x)
-            block += 2
-        x = self.final_res_block(
-            ops.concat((x, first), 1), t, None if masks is None else masks[block]
-        )
+            skips, masks = skips[:-2], masks[2:]
+        x = self.final_res_block(ops.concat((x, first), 1), t, masks[0])
         return cast(self.final_conv(x), ms.float32)
 
     def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
         """Shape (C, H, W) of each residual block's dropout mask, in forward order."""
-        height, width = image_size
-        levels = self.config.levels
-        sizes = [(height >> i, width >> i) for i in range(len(levels))]
-        inner = (levels[-1].dim_out, *sizes[-1])
-        down = [(v.dim_in, *s) for v, s in zip(levels, sizes, strict=True) for _ in range(2)]
-        up = [
-            (v.dim_out, *s)
-            for v, s in zip(reversed(levels), reversed(sizes), strict=True)
-            for _ in range(2)
-        ]
-        return [*down, inner, inner, *up, (self.config.first_dim, height, width)]
+        return self.config.dropout_shapes(image_size)

@@ -9,7 +9,7 @@ import numpy as np
 from ...accelerated.data import open_images
 from ...accelerated.trainer.batches import Batches
 from ...reference.training import value_and_grad
-from ..examples.given import Given as Images
+from ..examples.images import Given as Images
 from ..sides import door_device
 from ..sides.door import Door, loss, micro_batches
 from . import update_formulas

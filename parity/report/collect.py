@@ -13,7 +13,7 @@ import pytest
 from ..judgement.compare import Record
 from ..judgement.explain import Finding, explain
 from .earlier import Earlier
-from .found import FAIL, PASS, SKIP, Outcome, bare
+from .outcomes import FAIL, PASS, SKIP, Outcome, bare
 from .progress import Progress
 
 # From what is computed first to what is built of it: with one broken formula several properties

@@ -21,7 +21,7 @@ from ...accelerated.commands.exit_codes import REFUSED
 from ...accelerated.system.say import OUT, say
 from ...reference.plain import make_plain
 from .digest import suite_digest
-from .found import FAIL, Report, environment, failures_text, to_json, to_table
+from .outcomes import FAIL, Report, environment, failures_text, to_json, to_table
 from .page import to_html
 from .report_folder import files_of_others
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from .found import FAIL, PASS, SKIP, Outcome, Report, duration_text, share_text
+from .outcomes import FAIL, PASS, SKIP, Outcome, Report, duration_text, share_text
 from .score import FILE, read_score
 
 MARKS = {PASS: "✓", FAIL: "✗", SKIP: "–"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, TextIO
 
 from ...accelerated.system.say import Stream
-from .found import FAIL, Outcome, counted, share_text
+from .outcomes import FAIL, Outcome, counted, share_text
 
 
 class Progress(Protocol):

@@ -1,6 +1,6 @@
 """What the public door has to give, by the reference: updates of ``Trainer``, and ``sample``.
 
-The random numbers are those of ``draws``; all arithmetic is that of ``reference``.
+The random numbers are those of ``random_table``; all arithmetic is that of ``reference``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from ...reference.optimizer import ema_update
 from ...reference.samplers import ancestral, ddim
 from ...reference.schedule import Schedule, spaced_timesteps
 from ...reference.training import MicroBatch, TrainingConfig, TrainingState
-from ..examples import draws
-from ..examples.given import Given
+from ..examples.images import Given
 from ..judgement.tolerance import Arrays
-from . import device, small_network
+from . import device, random_table, small_network
 from .device import Array
 
 Options = Mapping[str, Any]
@@ -80,18 +79,18 @@ class Door:
         """(C, H, W) of each residual block's mask."""
         if self.small:
             return small_network.dropout_shapes(self.net, self.size)
-        return unet.dropout_shapes(self.net, self.size)
+        return self.net.dropout_shapes(self.size)
 
 
 def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]) -> MicroBatch:
     """What is random about a gradient: t, noise, and where there are any, coins and masks."""
-    t = draws.times(seed, step, positions, door.schedule.T)
-    noise = draws.normal(seed, "noise", step, positions, door.shape)
+    t = random_table.times(seed, step, positions, door.schedule.T)
+    noise = random_table.normal(seed, "noise", step, positions, door.shape)
     shown = masks = None
     if door.net.self_condition:
-        shown = draws.coins(seed, "self_condition", step, positions)
+        shown = random_table.coins(seed, "self_condition", step, positions)
     if door.net.dropout:
-        masks = draws.masks(seed, step, positions, door.dropout_shapes, door.net.dropout)
+        masks = random_table.masks(seed, step, positions, door.dropout_shapes, door.net.dropout)
     return MicroBatch(x_0, t, noise, shown, masks)
 
 
@@ -105,7 +104,7 @@ def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> li
         positions = range(i * whole, (i + 1) * whole)
         x_0 = 2.0 * read(door, given, [first + p for p in positions]) - 1.0
         if config.augment_horizontal_flip:
-            flip = draws.coins(config.seed, "flip", step, positions)
+            flip = random_table.coins(config.seed, "flip", step, positions)
             x_0[flip] = x_0[flip][..., ::-1]
         batches.append(noised(door, x_0, config.seed, step, positions))
     return batches
@@ -114,12 +113,12 @@ def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> li
 def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
     """Images at these positions of the endless stream of shuffled epochs, in [0, 1]."""
     seed = door.trainer.seed
-    count, numbers = given.count, draws.images(seed, given.count, positions)
+    count, numbers = given.count, random_table.images(seed, given.count, positions)
     shown = [
-        draws.replaced(seed, count, position, number, given.broken)
+        random_table.replaced(seed, count, position, number, given.broken)
         for position, number in zip(positions, numbers, strict=True)
     ]
-    cuts = draws.crops(seed, positions)
+    cuts = random_table.crops(seed, positions)
     return np.stack([given.read(i, draw) for i, draw in zip(shown, cuts, strict=True)])
 
 
@@ -194,7 +193,7 @@ def sample(
     path = spaced_timesteps(T, config.sampling_timesteps or T)
     dtype = next(iter(params.values())).dtype
     shape = (door.net.channels, *(door.size if size is None else size))
-    x_T = draws.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
+    x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
     denoise = denoiser(door, params, states)
@@ -224,7 +223,7 @@ def interpolation(
     """Both sets of images, in [-1, 1], noised to t by one noise, mixed, and sampled back to 0."""
     first, second = images
     indices = range(len(first))
-    noise = draws.normal(seed, "sample_start", 0, indices, door.shape).astype(first.dtype)
+    noise = random_table.normal(seed, "sample_start", 0, indices, door.shape).astype(first.dtype)
     a, b = (
         float(table[t])
         for table in (door.schedule.sqrt_alpha_bar, door.schedule.sqrt_one_minus_alpha_bar)
@@ -245,7 +244,9 @@ def sampling_noise(
     seed: int, steps: int, indices: Sequence[int], shape: tuple[int, int, int]
 ) -> Array:
     """(n, B, C, H, W): the i-th of the n steps has a stream of its own."""
-    return np.stack([draws.normal(seed, "sample_noise", i, indices, shape) for i in range(steps)])
+    return np.stack(
+        [random_table.normal(seed, "sample_noise", i, indices, shape) for i in range(steps)]
+    )
 
 
 def denoiser(door: Door, params: Arrays, states: list[Array] | None = None) -> Denoiser:

@@ -29,7 +29,7 @@ from ...accelerated.runs.names import (
 )
 from ...accelerated.system import runtime
 from ...accelerated.trainer.loop import Trainer
-from ..examples.given import Given
+from ..examples.images import Given
 from ..judgement.tolerance import Arrays
 from . import door_device, small_network
 from .device import Array

@@ -12,8 +12,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ...accelerated import kernels
 from ...accelerated.networks import layers as accelerated
+from ...accelerated.networks import operators
 from ...accelerated.precision import cast
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
@@ -134,7 +134,7 @@ def softmax(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     def expected(p: Params, x: Value) -> Value:
         return reference.softmax(x, axis=-1)
 
-    cell = kernels.Softmax() if kernels.in_use() else accelerated.Softmax()
+    cell = operators.fastest(operators.Softmax)
     return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
 
 

@@ -79,7 +79,7 @@ def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) 
     if not config.dropout:
         return []
     rng = np.random.default_rng(seed)
-    shapes = unet.dropout_shapes(config, (size[0], size[1]))
+    shapes = config.dropout_shapes((size[0], size[1]))
     return [rng.random((batch, *shape)) >= config.dropout for shape in shapes]
 
 

@@ -13,7 +13,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from ...accelerated.networks import layers
+from ...accelerated.networks.layers import Linear
+from ...accelerated.networks.operators import Convolution
 from . import device
 from .device import Array
 from .effective import Product
@@ -24,9 +25,9 @@ def product_of(operator: str, kernels: str) -> Product:
     return partial(OPERATORS[operator], kernels)
 
 
-def _convolution(kernels: str, dim_out: int, kernel: int, stride: int = 1) -> layers.Convolution:
+def _convolution(kernels: str, dim_out: int, kernel: int, stride: int = 1) -> Convolution:
     with device.kernels(kernels):
-        return layers.Convolution(dim_out, kernel, stride)
+        return Convolution(dim_out, kernel, stride)
 
 
 def _image(x: Array, stride: int = 1) -> Array:
@@ -79,7 +80,7 @@ def _weight_gradient(kernels: str, x: Array, w: Array, kernel: int) -> Array:
 
 
 def _linear(kernels: str, x: Array, w: Array) -> Array:
-    cell = layers.Linear(np.random.default_rng(0), *w.shape)
+    cell = Linear(np.random.default_rng(0), *w.shape)
     ops.assign(cell.weight, Tensor(np.ascontiguousarray(w.T)))
     ops.assign(cell.bias, Tensor(np.zeros(w.shape[1], np.float32)))
     out: Array = device.run("eager", cell, x)

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 
-from ..examples.draws import Stream
+from ..sides.random_table import Stream
 
 PHILOX: Any = np.random.Philox
 

@@ -171,6 +171,15 @@ class UnetConfig:
                     "(2 ** (len(dim_mults) - 1))"
                 )
 
+    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+        """(C, H, W) of the activations that each residual block may drop, in forward order."""
+        self.check_image_size(image_size)
+        height, width = image_size
+        down = [(v.dim_in, height >> i, width >> i) for i, v in enumerate(self.levels)]
+        up = [(v.dim_out, height >> i, width >> i) for i, v in enumerate(self.levels)]
+        pairs = [shape for shape in (*down, up[-1], *reversed(up)) for _ in range(2)]
+        return [*pairs, (self.first_dim, height, width)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``UnetConfig(**d)`` gives the configuration back."""
         return asdict(self)

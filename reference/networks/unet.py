@@ -19,7 +19,7 @@ from ..config import UnetConfig
 from . import layers
 from .layers import Array, Params
 
-__all__ = ["MEMORY_PAIRS", "UnetConfig", "dropout_shapes", "init", "param_shapes", "unet"]
+__all__ = ["MEMORY_PAIRS", "UnetConfig", "init", "param_shapes", "unet"]
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
@@ -44,7 +44,7 @@ def unet(
         x_self_cond: the last estimate of x_0, shaped as x; None stands for zeros. Only with
             ``config.self_condition`` (arXiv 2208.04202, section 3.2).
         dropout_masks: None (no dropout, as in sampling), or for each entry (C, H, W) of
-            ``dropout_shapes`` an array (B, C, H, W): 1 keeps an activation, 0 drops it.
+            ``config.dropout_shapes`` an array (B, C, H, W): 1 keeps an activation, 0 drops it.
 
     Returns:
         (B, config.out_channels, H, W), of the dtype of ``x`` and ``params``.
@@ -134,19 +134,9 @@ def _check(
             f"x_self_cond has shape {x_self_cond.shape}, x has {x.shape}: make it equal"
         )
     if dropout_masks is not None:
-        expected = [(len(x), *s) for s in dropout_shapes(config, (x.shape[2], x.shape[3]))]
+        expected = [(len(x), *s) for s in config.dropout_shapes((x.shape[2], x.shape[3]))]
         if (given := [mask.shape for mask in dropout_masks]) != expected:
             raise ValueError(f"dropout_masks have shapes {given}: they must be {expected}")
-
-
-def dropout_shapes(config: UnetConfig, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
-    """(C, H, W) of the activations that each residual block may drop, in forward order."""
-    config.check_image_size(image_size)
-    height, width = image_size
-    down = [(v.dim_in, height >> i, width >> i) for i, v in enumerate(config.levels)]
-    up = [(v.dim_out, height >> i, width >> i) for i, v in enumerate(config.levels)]
-    pairs = [shape for shape in (*down, up[-1], *reversed(up)) for _ in range(2)]
-    return [*pairs, (config.first_dim, height, width)]
 
 
 def init(config: UnetConfig, rng: np.random.Generator) -> dict[str, Array]:

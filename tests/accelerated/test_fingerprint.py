@@ -78,10 +78,10 @@ def of_doubled() -> str:
 @pytest.mark.skipif(not kernels.in_use(), reason="no compiled operators")
 def test_a_compiled_operator_is_its_name_and_its_results() -> None:
     def made(stride: int) -> str:
-        return fingerprint(kernels.Convolution(stride).construct, ())
+        return fingerprint(kernels.CompiledConvolution(stride).construct, ())
 
     assert made(1) == made(1) != made(2)
-    other = kernels.Convolution()
+    other = kernels.CompiledConvolution()
     other.convolve = other.input_gradient
     assert fingerprint(other.construct, ()) != made(1)
 

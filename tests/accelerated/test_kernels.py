@@ -19,8 +19,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.accelerated.networks import layers
-from ddpm_mindspore.accelerated.optimizer import Split
+from ddpm_mindspore.accelerated.networks import layers, operators
 from ddpm_mindspore.accelerated.system import runtime
 
 ONEDNN = Path(ms.__file__).parent / "lib" / "libdnnl.so.3"
@@ -117,10 +116,10 @@ def test_any_shape_convolves_as_the_stock_operator_does(
     stride: int,
 ) -> None:
     inputs = draw(batch, dim, *size), draw(dim_out, dim, kernel, kernel), draw(dim_out)
-    compiled = layers.Convolution(dim_out, kernel, stride)
+    compiled = operators.Convolution(dim_out, kernel, stride)
     assert compiled.onednn is not None
     monkeypatch.setenv(runtime.KERNELS, "stock")
-    stock = layers.Convolution(dim_out, kernel, stride)
+    stock = operators.Convolution(dim_out, kernel, stride)
     assert stock.onednn is None
     close(gradients(compiled, *inputs), gradients(stock, *inputs))
 
@@ -136,8 +135,8 @@ def test_any_shape_is_normalised_as_the_stock_operators_do(
     x, g, modulation = draw(batch, dim, pixels), draw(1, dim, 1, 1), draw(modulations, 2 * dim)
     if modulations == batch == 1:
         x = x + 3.0
-    close(gradients(kernels.Normalize(), x, g), gradients(layers.Normalize(), x, g))
-    both = kernels.NormalizeSilu(), layers.NormalizeSilu()
+    close(gradients(kernels.CompiledNormalize(), x, g), gradients(operators.Normalize(), x, g))
+    both = kernels.CompiledNormalizeSilu(), operators.NormalizeSilu()
     close(*(gradients(cell, x, g, modulation) for cell in both))
 
 
@@ -147,11 +146,11 @@ def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
     x[0, :, 1] = 1e15
     g = np.full((1, 2, 1, 1), 1.5, np.float32)
     modulation = np.array([[0.0, 0.0, 500.0, -500.0]], np.float32)
-    out = kernels.NormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
+    out = kernels.CompiledNormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
     np.testing.assert_allclose(out[0, 0], 500.0, rtol=0.01)
     np.testing.assert_allclose(out[0, 1], 0.0, atol=1e-30)
     x[0, 0, 3] = np.nan
-    out = kernels.NormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
+    out = kernels.CompiledNormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
     assert np.isnan(out[0, :, 3]).all()
     assert np.isfinite(np.delete(out, 3, 2)).all()
 
@@ -160,7 +159,9 @@ def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
 @pytest.mark.parametrize("sizes", [(3, 1, 40_000, 7), (5,)])
 def test_a_vector_is_cut_as_the_stock_operator_does(sizes: tuple[int, ...]) -> None:
     vector = draw(sum(sizes))
-    for piece, other in zip(kernels.Split(sizes)(vector), Split(sizes)(vector), strict=True):
+    for piece, other in zip(
+        kernels.CompiledSplit(sizes)(vector), operators.Split(sizes)(vector), strict=True
+    ):
         np.testing.assert_array_equal(piece.asnumpy(), other.asnumpy())
 
 
@@ -352,14 +353,14 @@ def test_without_the_library_stock_operators_are_used(monkeypatch: pytest.Monkey
     monkeypatch.setattr(runtime, "kernel_library", lambda: None)
     assert not kernels.in_use()
     assert "not built" in kernels.describe()
-    assert layers.Convolution(2, 3).onednn is None
-    assert isinstance(layers.RMSNorm(2).normalize, layers.Normalize)
+    assert operators.Convolution(2, 3).onednn is None
+    assert isinstance(layers.RMSNorm(2).normalize, operators.Normalize)
 
 
 def test_an_operator_that_is_not_in_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runtime.KERNELS, "stock")
     with pytest.raises(RuntimeError, match="not in use here: DDPM_MINDSPORE_KERNELS=stock"):
-        kernels.Softmax()
+        kernels.CompiledSoftmax()
 
 
 @needs_library
@@ -381,11 +382,11 @@ def test_a_library_that_cannot_be_loaded_is_left_alone(
 def test_stock_operators_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runtime.KERNELS, "stock")
     assert kernels.describe() == "stock MindSpore operators: DDPM_MINDSPORE_KERNELS=stock"
-    assert isinstance(layers.RMSNorm(2).normalize, layers.Normalize)
+    assert isinstance(layers.RMSNorm(2).normalize, operators.Normalize)
 
 
 @needs_library
 def test_other_precisions_take_the_stock_operator() -> None:
-    cell = layers.Convolution(3, 3)
+    cell = operators.Convolution(3, 3)
     cell.compute = cell.result = ms.float16
     assert cell(draw(1, 2, 4, 4), draw(3, 2, 3, 3), None).dtype == ms.float16

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import Unet
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.networks.unet import dropout_shapes, param_shapes
+from ddpm_mindspore.reference.networks.unet import param_shapes
 
 SMALL: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "attn_heads": 2, "attn_dim_head": 4}
 CONFIGURATIONS: list[dict[str, Any]] = [
@@ -46,7 +46,7 @@ def test_names_and_shapes_are_those_of_the_reference(options: dict[str, Any]) ->
 def test_dropout_masks_have_the_shapes_of_the_reference(options: dict[str, Any]) -> None:
     config = UnetConfig(**options)
     for size in ((8, 8), (16, 24)):
-        assert Unet(**options).dropout_shapes(size) == dropout_shapes(config, size)
+        assert Unet(**options).dropout_shapes(size) == config.dropout_shapes(size)
 
 
 def test_the_initial_parameters_are_a_function_of_the_seed(net: Unet) -> None:

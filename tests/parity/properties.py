@@ -26,11 +26,11 @@ from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
-from ddpm_mindspore.parity.examples import door_fixed, plans
+from ddpm_mindspore.parity.examples import fixed_runs, plans
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
-TIMES = {"schedule": "linear", "T": 1000, "zero_snr": False, "t": (1, 2, 500, 1000)}
+TIMES = {"schedule": ("linear", 1000, False), "t": (1, 2, 500, 1000)}
 IMAGES: dict[str, Any] = {**TIMES, "shape": (2, 3, 2), "scale": 1.0, "seed": 0, **EAGER}
 WEIGHTS = {
     "objective": "pred_noise",
@@ -40,9 +40,7 @@ WALK = {
     "sampler": "ddim",
     "eta": 0.5,
     "timesteps": (50, 30, 20, 10),
-    "schedule": "cosine",
-    "T": 50,
-    "zero_snr": False,
+    "schedule": ("cosine", 50, False),
     "objective": "pred_v",
     "clip": True,
     "self_cond": 0.25,
@@ -274,6 +272,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "diffusion: sample": (diffusion.sample, {**DRAWING, "calls": SAMPLES}),
     "diffusion: interpolate": (diffusion.interpolate, {**DRAWING, **MIXED}),
     "commands: sample": (commands.sample, COMMAND),
-    "trainer: run": (trainer.run, door_fixed.SPOILED),
+    "trainer: run": (trainer.run, fixed_runs.SPOILED),
 }
 """Each property by its file and name, with the function behind it and the example it is given."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ddpm_mindspore.parity.report.command import INSTALL, ParityConfig, run
-from ddpm_mindspore.parity.report.found import FAIL, Outcome
+from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
 
 from .planted_copy import copy_package
@@ -332,7 +332,7 @@ def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_pa
     assert done.code == 0, done.out + done.err
     row = done.rows()["v_from_x0"]
     assert row["cases"] >= 3 and 0.0 < row["worst_share"] < 1.0
-    assert "T=" in row["worst_example"] and row["sources"][0].startswith(str(installed))
+    assert "schedule=(" in row["worst_example"] and row["sources"][0].startswith(str(installed))
     written = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
     files = {
         "parity-report": ("report.html", "report.json", "junit.xml"),

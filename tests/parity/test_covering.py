@@ -6,14 +6,14 @@ from itertools import combinations, product
 
 import pytest
 
-from ddpm_mindspore.parity.examples import fixed
 from ddpm_mindspore.parity.examples.covering import covering
+from ddpm_mindspore.parity.examples.networks import NETWORK_OPTIONS, pairs_of_options
 from ddpm_mindspore.reference.config import UnetConfig
 
 SMALL = {"a": (1, 2), "b": ("x", "y", "z"), "c": (None, True), "d": (0.5,)}
 
 
-@pytest.mark.parametrize("options", [SMALL, fixed.NETWORK_OPTIONS], ids=["small", "networks"])
+@pytest.mark.parametrize("options", [SMALL, NETWORK_OPTIONS], ids=["small", "networks"])
 def test_every_pair_of_values_is_in_a_row(options: dict[str, tuple[object, ...]]) -> None:
     rows = covering(options)
     for a, b in combinations(options, 2):
@@ -23,12 +23,12 @@ def test_every_pair_of_values_is_in_a_row(options: dict[str, tuple[object, ...]]
 
 def test_rows_are_few() -> None:
     assert len(covering(SMALL)) == 6  # as many as the pairs of b with a
-    sizes = sorted(map(len, fixed.NETWORK_OPTIONS.values()))
-    assert len(covering(fixed.NETWORK_OPTIONS)) < 1.5 * sizes[-1] * sizes[-2]
+    sizes = sorted(map(len, NETWORK_OPTIONS.values()))
+    assert len(covering(NETWORK_OPTIONS)) < 1.5 * sizes[-1] * sizes[-2]
 
 
 def test_the_fixed_networks_can_be_built_and_have_every_option() -> None:
-    cases = fixed.networks()
+    cases = pairs_of_options()
     configs = [UnetConfig(**case["net"]) for case in cases]
     for case, config in zip(cases, configs, strict=True):
         config.check_image_size(case["size"])

@@ -11,7 +11,7 @@ import pytest
 
 from ddpm_mindspore.parity.report.command import ParityConfig, run
 from ddpm_mindspore.parity.report.earlier import FLOOR, Earlier, read_earlier
-from ddpm_mindspore.parity.report.found import Outcome, Report, environment, to_json, to_table
+from ddpm_mindspore.parity.report.outcomes import Outcome, Report, environment, to_json, to_table
 from ddpm_mindspore.parity.report.page import to_html
 
 from .test_command import command, write_suite

@@ -1,8 +1,8 @@
 """No option can be ignored unnoticed: each of them changes numbers that a property compares.
 
-The examples are those that every run of the suite has (``parity/examples/door_fixed.py``). Whether
-an option shows in them is a question to the reference alone, and quickly answered; that a device
-which ignores it fails is then tried, option by option.
+The examples are those that every run of the suite has (``parity/examples/fixed_runs.py`` and
+``networks.py``). Whether an option shows in them is a question to the reference alone, and quickly
+answered; that a device which ignores it fails is then tried, option by option.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ddpm_mindspore.accelerated.config import RunConfig, TrainerConfig, configur
 from ddpm_mindspore.accelerated.networks import unet
 from ddpm_mindspore.accelerated.trainer import loop as trainer
 from ddpm_mindspore.parity import test_commands, test_trainer
-from ddpm_mindspore.parity.examples import door_fixed
-from ddpm_mindspore.parity.examples.given import give
+from ddpm_mindspore.parity.examples import fixed_runs
+from ddpm_mindspore.parity.examples.images import give
+from ddpm_mindspore.parity.examples.networks import pairs_of_options
 from ddpm_mindspore.parity.sides import device, door_device
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
-from ddpm_mindspore.parity.test_unet import draw_inputs
+from ddpm_mindspore.parity.test_unet import draw_inputs, forward
 from ddpm_mindspore.parity.test_unet import truth as unet_truth
-from ddpm_mindspore.parity.test_unet_options import options
 from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 
 from .properties import COMMAND
 
-RUNS = (door_fixed.FROM_A_FOLDER, door_fixed.SPOILED)
+RUNS = (fixed_runs.FROM_A_FOLDER, fixed_runs.SPOILED)
 
 NO_NUMBERS = {
     "RunConfig.data": "an array, a folder of them: what an example is given",
@@ -157,19 +157,18 @@ def test_an_option_shows_in_a_run(name: str, runs: list[Any]) -> None:
             seen, _ = run_truth(changed(case, part, option, value))
         if differs(numbers, seen, bounds):
             return
-    pytest.fail(f"{name} could be ignored: no example of parity/examples/door_fixed.py shows it")
+    pytest.fail(f"{name} could be ignored: no example of parity/examples/fixed_runs.py shows it")
 
 
 @pytest.mark.parametrize("name", names(UnetConfig))
 def test_an_option_shows_in_a_network(name: str) -> None:
     option = name.partition(".")[2]
     value = other(UnetConfig, option)
-    for net in door_fixed.NETWORKS:
+    for case in pairs_of_options():
+        net, time = case["net"], case["time"]
         if net.get(option, value) == value:
             continue
-        sides, time = (2, 4), (3.0, 500.0)
-        shown = net.get("self_condition", False)
-        inputs, masks = draw_inputs(net, sides, 2, shown, 4)
+        inputs, masks = draw_inputs(net, case["size"], len(time), case["self_cond"], case["seed"])
         output, bound = unet_truth(net, inputs, time, masks)
         instead = {**net, option: value}
         shapes = [unet.Unet(**options).arrays() for options in (net, instead)]
@@ -181,7 +180,7 @@ def test_an_option_shows_in_a_network(name: str) -> None:
         }
         if differs({"": output}, {"": unet_truth(instead, inputs, time, masks)[0]}, {"": bound}):
             return
-    pytest.fail(f"{name} could be ignored: no example of parity/examples/door_fixed.py shows it")
+    pytest.fail(f"{name} could be ignored: no example of parity/examples/networks.py shows it")
 
 
 @pytest.mark.parametrize("name", names(SampleConfig))
@@ -253,7 +252,7 @@ def test_who_ignores_an_option_of_a_run_fails(name: str) -> None:
 def test_who_ignores_an_option_of_a_network_fails(name: str) -> None:
     option = name.partition(".")[2]
     value = other(UnetConfig, option)
-    nets = [net for net in door_fixed.NETWORKS if net.get(option, value) != value]
+    cases = [case for case in pairs_of_options() if case["net"].get(option, value) != value]
     with ignored(unet, UnetConfig, option), pytest.raises((AssertionError, ValueError)):
-        for net in nets:
-            options(net)
+        for case in cases:
+            forward(**case, modes=("eager",))

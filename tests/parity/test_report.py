@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ddpm_mindspore.parity.report import found as report_module
+from ddpm_mindspore.parity.report import outcomes as report_module
 from ddpm_mindspore.parity.report.collect import sources
-from ddpm_mindspore.parity.report.found import (
+from ddpm_mindspore.parity.report.outcomes import (
     FAIL,
     SKIP,
     Outcome,

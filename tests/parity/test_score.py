@@ -12,7 +12,7 @@ import pytest
 from ddpm_mindspore import parity
 from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.parity.report.digest import suite_digest
-from ddpm_mindspore.parity.report.found import Report, environment
+from ddpm_mindspore.parity.report.outcomes import Report, environment
 from ddpm_mindspore.parity.report.page import to_html
 from ddpm_mindspore.parity.report.score import Catch, Score, read_score, write_score
 
@@ -133,9 +133,9 @@ def test_the_digest_is_of_all_that_makes_the_examples_and_the_bounds(tmp_path: P
     before = suite_digest(suite)
     assert before == suite_digest()
     for name, counts in [
-        ("examples/strategies", True), ("test_layers", True), ("sides/layers", True),
+        ("examples/values", True), ("test_layers", True), ("sides/layers", True),
         ("judgement/tolerance", True), ("report/page", False), ("report/command", False),
-        ("report/found", False), ("report/score", False),
+        ("report/outcomes", False), ("report/score", False),
     ]:  # fmt: skip
         file = suite / f"{name}.py"
         text = file.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from ddpm_mindspore.reference.networks.unet import UnetConfig, dropout_shapes, init, unet
+from ddpm_mindspore.reference.networks.unet import UnetConfig, init, unet
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import make_schedule
 from ddpm_mindspore.reference.training import (
@@ -157,7 +157,7 @@ def test_self_conditioning_feeds_back_the_first_estimate_where_the_mask_is_1():
 def test_dropout_masks_reach_the_network_but_not_the_first_estimate():
     net = replace(SELF, dropout=0.5)
     rng = np.random.default_rng(0)
-    masks = [rng.random((3, *s)) < 0.5 for s in dropout_shapes(net, (4, 6))]
+    masks = [rng.random((3, *s)) < 0.5 for s in net.dropout_shapes((4, 6))]
     state, config = start(net), TrainingConfig(objective="pred_x0")
     batch = micro_batch(5, net=net, self_cond_mask=np.ones(3), dropout_masks=masks)
     x_t = q_sample(SCHEDULE, batch.x_0, batch.t, batch.noise)

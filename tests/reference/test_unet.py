@@ -12,7 +12,6 @@ import pytest
 
 from ddpm_mindspore.reference.networks.unet import (
     UnetConfig,
-    dropout_shapes,
     init,
     param_shapes,
     unet,
@@ -125,7 +124,7 @@ def wave_inputs(config, dtype=np.float64):
     if config.dropout:
         masks = [
             (np.cos(i + 2.3 * np.arange(2 * math.prod(s))) > -0.3).reshape(2, *s)
-            for i, s in enumerate(dropout_shapes(config, SIZE))
+            for i, s in enumerate(config.dropout_shapes(SIZE))
         ]
     return x, time, condition, masks
 
@@ -249,9 +248,9 @@ def test_dropout_shapes_follow_the_u():
     down, inner = [(6, 8, 4), (8, 4, 2), (16, 2, 1)], (24, 2, 1)
     up = [(24, 2, 1), (16, 4, 2), (8, 8, 4)]
     pairs = [shape for shape in (*down, inner, *up) for _ in range(2)]
-    assert dropout_shapes(config, SIZE) == [*pairs, (6, 8, 4)]
+    assert config.dropout_shapes(SIZE) == [*pairs, (6, 8, 4)]
     params, x = init(config, np.random.default_rng(0)), np.ones((2, 3, *SIZE))
-    masks = [np.ones((2, *shape)) for shape in dropout_shapes(config, SIZE)]
+    masks = [np.ones((2, *shape)) for shape in config.dropout_shapes(SIZE)]
     whole = unet(params, config, x, np.zeros(2))
     assert np.array_equal(unet(params, config, x, np.zeros(2), None, masks), whole)
     for mask in masks:  # every one of them is used

@@ -26,7 +26,7 @@ CASTS = [
         "ops.gather(table, t, 0)",
         "ops.gather(table, t.astype(ms.float16).astype(ms.int32), 0)",
         "schedule: gathers",
-        {"T": 4000, "t": (2049, 3999)},
+        {"schedule": ("linear", 4000, False), "t": (2049, 3999)},
     ),
     Bug(
         "the index into the weights of the loss is rounded to float16",
@@ -34,7 +34,11 @@ CASTS = [
         "ops.gather(self.weight, t, 0)",
         "ops.gather(self.weight, t.astype(ms.float16).astype(ms.int32), 0)",
         "objective: simple_loss",
-        {"T": 4000, "t": (2049,), "weight": {"p2_loss_weight_gamma": 1.0}},
+        {
+            "schedule": ("linear", 4000, False),
+            "t": (2049,),
+            "weight": {"p2_loss_weight_gamma": 1.0},
+        },
     ),
     Bug(
         "the weights of the loss are rounded to float16",
@@ -50,7 +54,7 @@ CASTS = [
         "(t - 1).astype(ms.float32)",
         "(t - 1).astype(ms.float16).astype(ms.float32)",
         "samplers: trajectory",
-        {"T": 4000, "timesteps": (4000, 2050, 1000)},
+        {"schedule": ("cosine", 4000, False), "timesteps": (4000, 2050, 1000)},
     ),
     Bug(
         "a sampler's coefficients are rounded to float16",
@@ -90,7 +94,7 @@ CASTS = [
     ),
     Bug(
         "the norm's root of the channels has three digits",
-        "networks.layers._gain",
+        "networks.operators._gain",
         "math.sqrt(x.shape[1])",
         "{4: 2.0, 8: 2.828, 6: 2.449, 2: 1.414, 3: 1.732}.get(x.shape[1], 1.0)",
         "layers: rms_norm",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddpm_mindspore.parity.examples.door_fixed import FROM_A_FOLDER
+from ddpm_mindspore.parity.examples.fixed_runs import FROM_A_FOLDER
 
 from ..planting import Bug
 

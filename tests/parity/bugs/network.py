@@ -64,7 +64,7 @@ LAYERS = [
     ),
     Bug(
         "the norm has a larger epsilon",
-        "networks.layers._inverse_norm",
+        "networks.operators._inverse_norm",
         "ops.maximum(_sum_channels(x * x), 1e-24)",
         "(_sum_channels(x * x) + 1e-8)",
         "layers: rms_norm",
@@ -72,7 +72,7 @@ LAYERS = [
     ),
     Bug(
         "the norm's gain lacks the root of the channels",
-        "networks.layers._gain",
+        "networks.operators._gain",
         "* math.sqrt(x.shape[1])",
         "",
         "layers: rms_norm",
@@ -80,7 +80,7 @@ LAYERS = [
     ),
     Bug(
         "the norm's derivative lacks its projection",
-        "networks.layers._normalize_bprop",
+        "networks.operators._normalize_bprop",
         "(dunit - unit * _sum_channels(unit * dunit)) * inverse",
         "dunit * inverse",
         "layers: rms_norm",
@@ -88,7 +88,7 @@ LAYERS = [
     ),
     Bug(
         "the derivative of SiLU lacks its second term",
-        "networks.layers.NormalizeSilu.bprop",
+        "networks.operators.NormalizeSilu.bprop",
         "(gate + out * (1.0 - gate))",
         "gate",
         "layers: block",
@@ -96,7 +96,7 @@ LAYERS = [
     ),
     Bug(
         "the scale has no one added",
-        "networks.layers.NormalizeSilu.construct",
+        "networks.operators.NormalizeSilu.construct",
         "(scale + 1.0)",
         "scale",
         "layers: block",
@@ -104,7 +104,7 @@ LAYERS = [
     ),
     Bug(
         "scale and shift are swapped",
-        "networks.layers._scale_and_shift",
+        "networks.operators._scale_and_shift",
         "scale, shift = ops.Split",
         "shift, scale = ops.Split",
         "layers: block",
@@ -112,7 +112,7 @@ LAYERS = [
     ),
     Bug(
         "the gain's gradient lacks the scale",
-        "networks.layers.NormalizeSilu.bprop",
+        "networks.operators.NormalizeSilu.bprop",
         "dmodulated * (scale + 1.0), gain",
         "dmodulated, gain",
         "layers: block",
@@ -134,7 +134,7 @@ LAYERS = [
     ),
     Bug(
         "a bias's gradient is a mean",
-        "networks.layers.AddBias.bprop",
+        "networks.operators.AddBias.bprop",
         "reshape(x.shape[0], x.shape[1], -1))",
         "reshape(x.shape[0], x.shape[1], -1)) / x.shape[0]",
         "layers: upsample",
@@ -191,49 +191,49 @@ LAYERS = [
 KERNELS = [
     Bug(
         "a convolution's image gradient takes the kernel transposed",
-        "kernels.Convolution.bprop",
+        "kernels.CompiledConvolution.bprop",
         "self.input_gradient(x, weight, dout)",
         "self.input_gradient(x, weight.swapaxes(2, 3), dout)",
         "layers: upsample",
     ),
     Bug(
         "a convolution's bias gets no gradient",
-        "kernels.Convolution.bprop",
+        "kernels.CompiledConvolution.bprop",
         "dweight, dbias\n",
         "dweight, ops.zeros_like(dbias)\n",
         "layers: downsample",
     ),
     Bug(
         "the compiled norm's gradient takes its output for its input",
-        "kernels.Normalize.bprop",
+        "kernels.CompiledNormalize.bprop",
         "self.gradient(x, g, dout)",
         "self.gradient(out, g, dout)",
         "layers: rms_norm",
     ),
     Bug(
         "the compiled SiLU's scale and shift change places",
-        "kernels.NormalizeSilu.construct",
+        "kernels.CompiledNormalizeSilu.construct",
         "self.normalize(x, g, modulation)",
         "self.normalize(x, g, ops.concat(ops.split(modulation, g.size, 1)[::-1], 1))",
         "layers: block",
     ),
     Bug(
         "the compiled SiLU's modulation gets the gradient of a sum over the batch",
-        "kernels.NormalizeSilu.bprop",
+        "kernels.CompiledNormalizeSilu.bprop",
         "return dx, dg, dmodulation",
         "return dx, dg, ops.zeros_like(dmodulation) + dmodulation.sum(0, keepdims=True)",
         "layers: block",
     ),
     Bug(
         "the compiled softmax's gradient takes its input for its output",
-        "kernels.Softmax.bprop",
+        "kernels.CompiledSoftmax.bprop",
         "self.gradient(out, dout)",
         "self.gradient(x, dout)",
         "layers: attention",
     ),
     Bug(
         "the vector of parameters is cut up from its other end",
-        "kernels.Split.construct",
+        "kernels.CompiledSplit.construct",
         "self.split(vector)",
         "self.split(vector[::-1])",
         "training: steps",
@@ -244,10 +244,8 @@ NETWORK = [
     Bug(
         "the skips are taken in the wrong order",
         "networks.unet.Unet.construct",
-        "skips[-1]), 1), t, None if masks is None else masks[block])\n"
-        "        x = up[1](ops.concat((x, skips[-2])",
-        "skips[-2]), 1), t, None if masks is None else masks[block])\n"
-        "        x = up[1](ops.concat((x, skips[-1])",
+        "skips[-1]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-2])",
+        "skips[-2]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-1])",
         "unet: forward",
     ),
     Bug(

@@ -7,7 +7,7 @@ from ..planting import Bug
 SIZES = [
     Bug(
         "the root of the channels is a float16, which is right for a power of four",
-        "networks.layers._gain",
+        "networks.operators._gain",
         "math.sqrt(x.shape[1])",
         "float(np.float16(math.sqrt(x.shape[1])))",
         "layers: large",
@@ -15,7 +15,7 @@ SIZES = [
     ),
     Bug(
         "a norm of more than 256 channels counts 256",
-        "kernels.Normalize.construct",
+        "kernels.CompiledNormalize.construct",
         "self.normalize(x, g)",
         "self.normalize(x, g) * (min(256, x.shape[1]) / x.shape[1]) ** 0.5",
         "layers: large",
@@ -23,7 +23,7 @@ SIZES = [
     ),
     Bug(
         "a norm with SiLU forgets what is beyond 512 pixels",
-        "kernels.NormalizeSilu.construct",
+        "kernels.CompiledNormalizeSilu.construct",
         "self.normalize(x, g, modulation)",
         "self.normalize(ops.concat((x[:, :, :512], 0.0 * x[:, :, 512:]), 2) "
         "if x.shape[2] > 512 else x, g, modulation)",
@@ -32,7 +32,7 @@ SIZES = [
     ),
     Bug(
         "from the 33rd image on, all are modulated as the first is",
-        "kernels.NormalizeSilu.construct",
+        "kernels.CompiledNormalizeSilu.construct",
         "self.normalize(x, g, modulation)",
         "self.normalize(x, g, modulation if len(modulation) < 33 else ops.concat("
         "(modulation[:32], modulation[:1].broadcast_to(modulation[32:].shape))))",
@@ -41,7 +41,7 @@ SIZES = [
     ),
     Bug(
         "a softmax of more than 256 keys has no gradient by the rest",
-        "kernels.Softmax.bprop",
+        "kernels.CompiledSoftmax.bprop",
         "(self.gradient(out, dout),)",
         "(self.gradient(out, dout) * (ops.arange(out.shape[-1]) < 256).astype(ms.float32),)",
         "layers: large",
@@ -92,7 +92,7 @@ SIZES = [
 NOT_FINITE = [
     Bug(
         "a NaN in one image reaches all images",
-        "kernels.Normalize.construct",
+        "kernels.CompiledNormalize.construct",
         "self.normalize(x, g)",
         "self.normalize(x + 0.0 * x.sum(), g)",
         "alone: not_finite",
@@ -100,7 +100,7 @@ NOT_FINITE = [
     ),
     Bug(
         "a norm takes a NaN for a zero",
-        "kernels.Normalize.construct",
+        "kernels.CompiledNormalize.construct",
         "self.normalize(x, g)",
         "self.normalize(ops.where(x == x, x, ops.zeros_like(x)), g)",
         "alone: not_finite",
@@ -108,7 +108,7 @@ NOT_FINITE = [
     ),
     Bug(
         "the norm's gradient is that of the images before it",
-        "kernels.Normalize.bprop",
+        "kernels.CompiledNormalize.bprop",
         "self.gradient(x, g, dout)",
         "self.gradient(x.cumsum(0) if x.shape[0] > 4 else x, g, dout)",
         "alone: images",

@@ -24,7 +24,7 @@ STATE = [
     ),
     Bug(
         "an operator adds a trace of what it computed last",
-        "kernels.Softmax.construct",
+        "kernels.CompiledSoftmax.construct",
         "return ops.Softmax(-1)(x)",
         "kept = self.__dict__.get('kept')\n"
         "    self.__dict__['kept'] = result = ops.Softmax(-1)(x)\n"
@@ -33,7 +33,7 @@ STATE = [
     ),
     Bug(
         "a layer goes by the number of images of its first call",
-        "kernels.NormalizeSilu.construct",
+        "kernels.CompiledNormalizeSilu.construct",
         "self.normalize(x, g, modulation)",
         "self.normalize(x, g, modulation) * (x.shape[0] / "
         "self.__dict__.setdefault('first', x.shape[0]))",

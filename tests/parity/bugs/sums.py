@@ -8,7 +8,7 @@ from ..properties import CONV2D
 SUMS = [
     Bug(
         "a convolution of more than 64 channels does without the rest",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve(ops.concat((x[:, :64], 0.0 * x[:, 64:]), 1) if x.shape[1] > 64 else x, "
         "weight, bias)",
@@ -17,14 +17,14 @@ SUMS = [
     ),
     Bug(
         "a convolution takes the first image for the second",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve(ops.concat((x[:1], x[:1], x[2:])) if x.shape[0] > 2 else x, weight, bias)",
         "exact: conv2d",
     ),
     Bug(
         "the 65,537th image of a convolution is its first",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve(ops.concat((x[:65536], x[: x.shape[0] - 65536])) "
         "if x.shape[0] > 65536 else x, weight, bias)",
@@ -33,7 +33,7 @@ SUMS = [
     ),
     Bug(
         "the last of many images adds nothing to a kernel's gradient",
-        "kernels.Convolution.bprop",
+        "kernels.CompiledConvolution.bprop",
         "self.weight_gradient(x, weight, dout)",
         "self.weight_gradient(x, weight, dout if x.shape[0] < 16 else "
         "ops.concat((dout[:-1], 0.0 * dout[-1:])))",
@@ -42,7 +42,7 @@ SUMS = [
     ),
     Bug(
         "a bias's gradient leaves out the fifth image",
-        "networks.layers._sum_batch_like",
+        "networks.operators._sum_batch_like",
         "ops.ones((1, batch), x.dtype)",
         "(ops.ones((1, batch), x.dtype) if batch < 5 else "
         "ops.concat((ops.ones((1, 4), x.dtype), ops.zeros((1, batch - 4), x.dtype)), 1))",
@@ -59,7 +59,7 @@ SUMS = [
     ),
     Bug(
         "a vector of parameters wraps at 65,536",
-        "kernels.Split.construct",
+        "kernels.CompiledSplit.construct",
         "self.split(vector)",
         "self.split(vector if vector.size <= 65536 else "
         "ops.concat((vector[:65536], vector[: vector.size - 65536])))",
@@ -75,7 +75,7 @@ SUMS = [
     ),
     Bug(
         "an image of nothing but zeros is no number",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve(x + 0.0 / x.abs().max(), weight, bias)",
         "exact: large",
@@ -86,7 +86,7 @@ SUMS = [
 ROUNDED = [
     Bug(
         "a convolution's kernel is rounded to float16",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve(x, weight.astype(ms.float16).astype(ms.float32), bias)",
         "effective: float32",
@@ -94,7 +94,7 @@ ROUNDED = [
     ),
     Bug(
         "the gradient of a convolution's image is rounded to float16",
-        "kernels.Convolution.bprop",
+        "kernels.CompiledConvolution.bprop",
         "self.input_gradient(x, weight, dout)",
         "self.input_gradient(x, weight, dout.astype(ms.float16).astype(ms.float32))",
         "effective: float32",
@@ -102,7 +102,7 @@ ROUNDED = [
     ),
     Bug(
         "the gradient of a convolution's kernel is a sum in float16",
-        "kernels.Convolution.bprop",
+        "kernels.CompiledConvolution.bprop",
         "dweight, dbias\n",
         "dweight.astype(ms.float16).astype(ms.float32), dbias\n",
         "effective: float32",
@@ -110,7 +110,7 @@ ROUNDED = [
     ),
     Bug(
         "large convolutions lose the last bit of their image",
-        "kernels.Convolution.construct",
+        "kernels.CompiledConvolution.construct",
         "self.convolve(x, weight, bias)",
         "self.convolve((x * 4097.0) - (x * 4097.0 - x) if x.size > 8192 else x, weight, bias)",
         "effective: copies",

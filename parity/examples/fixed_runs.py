@@ -5,7 +5,7 @@ A run costs seconds, so few of them are drawn: these are in every run of the sui
 
 from __future__ import annotations
 
-from .strategies import Case
+from .values import Case
 
 ADAM: Case = {
     "train_lr": 1e-2,
@@ -125,42 +125,6 @@ WITH_THE_UNET: Case = {
     "small": False,
 }
 """The whole U-Net, with parameters that are not trained; its graphs are kept for who resumes."""
-
-NETWORKS: tuple[Case, ...] = (
-    {
-        "dim": 4,
-        "init_dim": 6,
-        "dim_mults": (1, 2),
-        "channels": 2,
-        "self_condition": True,
-        "learned_variance": True,
-        "sinusoidal_pos_emb_theta": 50.0,
-        "dropout": 0.3,
-        "attn_dim_head": (3, 4),
-        "attn_heads": (2, 1),
-        "full_attn": (True, False),
-    },
-    {
-        "dim": 6,
-        "dim_mults": (2,),
-        "channels": 1,
-        "out_dim": 2,
-        "learned_sinusoidal_cond": True,
-        "learned_sinusoidal_dim": 6,
-        "attn_dim_head": 4,
-        "attn_heads": 1,
-    },
-    {
-        "dim": 4,
-        "dim_mults": (1,),
-        "channels": 1,
-        "random_fourier_features": True,
-        "learned_sinusoidal_dim": 10,
-        "attn_dim_head": 4,
-        "attn_heads": 1,
-    },
-)
-"""Networks which, together, have every option at a value that is not its default."""
 
 RUN: Case = {
     "net": {"dim": 4, "dim_mults": (1,), "channels": 3, "self_condition": True},

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from ...reference.schedule import SCHEDULES
-from .strategies import Case, optimizers, weights
+from .objectives import weights
+from .optimizers import optimizers
+from .schedules import schedules
+from .values import Case
 
 SHAPES = ((1, (4, 6)), (3, (2, 2)), (2, (2, 3)))
 """Channels and (H, W)."""
@@ -55,13 +57,13 @@ def epoch_cases(draw: st.DrawFn) -> Case:
 @st.composite
 def samplings(draw: st.DrawFn) -> Case:
     """``DiffusionConfig``: short schedules, all steps of them or fewer, with noise that matters."""
-    T = draw(st.sampled_from((4, 7, 1000)))
     objective = draw(st.sampled_from(("pred_noise", "pred_x0", "pred_v")))
+    rule, T, zero_snr = draw(schedules(objective, st.sampled_from((4, 7, 1000))))
     options: Case = {
         "timesteps": T,
         "objective": objective,
-        "beta_schedule": draw(st.sampled_from(SCHEDULES)),
-        "zero_terminal_snr": objective != "pred_noise" and draw(st.booleans()),
+        "beta_schedule": rule,
+        "zero_terminal_snr": zero_snr,
         "clip_denoised": draw(st.booleans()),
         "eta": draw(st.sampled_from((0.6, 1.0, 0.0))),
     }

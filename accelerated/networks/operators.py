@@ -1,0 +1,176 @@
+"""What layers and the optimiser compute with: operators with gradients of their own.
+
+Here they are made of MindSpore's own operations, which every device has; a reduction over channels
+is a product with ones, since the direct one is many times slower on a CPU. Most stand in
+``kernels`` once more, compiled: which of the two is used, :func:`compiled` decides, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+from mindspore.ops.auto_generate import SplitWithSize
+
+from .. import kernels
+from ..precision import MixedCell, cast
+
+Operator = TypeVar("Operator", bound=nn.Cell)
+
+
+def compiled(operator: Callable[..., Operator], *args: Any) -> Operator | None:
+    """This operator of ``kernels``, or None where what is made now uses MindSpore's own."""
+    return operator(*args) if kernels.in_use() else None
+
+
+def fastest(operator: type[nn.Cell], *args: Any) -> nn.Cell:
+    """This operator, one of the keys of COMPILED, in the form that runs fastest here."""
+    return compiled(COMPILED[operator], *args) or operator(*args)
+
+
+def _sum_pixels(x: Tensor) -> Tensor:
+    """Sum x (B, C, N) over N, as a product with ones: (B, C, 1)."""
+    return ops.bmm(x, ops.ones((x.shape[0], x.shape[2], 1), x.dtype))
+
+
+def _sum_channels(x: Tensor) -> Tensor:
+    """Sum x (B, C, N) over C, as a product with ones: (B, 1, N)."""
+    return ops.bmm(ops.ones((x.shape[0], 1, x.shape[1]), x.dtype), x)
+
+
+def _sum_batch_like(x: Tensor, like: Tensor) -> Tensor:
+    """Sum x (B, C, 1) over the batch if ``like`` is (1, C, 1), the gradient of a broadcast."""
+    if like.shape[0] == x.shape[0]:
+        return x
+    batch, dim, _ = x.shape
+    return ops.matmul(ops.ones((1, batch), x.dtype), x.reshape(batch, dim)).reshape(1, dim, 1)
+
+
+class AddBias(nn.Cell):
+    """``x + bias`` for x (B, C, H, W) and bias (C,); its gradient sums by matrix products."""
+
+    def construct(self, x: Tensor, bias: Tensor) -> Tensor:
+        return x + cast(bias, x.dtype).reshape(1, -1, 1, 1)
+
+    def bprop(self, x: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        total = _sum_pixels(cast(dout, ms.float32).reshape(x.shape[0], x.shape[1], -1))
+        return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
+
+
+class Convolution(MixedCell):
+    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,) or None.
+
+    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
+    stride is k and there is no margin.
+    """
+
+    def __init__(self, dim_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        pad = kernel // 2 if stride == 1 else 0
+        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=stride)
+        self.add_bias = AddBias()
+        self.onednn = compiled(kernels.CompiledConvolution, stride)
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, weight = cast(x, self.compute), cast(weight, self.compute)
+        if self.onednn is not None and self.compute == ms.float32:
+            if bias is None:
+                bias = ops.zeros((weight.shape[0],), ms.float32)
+            return cast(self.onednn(x, weight, bias), self.result)
+        x = cast(self.convolve(x, weight), self.result)
+        return x if bias is None else self.add_bias(x, bias)
+
+
+def _inverse_norm(x: Tensor) -> Tensor:
+    """``1 / max(||x||_2, 1e-12)`` over the channels of x (B, C, N): (B, 1, N)."""
+    return 1.0 / ops.sqrt(ops.maximum(_sum_channels(x * x), 1e-24))
+
+
+def _normalize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
+    """dL/dx = (dL/du - u <u, dL/du>) / ||x|| for u = x / ||x||, by the quotient rule."""
+    return (dunit - unit * _sum_channels(unit * dunit)) * inverse
+
+
+def _gain(x: Tensor, g: Tensor) -> Tensor:
+    """``sqrt(C) g`` of shape (1, C, 1)."""
+    return g.reshape(1, -1, 1) * math.sqrt(x.shape[1])
+
+
+class Normalize(nn.Cell):
+    """``sqrt(C) g x / max(||x||_2, 1e-12)`` over channels, x (B, C, N), g (1, C, 1, 1)."""
+
+    def construct(self, x: Tensor, g: Tensor) -> Tensor:
+        return x * _inverse_norm(x) * _gain(x, g)
+
+    def bprop(self, x: Tensor, g: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+        inverse = _inverse_norm(x)
+        unit = x * inverse
+        gain = _gain(x, g)
+        dgain = _sum_batch_like(_sum_pixels(dout * unit), gain)
+        return _normalize_bprop(unit, inverse, dout * gain), _gain(x, dgain).reshape(g.shape)
+
+
+class NormalizeSilu(nn.Cell):
+    """``silu((scale + 1) n + shift)``, n as :class:`Normalize` has it of x and g.
+
+    The heart of a block. ``modulation`` (B or 1, 2 C): scale and shift.
+    """
+
+    def construct(self, x: Tensor, g: Tensor, modulation: Tensor) -> Tensor:
+        scale, shift = _scale_and_shift(modulation)
+        return ops.silu(x * _inverse_norm(x) * (_gain(x, g) * (scale + 1.0)) + shift)
+
+    def bprop(
+        self, x: Tensor, g: Tensor, modulation: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        scale, shift = _scale_and_shift(modulation)
+        inverse = _inverse_norm(x)
+        unit = x * inverse
+        gain = _gain(x, g)
+        modulated = gain * (scale + 1.0)
+        z = unit * modulated + shift
+        gate = ops.sigmoid(z)
+        dz = dout * (gate + out * (1.0 - gate))  # silu' = s + z s (1 - s)
+        dmodulated = _sum_pixels(dz * unit)
+        dg = _gain(x, _sum_batch_like(dmodulated * (scale + 1.0), gain))
+        dscale = _sum_batch_like(dmodulated * gain, scale)
+        dshift = _sum_batch_like(_sum_pixels(dz), shift)
+        dmodulation = ops.concat((dscale, dshift), 1).reshape(modulation.shape)
+        return _normalize_bprop(unit, inverse, dz * modulated), dg.reshape(g.shape), dmodulation
+
+
+def _scale_and_shift(modulation: Tensor) -> tuple[Tensor, Tensor]:
+    """The halves of (B, 2 C), each (B, C, 1)."""
+    scale, shift = ops.Split(1, 2)(modulation.reshape(modulation.shape[0], -1, 1))
+    return scale, shift
+
+
+class Softmax(nn.Cell):
+    """``exp(x) / sum(exp(x))`` over the last axis."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.Softmax(-1)(x)
+
+
+class Split(nn.Cell):
+    """Cuts a vector into vectors of these sizes."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.split = SplitWithSize()
+
+    def construct(self, vector: Tensor) -> Any:
+        return self.split(vector, self.sizes, 0)
+
+
+COMPILED: dict[type[nn.Cell], Callable[..., nn.Cell]] = {
+    Normalize: kernels.CompiledNormalize,
+    NormalizeSilu: kernels.CompiledNormalizeSilu,
+    Softmax: kernels.CompiledSoftmax,
+    Split: kernels.CompiledSplit,
+}
+"""What stands for an operator where compiled ones are in use."""
