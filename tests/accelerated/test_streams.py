@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,22 @@ def train(here: Path, *options: str, **given: Any) -> subprocess.Popen[bytes]:
     command += ["--data", f"data {NAME}", "--results-folder", f"run {NAME}"]
     command += ["--steps", "1000000", "--save-every", "1000000", *options]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    return subprocess.Popen(command, cwd=here, env=environment, **given)
+    STARTED.append(subprocess.Popen(command, cwd=here, env=environment, **given))
+    return STARTED[-1]
+
+
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """A test that fails leaves no training behind."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def wait(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
