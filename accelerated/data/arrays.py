@@ -12,6 +12,8 @@ from .left_out import LeftOut
 
 Pixels = NDArray[Any]
 Chance: TypeAlias = Callable[[int], np.random.Generator]
+Indices: TypeAlias = NDArray[np.int64]
+Draws: TypeAlias = NDArray[np.float64]
 
 
 class Items(NamedTuple):
@@ -77,10 +79,7 @@ class Images(Protocol):
         return self.items(indices).x
 
     def items(
-        self,
-        indices: NDArray[np.int64],
-        draws: NDArray[np.float64] | None = None,
-        chance: Chance | None = None,
+        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
     ) -> Items:
         """Return images with what is known of each.
 
@@ -109,10 +108,7 @@ class ArrayImages(Images):
         return len(self._array)
 
     def items(
-        self,
-        indices: NDArray[np.int64],
-        draws: NDArray[np.float64] | None = None,
-        chance: Chance | None = None,
+        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
     ) -> Items:
         return Items(self._array[indices], None if self.labels is None else self.labels[indices])
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..system.files import make_folder
 from ..system.say import bar
 from .decode import RULE, Pixels8
+from .reading import Reading
 from .records import CHUNK, Records
 
 _CHECKSUM = 4  # bytes
@@ -75,8 +76,10 @@ class CachedRecords:
         return np.frombuffer(pixels, np.uint8).reshape(self.shape)
 
 
-def cached(records: FileRecords, folder: Path, kind: str, *, progress: bool) -> CachedRecords:
-    """Return the records, read from a file in ``folder``, which is written if it is not there.
+def cached(records: FileRecords, how: Reading) -> Records:
+    """Return the records, read from a file in the cache, which is written if it is not there.
+
+    Without a cache they are what they were.
 
     Its name tells the shape, the kind of crop, the rule that pixels follow, and the names, sizes
     and times of the files that the images come from: after a change there is a new one. What is not
@@ -85,12 +88,15 @@ def cached(records: FileRecords, folder: Path, kind: str, *, progress: bool) -> 
     Raises:
         ValueError: the file cannot be written.
     """
+    folder = how.cache
+    if folder is None:
+        return records
     shape = "x".join(map(str, records.shape))
-    file = folder / f"{shape}-{kind}-rule{RULE}-{_fingerprint(records)}.pixels"
+    file = folder / f"{shape}-{how.crop.kind}-rule{RULE}-{_fingerprint(records)}.pixels"
     try:
         if not file.exists() or file.stat().st_size != len(records) * _row_size(records):
             make_folder(folder)
-            _write(records, file, progress=progress)
+            _write(records, file, progress=how.progress)
         return CachedRecords(records, file)
     except OSError as error:
         raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from .crops import Crop
 from .decode import Pixels8, reason, try_decode
 from .left_out import LeftOut, left_out_text, unreadable
 from .listing import find
+from .reading import Reading
 from .records import (
     CHUNK,
     Decoded,
@@ -82,21 +82,12 @@ class FolderRecords:
 
 
 def open_folder(
-    folder: Path,
-    shape: tuple[int, int, int],
-    *,
-    crop: Crop,
-    only_class: Sequence[str],
-    known: Sequence[str],
-    cache: Path | None,
-    strict: bool,
-    memory_limit: int,
-    progress: bool,
+    folder: Path, how: Reading, *, only_class: Sequence[str], known: Sequence[str]
 ) -> Images:
     """Open a folder of images: see :func:`.images.open_images`."""
     # Notes about odd metadata and large photographs, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    found, left_out = find(folder, strict=strict)
+    found, left_out = find(folder, strict=how.strict)
     kept = _still_known(found, known)
     names = sorted(kept.union(found))
     if not names:
@@ -107,27 +98,27 @@ def open_folder(
         )
     if only_class:
         names = [names[place] for place in select(*_classes(names), only_class)[0]]
-    files = FolderRecords(folder, names, shape, crop)
-    records: Records = cached(files, cache, crop.kind, progress=progress) if cache else files
-    in_memory = not crop.draws and len(names) * math.prod(shape) <= memory_limit
+    files = FolderRecords(folder, names, how.shape, how.crop)
+    records: Records = cached(files, how)
+    in_memory = how.fits_in_memory(len(names))
     if in_memory:
         records = decoded = Decoded(records)
-        faults = decoded.fill(progress=progress)
-    elif strict:
-        faults = _faults(records, progress=progress)
+        faults = decoded.fill(progress=how.progress)
+    elif how.strict:
+        faults = _faults(records, progress=how.progress)
     elif isinstance(records, CachedRecords):
         faults = records.faults()
     else:
-        faults = _faults_at_a_glance(files, kept, progress=progress)
-    broken = _gather(files, faults, strict=strict)
+        faults = _faults_at_a_glance(files, kept, progress=how.progress)
+    broken = _gather(files, faults, strict=how.strict)
     # What is broken keeps its place in a run that has it, so that the order of the others stays.
     places = [place for place, name in enumerate(names) if place not in broken or name in kept]
     left_out += [LeftOut(files.name(p), why) for p, why in broken.items() if names[p] not in kept]
-    images = RecordImages(Selected(records, places), strict=strict, left_out=left_out)
+    images = RecordImages(Selected(records, places), strict=how.strict, left_out=left_out)
     for number, place in enumerate(places):
         if place in broken:
             images.skip(number, broken[place])
-    images.checked = in_memory or strict or cache is not None
+    images.checked = in_memory or how.strict or how.cache is not None
     images.names = [names[place] for place in places]
     images.gone = sorted(set(images.names).difference(found))
     images.classes, images.labels = _classes(images.names)

@@ -19,6 +19,7 @@ from .crops import CENTER, Crop
 from .decode import MODES, to_pixels
 from .digits import digit_labels, load_digits
 from .folder import open_folder
+from .reading import Reading
 
 
 def open_images(
@@ -80,11 +81,11 @@ def open_images(
             "shape as a NumPy array"
         )
     height, width = (*image_size, 1, 1)[:2]
+    folder: Path | None = as_plain("data_cache", cache, Path | None)
+    how = Reading((channels, height, width), crop, folder, strict, memory_limit, progress)
     if isinstance(source, (str, os.PathLike)) and source != "digits":
         _check_channels(channels)
         path: Path = as_plain("data", source, Path)
-        shape = (channels, height, width)
-        folder: Path | None = as_plain("data_cache", cache, Path | None)
         if folder and crop.draws:
             raise ValueError(
                 f"data_cache holds images of one crop, and crop {crop.kind!r} cuts them anew each "
@@ -94,26 +95,8 @@ def open_images(
             from .mindrecord import open_mindrecord
 
             _check_no_classes(only_class)
-            return open_mindrecord(
-                path,
-                shape,
-                crop=crop,
-                cache=folder,
-                strict=strict,
-                memory_limit=memory_limit,
-                progress=progress,
-            )
-        return open_folder(
-            path,
-            shape,
-            crop=crop,
-            only_class=only_class,
-            known=known,
-            cache=folder,
-            strict=strict,
-            memory_limit=memory_limit,
-            progress=progress,
-        )
+            return open_mindrecord(path, how)
+        return open_folder(path, how, only_class=only_class, known=known)
     if cache is not None:
         raise ValueError(
             f"data_cache '{cache}' needs a folder of images or a MindRecord file: leave it out"
@@ -134,14 +117,7 @@ def open_images(
         # Here, not above: everything else works without MindSpore.
         from .mindspore_datasets import open_dataset
 
-        return open_dataset(
-            source,
-            (height, width),
-            channels,
-            strict=strict,
-            memory_limit=memory_limit,
-            progress=progress,
-        )
+        return open_dataset(source, how)
     raise ValueError(
         f'data is of type {type(source).__name__}: give a folder, "digits", a MindRecord file, a '
         "NumPy array (N, C, H, W) or a MindSpore dataset"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from .cache import CachedRecords, cached
 from .crops import Crop
 from .decode import Pixels8, decode_value, reason
 from .mindspore_datasets import encoded_files, image_column
+from .reading import Reading
 from .records import Decoded, RecordImages, Records, parallel
 
 
@@ -87,31 +87,22 @@ class MindRecords:
             return reason(error)
 
 
-def open_mindrecord(
-    file: Path,
-    shape: tuple[int, int, int],
-    *,
-    crop: Crop,
-    cache: Path | None,
-    strict: bool,
-    memory_limit: int,
-    progress: bool,
-) -> Images:
+def open_mindrecord(file: Path, how: Reading) -> Images:
     """Open a MindRecord file of images: see :func:`.images.open_images`."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    rows = MindRecords(file, shape, crop)
-    records: Records = cached(rows, cache, crop.kind, progress=progress) if cache else rows
+    rows = MindRecords(file, how.shape, how.crop)
+    records: Records = cached(rows, how)
     faults: Iterable[tuple[int, str]] = ()
-    in_memory = not crop.draws and len(records) * math.prod(shape) <= memory_limit
+    in_memory = how.fits_in_memory(len(records))
     if in_memory:
         records = decoded = Decoded(records)
-        faults = decoded.fill(progress=progress)
+        faults = decoded.fill(progress=how.progress)
     elif isinstance(records, CachedRecords):
         faults = records.faults()
     # Rows have no names, so all keep their places: the order is the same whatever breaks.
-    images = RecordImages(records, strict=strict)
+    images = RecordImages(records, strict=how.strict)
     for place, why in faults:
         images.skip(place, why)
-    images.checked = in_memory or cache is not None
+    images.checked = in_memory or how.cache is not None
     images.batch(np.arange(1))  # refuses a file without any image that can be decoded
     return images

@@ -10,12 +10,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..system.say import bar
-from .arrays import ArrayImages, Chance, Images, Items, Pixels
+from .arrays import ArrayImages, Chance, Draws, Images, Indices, Items, Pixels
 from .decode import Pixels8, decode_value, is_encoded
 from .left_out import unreadable
+from .reading import Reading
 from .records import chance_of
 
 # Endless would be -1, from which MindSpore cannot resume; much more overflows with .repeat().
@@ -123,10 +123,7 @@ class DatasetStream(Images):
         return self._length
 
     def items(
-        self,
-        indices: NDArray[np.int64],
-        draws: NDArray[np.float64] | None = None,
-        chance: Chance | None = None,
+        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
     ) -> Items:
         start = int(indices[0])
         if not np.array_equal(indices, np.arange(start, start + len(indices))):
@@ -186,16 +183,8 @@ class DatasetStream(Images):
         self._begin, self._read = position, []
 
 
-def open_dataset(
-    dataset: Any,
-    image_size: tuple[int, int],
-    channels: int,
-    *,
-    strict: bool,
-    memory_limit: int,
-    progress: bool = False,
-) -> Images:
-    """Read a dataset of at most ``memory_limit`` bytes of pixels into memory, or stream it.
+def open_dataset(dataset: Any, how: Reading) -> Images:
+    """Read a dataset of at most ``how.memory_limit`` bytes of pixels into memory, or stream it.
 
     In memory every image is kept as it came in the one epoch that is read (give a limit of 0 where
     the pipeline augments at random), sorted by a hash of its pixels: so a run does not depend on
@@ -204,14 +193,16 @@ def open_dataset(
     Raises:
         ValueError: no row, no column of images, or images of an unknown form.
     """
-    rows = Rows(dataset, image_size, channels)
-    if rows.count * rows.per_row * channels * math.prod(image_size) > memory_limit:
-        return DatasetStream(rows, strict=strict)
-    shown = bar(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=not progress)
+    channels, height, width = how.shape
+    rows = Rows(dataset, (height, width), channels)
+    if not how.fits_in_memory(rows.count * rows.per_row):
+        return DatasetStream(rows, strict=how.strict)
+    hidden = not how.progress
+    shown = bar(rows.one_epoch(), "reading the dataset", rows.count, delay=2, disable=hidden)
     found = [image for row in shown for image in rows.images(row)]
     broken = [(_nth(place), why) for place, why in enumerate(found) if isinstance(why, str)]
     images = [image for image in found if not isinstance(image, str)]
-    if broken and strict:
+    if broken and how.strict:
         raise unreadable(*broken[0])
     if not images:
         raise ValueError(f"{rows.name} cannot be decoded: {broken[0][1]}")

@@ -9,11 +9,10 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..randomness import Purpose, stream
 from ..system.say import bar
-from .arrays import Chance, Images, Items
+from .arrays import Chance, Draws, Images, Indices, Items
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable
 
@@ -140,10 +139,7 @@ class RecordImages(Images):
         return len(self._records) - len(self._broken)
 
     def items(
-        self,
-        indices: NDArray[np.int64],
-        draws: NDArray[np.float64] | None = None,
-        chance: Chance | None = None,
+        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
     ) -> Items:
         places: list[int] = indices.tolist()
         drawn = [[]] * len(places) if draws is None else draws.tolist()
