@@ -83,7 +83,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize(
-    "name", [*EVERY_DAY, *(pytest.param(name, marks=pytest.mark.slow) for name in SOMETIMES)]
+    "name", [*EVERY_DAY, *(pytest.param(name, marks=pytest.mark.nightly) for name in SOMETIMES)]
 )
 def test_the_first_part_that_is_wrong_is_named(name: str) -> None:
     where, what, line = {**EVERY_DAY, **SOMETIMES}[name]
