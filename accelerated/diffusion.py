@@ -90,7 +90,6 @@ class GaussianDiffusion:
             ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
         x = self._check_images("images", images)
-        self._check_condition(condition, len(x))
         x_0 = to_model_range(x)
         batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, condition)
         self._calls += 1
@@ -111,7 +110,7 @@ class GaussianDiffusion:
             step: number of the update.
             positions: (B,) each image's place among all that this update sees.
             seed: the run's seed.
-            condition: (B, ...), what is known of each; left out for a network that takes none.
+            condition: (B, ...), what is known of each, for a network that takes one.
         """
         config = self.model.config
         t = times(seed, step, positions, self.schedule.T)
@@ -125,7 +124,7 @@ class GaussianDiffusion:
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        known = self._check_condition(condition if self.model.conditional else None, len(x_0))
+        known = self._check_condition(condition, len(x_0))
         return MicroBatch(x_0, t, noise, self_cond_mask, masks, known)
 
     def sample(

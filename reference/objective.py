@@ -13,6 +13,7 @@ from scipy.special import log_ndtr
 
 from .config.diffusion import LOSSES as LOSSES
 from .config.diffusion import OBJECTIVES as OBJECTIVES
+from .config.diffusion import check_weight_rule
 from .plain import check_choice
 from .process import check_arguments, check_arrays, gather, v_from_x0, x0_from_eps, x0_from_v
 from .schedule import Array, Schedule, Table
@@ -69,7 +70,7 @@ def loss_weight(
     and for pred_noise on a schedule with zero terminal SNR.
     """
     _check_objective(schedule, objective)
-    _check_weight(p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma)
+    check_weight_rule(p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma)
     snr = schedule.snr[1:]
     of_eps = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
     if min_snr_loss_weight:
@@ -202,17 +203,4 @@ def _check_objective(schedule: Schedule, objective: str) -> None:
         raise ValueError(
             "objective 'pred_noise' cannot be used with zero_terminal_snr (at t = T the noise does "
             "not tell x_0): use pred_v"
-        )
-
-
-def _check_weight(gamma: float, k: float, min_snr: bool, min_snr_gamma: float) -> None:
-    if gamma and min_snr:
-        raise ValueError(
-            f"p2_loss_weight_gamma {gamma} and min_snr_loss_weight are two rules for one weight: "
-            "choose one"
-        )
-    if gamma < 0 or k <= 0 or min_snr_gamma <= 0:
-        raise ValueError(
-            f"p2_loss_weight_gamma {gamma} must be at least 0, p2_loss_weight_k {k} and "
-            f"min_snr_gamma {min_snr_gamma} above 0"
         )

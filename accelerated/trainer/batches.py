@@ -67,7 +67,8 @@ class Batches:
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]
-        return self._diffusion.micro_batch(x_0, step, positions, seed, items.labels)
+        told = items.labels if self._diffusion.model.conditional else None
+        return self._diffusion.micro_batch(x_0, step, positions, seed, told)
 
     def _read(self, start: int, positions: range) -> Items:
         """The images at these positions of an update, whose first image is number ``start``."""

@@ -82,7 +82,8 @@ class Samples:
             RuntimeError: another process did not draw its share.
         """
         diffusion = self.diffusion
-        drawn = self._draw_together(diffusion, real.labels, interrupted)
+        told = real.labels if diffusion.model.conditional else None
+        drawn = self._draw_together(diffusion, told, interrupted)
         if not self._world.leads:
             return
         self._run.samples.mkdir(exist_ok=True)
@@ -114,7 +115,7 @@ class Samples:
     def _draw_together(
         self,
         diffusion: GaussianDiffusion,
-        labels: NDArray[np.int64] | None,
+        told: NDArray[np.int64] | None,
         interrupted: threading.Event,
     ) -> NDArray[np.float32]:
         """All images, in every process; process r draws the r-th part of them."""
@@ -122,7 +123,7 @@ class Samples:
         each = math.ceil(count / world.size)
         own, failure = np.zeros((each, *diffusion.shape), np.float32), None
         try:
-            own = self._draw_part(diffusion, each, labels, interrupted)
+            own = self._draw_part(diffusion, each, told, interrupted)
         except Exception as error:
             failure = error
         # Whatever happened here, the others are waiting to hear.
@@ -137,7 +138,7 @@ class Samples:
         self,
         diffusion: GaussianDiffusion,
         count: int,
-        labels: NDArray[np.int64] | None,
+        told: NDArray[np.int64] | None,
         interrupted: threading.Event,
     ) -> NDArray[np.float32]:
         size = min(count, self._config.trainer.train_batch_size)
@@ -153,9 +154,7 @@ class Samples:
             if interrupted.is_set():
                 raise InterruptedError("interrupted")
             first = self._world.rank * count
-            told = None
-            if labels is not None and diffusion.model.conditional:
-                told = labels[np.arange(first, first + count) % len(labels)]
+            own = None if told is None else told[np.arange(first, first + count) % len(told)]
             return diffusion.sample(
-                size, num_samples=count, first=first, condition=told, on_step=on_step
+                size, num_samples=count, first=first, condition=own, on_step=on_step
             )

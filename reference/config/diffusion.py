@@ -14,6 +14,25 @@ OBJECTIVES = ("pred_noise", "pred_x0", "pred_v")
 LOSSES = ("l1", "l2", "huber")
 
 
+def check_weight_rule(
+    p2_loss_weight_gamma: float,
+    p2_loss_weight_k: float,
+    min_snr_loss_weight: bool,
+    min_snr_gamma: float,
+) -> None:
+    """Raise ValueError for a number out of its range, and for two rules for one weight."""
+    if p2_loss_weight_gamma < 0:
+        raise ValueError(f"p2_loss_weight_gamma {p2_loss_weight_gamma} must not be negative")
+    for name, value in (("p2_loss_weight_k", p2_loss_weight_k), ("min_snr_gamma", min_snr_gamma)):
+        if not value > 0:
+            raise ValueError(f"{name} {value} must be positive")
+    if p2_loss_weight_gamma and min_snr_loss_weight:
+        raise ValueError(
+            f"p2_loss_weight_gamma {p2_loss_weight_gamma} and min_snr_loss_weight are two rules "
+            "for one weight: choose one"
+        )
+
+
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """What the network predicts, and how its answer is scored.
@@ -41,13 +60,7 @@ class ObjectiveConfig:
         make_plain(self)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("loss_type", self.loss_type, LOSSES)
-        if self.p2_loss_weight_gamma < 0:
-            raise ValueError(
-                f"p2_loss_weight_gamma {self.p2_loss_weight_gamma} must not be negative"
-            )
-        for name in ("p2_loss_weight_k", "min_snr_gamma"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} {getattr(self, name)} must be positive")
+        check_weight_rule(**self.weight_rule)
 
     @property
     def weight_rule(self) -> dict[str, Any]:
