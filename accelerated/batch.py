@@ -10,6 +10,9 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..reference.schedule import Table
+from .process import on_device
+
 
 class MicroBatch(NamedTuple):
     """What one gradient is computed from, on the host.
@@ -21,6 +24,7 @@ class MicroBatch(NamedTuple):
         self_cond_mask: (B,) bool, which items are shown an estimate of their x_0 first.
         dropout_masks: one 0/1 array for each residual block, or None.
         condition: (B, ...), what the network is told of each item, as its label; or None.
+        levels: (B, K), what the graph is told of t (``reference/levels.py``).
     """
 
     x_0: NDArray[np.float32]
@@ -29,6 +33,7 @@ class MicroBatch(NamedTuple):
     self_cond_mask: NDArray[np.bool_]
     dropout_masks: Sequence[NDArray[np.bool_]] | None = None
     condition: NDArray[Any] | None = None
+    levels: Table = np.zeros((0, 0))
 
     def tensors(self) -> tuple[Any, ...]:
         """As device tensors, in this order, for ``training.training_loss``."""
@@ -39,7 +44,7 @@ class MicroBatch(NamedTuple):
         each = (-1,) + (1,) * (self.x_0.ndim - 1)
         return (
             Tensor(self.x_0),
-            Tensor(self.t),
+            on_device(self.levels),
             Tensor(self.noise),
             Tensor(self.self_cond_mask.astype(np.float32).reshape(each)),
             masks,
@@ -57,4 +62,5 @@ class MicroBatch(NamedTuple):
             self.self_cond_mask[only],
             dropout_masks=None if masks is None else [mask[only] for mask in masks],
             condition=None if self.condition is None else self.condition[only],
+            levels=self.levels[only],
         )

@@ -1,8 +1,8 @@
 """The network as a denoiser: from x_t, t and what is known besides to an estimate of x_0.
 
-``predict_x0(x_t, t, condition, x_self_cond) -> x0_hat``, all that samplers see. Clipping, and
-whatever else is done to an estimate, is a function around it. ``reference/denoiser.py`` is the
-definition.
+``predict_x0(x_t, levels, condition, x_self_cond) -> x0_hat``, all that samplers see; ``levels`` are
+the numbers of the time, (B, K), from ``reference/levels.py``. Clipping, and whatever else is done
+to an estimate, is a function around it. ``reference/denoiser.py`` is the definition.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import mindspore as ms
 from mindspore import Tensor, ops
 
-from .objective import Objective
+from ..reference.levels import INPUT, TIME
+from .objective import x0_from_output
+from .process import column
 
 Denoiser: TypeAlias = Callable[..., Tensor]
 
@@ -21,16 +22,16 @@ Denoiser: TypeAlias = Callable[..., Tensor]
 def ask(
     model: Callable[..., Tensor],
     x_t: Tensor,
-    t: Tensor,
+    levels: Tensor,
     x_self_cond: Tensor | None = None,
     dropout_masks: Any = None,
     condition: Tensor | None = None,
 ) -> Tensor:
-    """The network's output at t = 1..T, which it is told as t - 1.
+    """The network's output for x_t, in the scale and with the time that it is to see.
 
     A network that knows of no dropout or of no condition is not told of one.
     """
-    time = (t - 1).astype(ms.float32)
+    time, x_t = levels[:, TIME], column(levels, INPUT, x_t) * x_t
     if condition is not None:
         return model(x_t, time, x_self_cond, dropout_masks, condition)
     if dropout_masks is not None:
@@ -38,14 +39,17 @@ def ask(
     return model(x_t, time, x_self_cond)
 
 
-def denoiser(model: Callable[..., Tensor], objective: Objective) -> Denoiser:
+def denoiser(model: Callable[..., Tensor]) -> Denoiser:
     """The estimate that the network's output amounts to, whatever it predicts."""
 
     def predict_x0(
-        x_t: Tensor, t: Tensor, condition: Tensor | None = None, x_self_cond: Tensor | None = None
+        x_t: Tensor,
+        levels: Tensor,
+        condition: Tensor | None = None,
+        x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        output = ask(model, x_t, t, x_self_cond, None, condition)
-        return objective.x0_from_output(x_t, t, output)
+        output = ask(model, x_t, levels, x_self_cond, None, condition)
+        return x0_from_output(x_t, levels, output)
 
     return predict_x0
 
@@ -54,9 +58,12 @@ def clipped(predict_x0: Denoiser) -> Denoiser:
     """A denoiser whose estimates are in [-1, 1]."""
 
     def clip(
-        x_t: Tensor, t: Tensor, condition: Tensor | None = None, x_self_cond: Tensor | None = None
+        x_t: Tensor,
+        levels: Tensor,
+        condition: Tensor | None = None,
+        x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        x0_hat = predict_x0(x_t, t, condition, x_self_cond)
+        x0_hat = predict_x0(x_t, levels, condition, x_self_cond)
         return ops.clamp(x0_hat, -1.0, 1.0)
 
     return clip

@@ -9,15 +9,14 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..reference.objective import loss_weight
+from ..reference.levels import Levels
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
 from .config import configurations, sides
 from .denoiser import clipped, denoiser
 from .networks.network import Network
-from .objective import Objective
-from .process import Process, to_model_range, to_unit_range
+from .process import to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
 from .samplers import PLANS, Plan, ancestral_plan, run_plan, sampling_step
 from .system.compile_cache import compiled
@@ -57,15 +56,10 @@ class GaussianDiffusion:
         self.schedule = make_schedule(
             config.beta_schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr
         )
-        self.objective = Objective(
-            Process(self.schedule),
-            config.objective,
-            config.loss_type,
-            loss_weight(self.schedule, config.objective, **config.weight_rule),
-        )
-        self.loss = training_loss(model, self.objective, model.config.self_condition)
+        self.levels = Levels(self.schedule, config)
+        self.loss = training_loss(model, config.loss_type, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        predict_x0 = denoiser(model, self.objective)
+        predict_x0 = denoiser(model)
         self._step = compiled(
             sampling_step(clipped(predict_x0) if sampling.clip_denoised else predict_x0)
         )
@@ -125,7 +119,7 @@ class GaussianDiffusion:
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
         known = self._check_condition(condition, len(x_0))
-        return MicroBatch(x_0, t, noise, self_cond_mask, masks, known)
+        return MicroBatch(x_0, t, noise, self_cond_mask, masks, known, self.levels(t))
 
     def sample(
         self,
@@ -261,7 +255,7 @@ class GaussianDiffusion:
             return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
         known = None if condition is None else Tensor(condition)
-        return run_plan(self._step, plan, x, noise, on_step, states, known)
+        return run_plan(self._step, plan, x, noise, self.levels, on_step, states, known)
 
     def _check_condition(self, condition: Any, count: int) -> NDArray[Any] | None:
         if condition is None and self.model.conditional:

@@ -1,19 +1,19 @@
-"""The forward process, and the conversions between x_0, eps and v, on tensors.
+"""The forward process on tensors, and the ranges of images.
 
-``reference/process.py`` is the definition. The tables are float64 constants from the schedule;
-what is combined from them is combined in float64 too, and rounded once to float32.
+``reference/process.py`` is the definition. What depends on the time alone comes as ``levels``, from
+``reference/levels.py``: computed in float64 on the host, and rounded once to float32.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import mindspore as ms
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..reference.schedule import Schedule
+from ..reference.levels import NOISE, SIGNAL
+from ..reference.schedule import Table
 
 
 def to_model_range(images: NDArray[Any]) -> NDArray[np.float32]:
@@ -34,46 +34,16 @@ def to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     return rounded
 
 
-@ms.jit_class
-class Process:
-    """The schedule's tables on the device, and the functions that read them at t = 1..T.
-
-    Shapes: x_0, x_t, eps, v, noise (B, C, *spatial) float32; t (B,) int32.
-    """
-
-    def __init__(self, schedule: Schedule) -> None:
-        signal, noise = schedule.sqrt_alpha_bar, schedule.sqrt_one_minus_alpha_bar
-        # Where nothing of x_0 is left, at a zero terminal SNR, eps cannot tell x_0; pred_noise is
-        # refused for such a schedule, so these entries are never read.
-        safe = np.where(signal > 0.0, signal, 1.0)
-        self.signal = _table(signal)
-        self.noise = _table(noise)
-        self.recip_signal = _table(1.0 / safe)
-        self.noise_over_signal = _table(noise / safe)
-
-    def q_sample(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """``sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` (2006.11239, eq. 4)."""
-        return gather(self.signal, t, x_0) * x_0 + gather(self.noise, t, x_0) * noise
-
-    def x0_from_eps(self, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """``(x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)`` (2006.11239, eq. 15)."""
-        return (
-            gather(self.recip_signal, t, x_t) * x_t - gather(self.noise_over_signal, t, x_t) * eps
-        )
-
-    def v_from_x0(self, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """``sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0`` (2202.00512, appendix D)."""
-        return gather(self.signal, t, x_0) * eps - gather(self.noise, t, x_0) * x_0
-
-    def x0_from_v(self, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
-        """``sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v`` (2202.00512, appendix D)."""
-        return gather(self.signal, t, x_t) * x_t - gather(self.noise, t, x_t) * v
+def on_device(levels: Table) -> Tensor:
+    """The numbers of each time, (B, K), for the functions that read their columns."""
+    return Tensor(levels.astype(np.float32))
 
 
-def gather(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
-    """table[t] of shape (B, 1, ..., 1), to multiply what has the shape of ``like``."""
-    return ops.gather(table, t, 0).reshape((-1,) + (1,) * (like.ndim - 1))
+def q_sample(x_0: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
+    """``signal x_0 + noise eps`` (2006.11239, eq. 4), of arrays (B, C, *spatial)."""
+    return column(levels, SIGNAL, x_0) * x_0 + column(levels, NOISE, x_0) * noise
 
 
-def _table(values: NDArray[np.float64]) -> Tensor:
-    return Tensor(values.astype(np.float32))
+def column(levels: Tensor, which: int, like: Tensor) -> Tensor:
+    """One number of each item, (B, 1, ..., 1), to multiply what has the shape of ``like``."""
+    return levels[:, which].reshape((-1,) + (1,) * (like.ndim - 1))

@@ -16,39 +16,42 @@ from .batch import MicroBatch
 from .denoiser import ask
 from .kernels.waiting import Waiter, waiter
 from .networks import operators
-from .objective import Objective
+from .objective import simple_loss, target, x0_from_output
 from .optimizer import Optimizer, StepScalars, flatten
+from .process import q_sample
 from .system.compile_cache import compiled
 from .system.distributed import ALONE, GradientReducer
 
 
 def training_loss(
-    model: Callable[..., Tensor], objective: Objective, self_condition: bool
+    model: Callable[..., Tensor], loss_type: str, self_condition: bool
 ) -> Callable[..., Tensor]:
     """The function that is differentiated: noise x_0, ask the network, score its answer.
 
     The returned function takes a batch's tensors (``MicroBatch.tensors``): x_0 (B, C, *spatial) in
-    [-1, 1], t (B,) in 1..T, noise like x_0, ``self_cond_mask`` (B, 1, ...), 1.0 for the items that
+    [-1, 1], levels (B, K), noise like x_0, ``self_cond_mask`` (B, 1, ...), 1.0 for the items that
     are shown an estimate of their x_0 (arXiv 2208.04202, section 3.2; read only with
     self-conditioning), the dropout masks, and the condition.
     """
 
+    score = simple_loss(loss_type)
+
     def loss(
         x_0: Tensor,
-        t: Tensor,
+        levels: Tensor,
         noise: Tensor,
         self_cond_mask: Tensor,
         dropout_masks: Any,
         condition: Tensor | None = None,
     ) -> Tensor:
-        x_t = objective.process.q_sample(x_0, t, noise)
+        x_t = q_sample(x_0, levels, noise)
         x_self_cond = None
         if self_condition:
-            first = ask(model, x_t, t, condition=condition)
-            estimate = objective.x0_from_output(x_t, t, first)
+            first = ask(model, x_t, levels, condition=condition)
+            estimate = x0_from_output(x_t, levels, first)
             x_self_cond = ops.stop_gradient(estimate) * self_cond_mask
-        output = ask(model, x_t, t, x_self_cond, dropout_masks, condition)
-        return objective.simple_loss(output, objective.target(x_0, t, noise), t)
+        output = ask(model, x_t, levels, x_self_cond, dropout_masks, condition)
+        return score(output, target(x_0, levels, noise), levels)
 
     return loss
 
@@ -83,14 +86,14 @@ class TrainStep:
         total = Parameter(ops.zeros((size,), ms.float32), name="gradient", requires_grad=False)
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
 
-        def whole(x_0, t, noise, self_cond_mask, masks, condition, scale, *scalars):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, t, noise, self_cond_mask, masks, condition, scale)
+        def whole(x_0, levels, noise, self_cond_mask, masks, condition, scale, *scalars):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
             grad, value = reducer.mean(grad, value)
             norm = optimizer.update(grad, value, *scalars)
             return (value, norm) if announce is None else announce(value, norm)
 
-        def accumulate(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, t, noise, self_cond_mask, masks, condition, scale)
+        def accumulate(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+            value, grad = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
             done = ops.assign_add(total, grad * share)
             return ops.depend(ops.assign_add(mean_loss, value * share), done)
 
@@ -136,20 +139,20 @@ def gradient_function(
     if not scaled:
         plain_grad = ms.value_and_grad(loss, None, parameters)
 
-        def plain(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-            value, grads = plain_grad(x_0, t, noise, self_cond_mask, masks, condition)
+        def plain(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+            value, grads = plain_grad(x_0, levels, noise, self_cond_mask, masks, condition)
             return value, flatten(grads)
 
         return plain
 
-    def larger(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-        value = loss(x_0, t, noise, self_cond_mask, masks, condition)
+    def larger(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+        value = loss(x_0, levels, noise, self_cond_mask, masks, condition)
         return value * scale, value
 
     scaled_grad = ms.value_and_grad(larger, None, parameters, has_aux=True)
 
-    def unscaled(x_0, t, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-        (_, value), grads = scaled_grad(x_0, t, noise, self_cond_mask, masks, condition, scale)
+    def unscaled(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
+        (_, value), grads = scaled_grad(x_0, levels, noise, self_cond_mask, masks, condition, scale)
         return value, flatten(grads) / scale
 
     return unscaled

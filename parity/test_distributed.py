@@ -90,7 +90,7 @@ def steps(
     expected, bounds = deep(in_reference(net, schedule, config, batches), params)
     unet = network.network(net)
     reducer, others, own = _reducer(processes, sum(p.size for p in unet.trainable_params()))
-    step, optimizer = train_step(unet, schedule, config, accumulate, reducer=reducer)
+    step, optimizer = train_step(unet, config, accumulate, reducer=reducer)
     for mode in modes:
         restore(unet, optimizer, params)
         for i, micro in enumerate(batches, start=1):
@@ -101,7 +101,8 @@ def steps(
                 optimizer.restore(before)
                 with device.eager() if mode == "eager" else nullcontext():
                     loss, norm = step(
-                        [b.on_device() for b in share], network.step_scalars(config, i)
+                        [b.on_device(schedule, config) for b in share],
+                        network.step_scalars(config, i),
                     )
                 heard = heard + own.asnumpy()
             for name, value in (("loss", loss), ("norm", norm)):

@@ -60,13 +60,13 @@ def gradients(
     for number in range(seed, seed + draws):
         params, batch = network.parameters(net, number), network.batch(net, size, t, number)
         expected, bounds = deep(_reference(net, schedule, config, batch), params)
-        function = _gradient(network.network(net), schedule, config)
+        function = _gradient(network.network(net), config)
         names = [p.name for p in network.network(net).trainable_params()]
         _note(net, schedule, config, batch, params, names, expected, bounds)
         with explained(partial(of_gradients, net, number, schedule, config, batch)):
             for mode in modes:
                 call = device.compiled(function) if mode == "compiled" else function
-                value, grads = device.arrays(call(*batch.on_device().tensors()))
+                value, grads = device.arrays(call(*batch.on_device(schedule, config).tensors()))
                 check(f"training loss ({mode})", value, expected["loss"], bounds["loss"])
                 for name, grad in zip(names, grads, strict=True):
                     check(f"d loss / d {name} ({mode})", grad, expected[name], bounds[name])
@@ -106,8 +106,8 @@ def _note(
 
 
 @device.remembered
-def _gradient(net: Unet, schedule: Schedule, config: TrainingConfig) -> Callable[..., Any]:
-    compute = network.loss(net, schedule, config)
+def _gradient(net: Unet, config: TrainingConfig) -> Callable[..., Any]:
+    compute = network.loss(net, config)
     gradient: Callable[..., Any] = ms.value_and_grad(compute, None, net.trainable_params())
     return gradient
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def conversion(
     seed: int,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``target`` or ``x0_from_output`` of ``Objective``: (array, t, array) to an array."""
+    """``target`` or ``x0_from_output``: (array, t, array) to an array."""
     s, times = device.schedule(*schedule), np.array(t, np.int32)
     first, second = device.draw(seed, (2, len(t), *shape), scale)
     wide = first.astype(np.float64), second.astype(np.float64)
@@ -79,12 +79,18 @@ def conversion(
         with np.errstate(divide="ignore"):
             factors = [gather(table, times, wide[0]) for table in tables(s)]
         bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
-    process = device.process(*schedule)
-    function = getattr(accelerated.Objective(process, objective, "l2", np.ones(s.T + 1)), formula)
+    function = getattr(accelerated, formula)
+    levels = device.levels(schedule, times, objective=objective)
     for mode in modes:
-        actual = device.run(mode, function, first, times, second)
+        actual = device.run(mode, function, first, levels, second)
         name = f"{formula} {objective} ({mode})"
         check(name, actual, expected, bound, t=t, first=first, second=second)
+
+
+@device.remembered
+def on_device(loss_type: str) -> Callable[..., Any]:
+    """The device's loss of this type: one object, so that it is compiled once."""
+    return accelerated.simple_loss(loss_type)
 
 
 @reproducible
@@ -99,7 +105,7 @@ def simple_loss(
     seed: int,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``Objective.simple_loss(output, target, t)`` with the weights of ``loss_weight``.
+    """``simple_loss(output, target, levels)`` with the weights of ``loss_weight``.
 
     No term is negative, so that relative errors add up to no more than the roundings on the way:
     three in the error of a pixel (four for Huber, whose |d| - 1/2 doubles that of |d|: eight), one
@@ -115,9 +121,9 @@ def simple_loss(
     inputs = {"output": output, "target": target, "t": times, "weight": table}
     results = {"loss": expected}, {"loss": bound}
     trace.note(lambda: ("simple_loss", {"loss_type": loss_type}, inputs, *results))
-    process = device.process(*schedule)
-    function = accelerated.Objective(process, objective, loss_type, table).simple_loss
+    levels = device.levels(schedule, times, objective=objective, **weight)
+    function = on_device(loss_type)
     for mode in modes:
-        loss = device.run(mode, function, output, target, times)
+        loss = device.run(mode, function, output, target, levels)
         name = f"simple_loss {loss_type} ({mode})"
         check(name, loss, expected, bound, t=t, weights=table[times], output=output, target=target)

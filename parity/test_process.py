@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 
+from ddpm_mindspore.accelerated import objective, process
 from ddpm_mindspore.parity.examples.schedules import process_cases
 from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -68,6 +70,15 @@ FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
 """What the first and the second array are multiplied by, up to the sign."""
 
 
+ON_DEVICE: dict[str, tuple[Callable[..., Any], str]] = {
+    "q_sample": (process.q_sample, "pred_v"),
+    "x0_from_eps": (objective.x0_from_output, "pred_noise"),
+    "v_from_x0": (objective.target, "pred_v"),
+    "x0_from_v": (objective.x0_from_output, "pred_v"),
+}
+"""The device's function, and for which objective it computes the formula."""
+
+
 @reproducible
 def two_terms(
     formula: str,
@@ -78,7 +89,7 @@ def two_terms(
     seed: int,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``formula(array, t, array)`` of ``accelerated.process`` and of ``reference.process``."""
+    """``formula(array, t, array)`` of ``reference.process``, and what the device does for it."""
     s, times = device.schedule(*schedule), np.array(t, np.int32)
     first, second = device.draw(seed, (2, len(t), *shape), scale)
     wide = first.astype(np.float64), second.astype(np.float64)
@@ -89,7 +100,8 @@ def two_terms(
     one, other, result = NAMES[formula]
     inputs = {"alpha_bar": s.alpha_bar, "t": times, one: first, other: second}
     trace.note(lambda: (formula, {}, inputs, {result: expected}, {result: bound}))
-    function = getattr(device.process(*schedule), formula)
+    function, of = ON_DEVICE[formula]
+    levels = device.levels(schedule, times, objective=of)
     for mode in modes:
-        actual = device.run(mode, function, first, times, second)
+        actual = device.run(mode, function, first, levels, second)
         check(f"{formula} ({mode})", actual, expected, bound, t=t, first=first, second=second)

@@ -16,7 +16,6 @@ from hypothesis import given
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import denoiser as accelerated_denoiser
-from ddpm_mindspore.accelerated import objective as accelerated_objective
 from ddpm_mindspore.accelerated import samplers as accelerated
 from ddpm_mindspore.parity.examples import plans
 from ddpm_mindspore.parity.examples.samplers import (
@@ -141,9 +140,7 @@ def device_walk(
 ) -> list[tuple[Array, Array]]:
     """The same on the device: (next x, x0_hat) of each step."""
     s = denoiser.schedule
-    process = device.process(s.name, s.T, s.zero_terminal_snr)
-    objective = accelerated_objective.Objective(process, denoiser.objective, "l2", np.ones(s.T + 1))
-    predict_x0 = accelerated_denoiser.denoiser(denoiser.network(), objective)
+    predict_x0 = accelerated_denoiser.denoiser(denoiser.network())
     step = accelerated.sampling_step(
         accelerated_denoiser.clipped(predict_x0) if clip else predict_x0
     )
@@ -161,7 +158,7 @@ def device_walk(
         if sampler == "ancestral"
         else accelerated.ddim_plan(s, timesteps, eta)
     )
-    x_0 = accelerated.run_plan(watched, plan, x_T, lambda i: noise[i])
+    x_0 = accelerated.run_plan(watched, plan, x_T, lambda i: noise[i], denoiser.levels)
     return [*seen[:-1], (x_0, seen[-1][1])]
 
 
@@ -250,7 +247,7 @@ def registers(
     denoiser = Denoiser(s, objective, mean[0], np.abs(var[0]), self_cond)
     rng = np.random.default_rng(seed)
     plan = accelerated.Plan(
-        np.array(timesteps, np.int32),
+        np.array(timesteps, np.float64),
         rng.uniform(0.1, 0.6, (steps, 3)),
         rng.uniform(-0.5, 0.5, (steps, memory)),
         rng.uniform(-0.5, 0.5, steps if anchors else 0),
@@ -284,9 +281,6 @@ def on_device(
     denoiser: Denoiser, plan: accelerated.Plan, x_T: Array, noise: Sequence[Array], mode: str
 ) -> Array:
     """The end of a plan, of estimates that are not clipped."""
-    s = denoiser.schedule
-    process = device.process(s.name, s.T, s.zero_terminal_snr)
-    objective = accelerated_objective.Objective(process, denoiser.objective, "l2", np.ones(s.T + 1))
-    step = accelerated.sampling_step(accelerated_denoiser.denoiser(denoiser.network(), objective))
+    step = accelerated.sampling_step(accelerated_denoiser.denoiser(denoiser.network()))
     step = device.compiled(step) if mode == "compiled" else step
-    return accelerated.run_plan(step, plan, x_T, lambda i: noise[i])
+    return accelerated.run_plan(step, plan, x_T, lambda i: noise[i], denoiser.levels)

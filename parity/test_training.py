@@ -110,13 +110,14 @@ def on_device(
 ) -> Arrays:
     """The same, for the parameters that are trained."""
     accumulate = len(batches[0])
-    step, optimizer = train_step(network.network(net), schedule, config, accumulate, scale > 0)
+    step, optimizer = train_step(network.network(net), config, accumulate, scale > 0)
     restore(network.network(net), optimizer, params)
     results: Arrays = {}
     for i, micro in enumerate(batches, start=1):
         skipped = sum(int(results[f"left out {j}"]) for j in range(1, i))
         scalars = network.step_scalars(config, i, skipped=skipped)
-        loss, norm = device.arrays(step([b.on_device() for b in micro], scalars, scale))
+        given = [b.on_device(schedule, config) for b in micro]
+        loss, norm = device.arrays(step(given, scalars, scale))
         results |= _numbers(i, loss, norm)
     return results | state_by_name(optimizer)
 
@@ -150,7 +151,6 @@ def _numbers(step: int, loss: Array, norm: Array) -> Arrays:
 @device.remembered
 def train_step(
     net: Unet,
-    schedule: Schedule,
     config: TrainingConfig,
     accumulate: int,
     scaled: bool = False,
@@ -158,5 +158,5 @@ def train_step(
 ) -> tuple[TrainStep, Optimizer]:
     """The device's step, and the optimizer that it updates."""
     optimizer = Optimizer(net.trainable_params(), network.optimizer_options(config))
-    loss = network.loss(net, schedule, config)
+    loss = network.loss(net, config)
     return TrainStep(loss, optimizer, accumulate, reducer, scaled), optimizer

@@ -26,7 +26,7 @@ def target(schedule: Schedule, objective: str, x_0: Array, t: Array, noise: Arra
     shape of ``x_0``, (B, ...). Raises ValueError for an unknown objective, for pred_noise on a
     schedule with zero terminal SNR, and for shapes, dtypes or times that do not fit.
     """
-    _check_objective(schedule, objective)
+    check_objective(schedule, objective)
     check_arguments(schedule, t, x_0=x_0, noise=noise)
     if objective == "pred_noise":
         return noise
@@ -40,7 +40,7 @@ def x0_from_output(
 
     Raises ValueError as ``target`` does.
     """
-    _check_objective(schedule, objective)
+    check_objective(schedule, objective)
     if objective == "pred_noise":
         return x0_from_eps(schedule, x_t, t, output)
     if objective == "pred_v":
@@ -60,18 +60,44 @@ def loss_weight(
 ) -> Table:
     """The weight of the loss at each t: float64, shape (T + 1,); entry 0 is 0 and never read.
 
+    It is ``weight_at`` the schedule's signal-to-noise ratios, which has the rules.
+
+    Raises ValueError for both rules at once, for parameters out of range, for an unknown objective
+    and for pred_noise on a schedule with zero terminal SNR.
+    """
+    check_objective(schedule, objective)
+    weight = weight_at(
+        schedule.snr[1:],
+        objective,
+        p2_loss_weight_gamma=p2_loss_weight_gamma,
+        p2_loss_weight_k=p2_loss_weight_k,
+        min_snr_loss_weight=min_snr_loss_weight,
+        min_snr_gamma=min_snr_gamma,
+    )
+    table: Table = np.concatenate([[0.0], weight])
+    return table
+
+
+def weight_at(
+    snr: Table,
+    objective: str,
+    *,
+    p2_loss_weight_gamma: float = 0.0,
+    p2_loss_weight_k: float = 1.0,
+    min_snr_loss_weight: bool = False,
+    min_snr_gamma: float = 5.0,
+) -> Table:
+    """The weight of the loss at signal-to-noise ratios, (signal / noise)^2, of any shape.
+
     By default 1 everywhere: the plain mean in the objective's own space. The two rules below weigh
     the error of eps, which is snr times that of x_0 and snr / (snr + 1) times that of v:
 
         p2 (arXiv 2204.00227), where p2_loss_weight_gamma > 0:  1 / (k + snr)^gamma
         min-SNR (arXiv 2303.09556, section 3.4):                min(snr, gamma) / snr
 
-    Raises ValueError for both rules at once, for parameters out of range, for an unknown objective
-    and for pred_noise on a schedule with zero terminal SNR.
+    Raises ValueError for both rules at once, and for parameters out of range.
     """
-    _check_objective(schedule, objective)
     check_weight_rule(p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma)
-    snr = schedule.snr[1:]
     of_eps = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
     if min_snr_loss_weight:
         # min(snr, gamma) / snr, written so that it also holds at snr = 0.
@@ -80,8 +106,8 @@ def loss_weight(
         weight = (p2_loss_weight_k + snr) ** -p2_loss_weight_gamma * of_eps[objective]
     else:
         weight = np.ones_like(snr)
-    table: Table = np.concatenate([[0.0], weight])
-    return table
+    found: Table = weight
+    return found
 
 
 def simple_loss(output: Array, target: Array, weight: Array, loss_type: str = "l2") -> Array:
@@ -197,7 +223,8 @@ def _sum_each(values: Array) -> Array:
     return sums
 
 
-def _check_objective(schedule: Schedule, objective: str) -> None:
+def check_objective(schedule: Schedule, objective: str) -> None:
+    """Raise ValueError for an unknown objective, and for one that the schedule does not allow."""
     check_choice("objective", objective, OBJECTIVES)
     if objective == "pred_noise" and schedule.zero_terminal_snr:
         raise ValueError(

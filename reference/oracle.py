@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from .process import check_arguments
-from .schedule import Array, Schedule
+from .schedule import Array, Schedule, levels_at
 
 
 class Mixture:
@@ -51,18 +51,19 @@ class Mixture:
 
         and these means are averaged by the probabilities of k given x_t.
 
-        ``x_t`` has shape (B, *shape) and ``t`` shape (B,), 1..T. Computed in float64, returned in
-        the dtype of x_t. Raises ValueError for shapes, dtypes or times that do not fit.
+        ``x_t`` has shape (B, *shape) and ``t`` shape (B,), in (0, T]. Computed in float64, returned
+        in the dtype of x_t. Raises ValueError for shapes, dtypes or times that do not fit.
         """
         check_arguments(schedule, t, x_t=x_t)
         if x_t.shape[1:] != self.shape:
             raise ValueError(f"x_t has shape {x_t.shape}: the data need {('B', *self.shape)}")
-        a = schedule.alpha_bar[t][:, None, None]  # (B, K, D) from here on
+        signal, noise = (level[:, None, None] for level in levels_at(schedule, t))  # (B, K, D)
+        a = signal**2
         flat = x_t.reshape(len(x_t), 1, -1).astype(np.float64)
-        y = np.einsum("bkd,kde->bke", flat - np.sqrt(a) * self._centres, self._axes)
-        var = a * self._spreads + (1.0 - a)
+        y = np.einsum("bkd,kde->bke", flat - signal * self._centres, self._axes)
+        var = a * self._spreads + noise**2
         log_weight = np.log(self.weights) - 0.5 * np.sum(y**2 / var + np.log(var), axis=-1)
-        shift = np.einsum("bke,kde->bkd", np.sqrt(a) * self._spreads / var * y, self._axes)
+        shift = np.einsum("bke,kde->bkd", signal * self._spreads / var * y, self._axes)
         x0_hat = np.einsum("bk,bkd->bd", softmax(log_weight, axis=1), self._centres + shift)
         like_x_t: Array = x0_hat.reshape(x_t.shape).astype(x_t.dtype)
         return like_x_t

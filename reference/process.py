@@ -1,15 +1,16 @@
 """The forward process, its posterior, and the three ways to say the same thing: x_0, eps and v.
 
-Every function takes arrays of shape (B, ...) and an integer array ``t`` of shape (B,) with entries
-1..T. The tables are float64; each coefficient is cast to the dtype of the data, so that float32
-data is computed in float32 (which is how NumPy's own rounding error is measured).
+Every function takes arrays of shape (B, ...) and an array ``t`` of shape (B,): whole numbers 1..T,
+or real ones above 0, at which ``schedule.levels_at`` says what signal and noise are. Coefficients
+are float64; each is cast to the dtype of the data, so that float32 data is computed in float32
+(which is how NumPy's own rounding error is measured).
 """
 
 from __future__ import annotations
 
 import autograd.numpy as np
 
-from .schedule import Array, Schedule, Table
+from .schedule import Array, Schedule, Table, levels_at
 
 
 def q_sample(schedule: Schedule, x_0: Array, t: Array, noise: Array) -> Array:
@@ -19,8 +20,8 @@ def q_sample(schedule: Schedule, x_0: Array, t: Array, noise: Array) -> Array:
     Raises ValueError for shapes, dtypes or times that do not fit.
     """
     check_arguments(schedule, t, x_0=x_0, noise=noise)
-    signal = gather(schedule.sqrt_alpha_bar, t, x_0)
-    return signal * x_0 + gather(schedule.sqrt_one_minus_alpha_bar, t, x_0) * noise
+    signal, sigma = levels_like(schedule, t, x_0)
+    return signal * x_0 + sigma * noise
 
 
 def q_posterior(schedule: Schedule, x_0: Array, x_t: Array, t: Array) -> tuple[Array, Array, Array]:
@@ -32,6 +33,8 @@ def q_posterior(schedule: Schedule, x_0: Array, x_t: Array, t: Array) -> tuple[A
     Raises ValueError for shapes, dtypes or times that do not fit.
     """
     check_arguments(schedule, t, x_0=x_0, x_t=x_t)
+    if t.dtype.kind == "f":
+        raise ValueError(f"t {t!r} is real, and the posterior's tables have whole steps only")
     mean = (
         gather(schedule.posterior_mean_coef_x0, t, x_0) * x_0
         + gather(schedule.posterior_mean_coef_xt, t, x_0) * x_t
@@ -47,13 +50,13 @@ def x0_from_eps(schedule: Schedule, x_t: Array, t: Array, eps: Array) -> Array:
     where alpha_bar_t = 0: there x_t = eps, whatever x_0 was.
     """
     check_arguments(schedule, t, x_t=x_t, eps=eps)
-    if np.any(schedule.alpha_bar[t] == 0.0):
+    signal, sigma = levels_like(schedule, t, x_t)
+    if np.any(signal == 0.0):
         raise ValueError(
             f"t {schedule.T} has alpha_bar = 0 (zero_terminal_snr), where eps does not tell x_0: "
             "pred_noise cannot be used there, use pred_v"
         )
-    noise = gather(schedule.sqrt_one_minus_alpha_bar, t, x_t) * eps
-    return (x_t - noise) / gather(schedule.sqrt_alpha_bar, t, x_t)
+    return (x_t - sigma * eps) / signal
 
 
 def eps_from_x0(schedule: Schedule, x_t: Array, t: Array, x_0: Array) -> Array:
@@ -62,8 +65,8 @@ def eps_from_x0(schedule: Schedule, x_t: Array, t: Array, x_0: Array) -> Array:
     arXiv 2006.11239, eq. 4. Raises ValueError for shapes, dtypes or times that do not fit.
     """
     check_arguments(schedule, t, x_t=x_t, x_0=x_0)
-    signal = gather(schedule.sqrt_alpha_bar, t, x_t) * x_0
-    return (x_t - signal) / gather(schedule.sqrt_one_minus_alpha_bar, t, x_t)
+    signal, sigma = levels_like(schedule, t, x_t)
+    return (x_t - signal * x_0) / sigma
 
 
 def v_from_x0(schedule: Schedule, x_0: Array, t: Array, eps: Array) -> Array:
@@ -73,8 +76,8 @@ def v_from_x0(schedule: Schedule, x_0: Array, t: Array, eps: Array) -> Array:
     stays as large as the data at every t. Raises ValueError as ``q_sample`` does.
     """
     check_arguments(schedule, t, x_0=x_0, eps=eps)
-    signal = gather(schedule.sqrt_one_minus_alpha_bar, t, x_0) * x_0
-    return gather(schedule.sqrt_alpha_bar, t, x_0) * eps - signal
+    signal, sigma = levels_like(schedule, t, x_0)
+    return signal * eps - sigma * x_0
 
 
 def x0_from_v(schedule: Schedule, x_t: Array, t: Array, v: Array) -> Array:
@@ -83,8 +86,17 @@ def x0_from_v(schedule: Schedule, x_t: Array, t: Array, v: Array) -> Array:
     arXiv 2202.00512, appendix D. Works at alpha_bar_t = 0 too. Raises ValueError as ``q_sample``.
     """
     check_arguments(schedule, t, x_t=x_t, v=v)
-    noise = gather(schedule.sqrt_one_minus_alpha_bar, t, x_t) * v
-    return gather(schedule.sqrt_alpha_bar, t, x_t) * x_t - noise
+    signal, sigma = levels_like(schedule, t, x_t)
+    return signal * x_t - sigma * v
+
+
+def levels_like(schedule: Schedule, t: Array, like: Array) -> tuple[Array, Array]:
+    """Signal and noise at t, in the dtype of ``like`` and shaped (B, 1, ..., 1) to multiply it."""
+    signal, noise = (
+        level.astype(like.dtype).reshape((-1,) + (1,) * (like.ndim - 1))
+        for level in levels_at(schedule, t)
+    )
+    return signal, noise
 
 
 def gather(table: Table, t: Array, like: Array) -> Array:
@@ -94,11 +106,15 @@ def gather(table: Table, t: Array, like: Array) -> Array:
 
 
 def check_arguments(schedule: Schedule, t: Array, **arrays: Array) -> None:
-    """Raise ValueError unless ``t`` is (B,) integers in 1..T and the arrays are (B, ...) floats."""
+    """Raise ValueError unless ``t`` is (B,) times, and the arrays are (B, ...) floats.
+
+    Times are integers in 1..T, or floats above 0 and at most T.
+    """
     check_arrays(**arrays)
-    if not hasattr(t, "dtype") or t.dtype.kind not in "iu" or t.ndim != 1:
-        raise ValueError(f"t {t!r} is not an integer array of shape (B,): use np.full(B, t)")
-    if t.size and not (t.min() >= 1 and t.max() <= schedule.T):
+    if not hasattr(t, "dtype") or t.dtype.kind not in "iuf" or t.ndim != 1:
+        raise ValueError(f"t {t!r} is not an array of numbers of shape (B,): use np.full(B, t)")
+    least = 1 if t.dtype.kind in "iu" else np.nextafter(0.0, 1.0)
+    if t.size and not (t.min() >= least and t.max() <= schedule.T):
         raise ValueError(f"t {t.min()}..{t.max()} is outside 1..{schedule.T} (t = 0 is the data)")
     name, array = next(iter(arrays.items()))
     if array.shape[0] != len(t):

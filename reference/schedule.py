@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from .config.diffusion import SCHEDULES as SCHEDULES
@@ -163,6 +163,64 @@ def posterior_coefficients(alpha_bar_t: Table, alpha_bar_s: Table) -> tuple[Tabl
     coef_xt = np.sqrt(alpha_ts) * (1.0 - alpha_bar_s) / (1.0 - alpha_bar_t)
     var = (1.0 - alpha_ts) * (1.0 - alpha_bar_s) / (1.0 - alpha_bar_t)
     return coef_x0, coef_xt, var
+
+
+def levels_at(schedule: Schedule, t: ArrayLike) -> tuple[Table, Table]:
+    """Signal and noise at any time from 0 to T: x_t = signal x_0 + noise eps.
+
+    At whole t they are sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) (2006.11239, eq. 4), as the
+    tables have them. (signal, noise) is a point on the unit circle; between two whole times its
+    angle, arctan(noise / signal), grows linearly with t, which is defined at both ends, where
+    log-ratios are not.
+
+    Args:
+        t: whole or real numbers of any shape.
+
+    Returns two float64 arrays of the shape of ``t``. Raises ValueError for a t outside 0..T.
+    """
+    times = np.asarray(t)
+    if times.size and not (times.min() >= 0 and times.max() <= schedule.T):
+        raise ValueError(f"t {times.min()}..{times.max()} is outside 0..{schedule.T}")
+    whole = np.rint(times).astype(np.int64)
+    signal, noise = schedule.sqrt_alpha_bar[whole], schedule.sqrt_one_minus_alpha_bar[whole]
+    between = times != whole
+    if np.any(between):
+        below = np.minimum(np.floor(times).astype(np.int64), schedule.T - 1)
+        angles, share = _angles(schedule), times - below
+        angle = (1.0 - share) * angles[below] + share * angles[below + 1]
+        signal = np.where(between, np.cos(angle), signal)
+        noise = np.where(between, np.sin(angle), noise)
+    return signal, noise
+
+
+def log_snr_at(schedule: Schedule, t: ArrayLike) -> Table:
+    """lambda = log(signal / noise), half the logarithm of the signal-to-noise ratio, at any time.
+
+    Solvers step in it (arXiv 2206.00927, section 3.1). inf at t = 0; -inf where no signal is left.
+    Shapes and errors are those of ``levels_at``.
+    """
+    signal, noise = levels_at(schedule, t)
+    with np.errstate(divide="ignore"):
+        ratio: Table = np.log(signal) - np.log(noise)
+    return ratio
+
+
+def time_of(schedule: Schedule, log_snr: ArrayLike) -> Table:
+    """The time at which lambda = log(signal / noise) has this value: the inverse of ``log_snr_at``.
+
+    Real numbers in [0, T], float64, of the shape of ``log_snr``; beyond the schedule's own values
+    its nearest end.
+    """
+    with np.errstate(over="ignore"):
+        angle = np.arctan(np.exp(-np.asarray(log_snr, np.float64)))
+    time: Table = np.asarray(np.interp(angle, _angles(schedule), np.arange(schedule.T + 1.0)))
+    return time
+
+
+def _angles(schedule: Schedule) -> Table:
+    """arctan(noise / signal) at t = 0..T, rising from 0 to at most pi / 2."""
+    angles: Table = np.arctan2(schedule.sqrt_one_minus_alpha_bar, schedule.sqrt_alpha_bar)
+    return angles
 
 
 def spaced_timesteps(T: int, n: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from ...reference.objective import OBJECTIVES
 from ...reference.schedule import SCHEDULES
 from .values import Case, scales, seeds, shapes
 
@@ -27,17 +28,22 @@ def schedules(
 
 
 @st.composite
-def gather_cases(draw: st.DrawFn, objective: str = "") -> Case:
-    """Times of a schedule, of one that suits an objective where there is one."""
-    schedule = draw(schedules(objective))
-    return {"schedule": schedule, "t": draw(times(schedule[1]))}
+def level_cases(draw: st.DrawFn) -> Case:
+    """An objective, and whole or real times of a schedule that suits it."""
+    objective = draw(st.sampled_from(OBJECTIVES))
+    rule, T, zero_snr = draw(schedules(objective))
+    real = st.floats(0.01, T, exclude_max=zero_snr)
+    t = draw(times(T) | st.lists(real, min_size=1, max_size=3).map(tuple))
+    return {"schedule": (rule, T, zero_snr), "t": t, "objective": objective}
 
 
 @st.composite
 def process_cases(draw: st.DrawFn, objective: str = "") -> Case:
     """A batch at some times of a schedule."""
+    schedule = draw(schedules(objective))
     return {
-        **draw(gather_cases(objective)),
+        "schedule": schedule,
+        "t": draw(times(schedule[1])),
         "shape": draw(shapes()),
         "scale": draw(scales()),
         "seed": draw(seeds()),
@@ -46,4 +52,9 @@ def process_cases(draw: st.DrawFn, objective: str = "") -> Case:
 
 LONG: Case = {"schedule": ("cosine", 4000, False), "t": (2050, 3999, 1)}
 IMAGES: Case = {**LONG, "shape": (2, 3, 5), "scale": 1.0, "seed": 1}
-GATHERS: list[Case] = [LONG, {"schedule": ("sigmoid", 20, True), "t": (20,)}]
+LEVELS: list[Case] = [
+    {**LONG, "objective": "pred_noise"},
+    {"schedule": ("sigmoid", 20, True), "t": (20,), "objective": "pred_v"},
+    {"schedule": ("linear", 1000, False), "t": (0.3, 17.25, 999.5), "objective": "pred_noise"},
+    {**LONG, "objective": "pred_x0"},
+]

@@ -14,6 +14,7 @@ import numpy as np
 from mindspore import Tensor
 
 from ...accelerated import objective as accelerated
+from ...accelerated import process as accelerated_process
 from ...reference import objective as reference
 from ...reference import process
 from ...reference.config import UnetConfig
@@ -118,27 +119,28 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
 
 def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Iterator[Formula]:
     """Noising, the target, the estimate of x_0, the weights, and the loss of a given output."""
-    tables, on_device = device.schedule(*schedule), device.process(*schedule)
+    tables = device.schedule(*schedule)
     weights = reference.loss_weight(tables, config.objective, **config.weight_rule)
-    made = accelerated.Objective(on_device, config.objective, config.loss_type, weights)
-    times = Tensor(np.asarray(t, np.int32))
+    rule = {"objective": config.objective, **config.weight_rule}
+    levels = Tensor(device.levels(schedule, np.asarray(t), **rule))
+    score = accelerated.simple_loss(config.loss_type)
     q_sample = partial(process.q_sample, tables)
     yield Formula(
         "q_sample",
         "process.py",
-        lambda x_0, noise, output: on_device.q_sample(x_0, times, noise),
+        lambda x_0, noise, output: accelerated_process.q_sample(x_0, levels, noise),
         lambda x_0, noise, output: q_sample(x_0, t, noise),
     )
     yield Formula(
         "target",
         "objective.py",
-        lambda x_0, noise, output: made.target(x_0, times, noise),
+        lambda x_0, noise, output: accelerated.target(x_0, levels, noise),
         lambda x_0, noise, output: reference.target(tables, config.objective, x_0, t, noise),
     )
     yield Formula(
         "x0_from_output",
         "objective.py",
-        lambda x_t, noise, output: made.x0_from_output(x_t, times, output),
+        lambda x_t, noise, output: accelerated.x0_from_output(x_t, levels, output),
         lambda x_t, noise, output: reference.x0_from_output(
             tables, config.objective, x_t, t, output
         ),
@@ -146,7 +148,7 @@ def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Itera
     yield Formula(
         "simple_loss",
         "objective.py",
-        lambda x_0, noise, output: made.simple_loss(output, noise, times),
+        lambda x_0, noise, output: score(output, noise, levels),
         lambda x_0, noise, output: reference.simple_loss(
             output, noise, weights[t], config.loss_type
         ),

@@ -19,7 +19,7 @@ from .progress import Progress
 # From what is computed first to what is built of it: with one broken formula several properties
 # fail, and the first of them in this order is the nearest to the cause.
 LADDER = (
-    *("schedule", "process", "objective", "library", "effective", "exact", "alone", "layers"),
+    *("levels", "process", "objective", "library", "effective", "exact", "alone", "layers"),
     *("unet", "samplers", "optimizer", "ema", "accumulation", "training", "randomness"),
     *("train_batches", "diffusion", "trainer", "commands"),
 )

@@ -13,6 +13,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
+from ...reference.config.diffusion import ObjectiveConfig
+from ...reference.levels import Levels
 from ...reference.oracle import gaussian
 from ...reference.schedule import Schedule
 from ..judgement.tolerance import elementwise
@@ -30,6 +32,7 @@ class Denoiser:
 
     Attributes:
         schedule, objective, self_cond: as given.
+        levels: what the device is told of times.
         slope, offset: (T + 1, C, *spatial); entry 0 is never read.
         of_x, of_output: factors of x_t and of the network's output in x0_hat, (T + 1, 1, ...).
     """
@@ -38,6 +41,7 @@ class Denoiser:
         self, schedule: Schedule, objective: str, mean: Array, var: Array, self_cond: float
     ) -> None:
         self.schedule, self.objective, self.self_cond = schedule, objective, self_cond
+        self.levels = Levels(schedule, ObjectiveConfig(objective=objective))
         mean, var = mean.astype(np.float64), var.astype(np.float64)
         self._oracle = gaussian(mean, np.diag(var.ravel()))
         a = schedule.alpha_bar.reshape((-1,) + (1,) * mean.ndim)

@@ -14,8 +14,10 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ...accelerated.process import Process
+from ...accelerated.process import on_device
 from ...accelerated.system import runtime
+from ...reference.config.diffusion import ObjectiveConfig
+from ...reference.levels import Levels
 from ...reference.schedule import Schedule, make_schedule
 
 Array: TypeAlias = NDArray[Any]
@@ -64,10 +66,14 @@ def schedule(name: str, T: int, zero_snr: bool) -> Schedule:
     return make_schedule(name, T, zero_terminal_snr=zero_snr)
 
 
-@remembered
-def process(name: str, T: int, zero_snr: bool) -> Process:
-    """The same tables on the device."""
-    return Process(schedule(name, T, zero_snr))
+def levels(of: tuple[str, int, bool], t: Array, **objective: Any) -> Array:
+    """What the device is told of the times ``t`` of a schedule, (B, K) float32.
+
+    ``objective``: the options of ``ObjectiveConfig``.
+    """
+    numbers = Levels(schedule(*of), ObjectiveConfig(**objective))
+    told: Array = on_device(numbers(t)).asnumpy()
+    return told
 
 
 def name() -> str:

@@ -2,8 +2,8 @@
 
 The graphs are those that MindSpore's front end hands to the backend of the device: after
 differentiation and optimisation, before the backend chooses kernels. The U-Net, with its options
-on, is trained, which applies and differentiates it; sampling steps, the other objectives, losses
-and micro-batches add no more than a small network shows. Mixed precision is looked at in float16,
+on, is trained, which applies and differentiates it; sampling steps, the other losses and
+micro-batches add no more than a small network shows. Mixed precision is looked at in float16,
 at the level with the most of it, with one layer of each kind; bfloat16 takes the same operators,
 and cannot be compiled where the device lacks it.
 """
@@ -38,14 +38,10 @@ from ...accelerated.networks.layers import (
     gelu,
 )
 from ...accelerated.networks.unet import Unet
-from ...accelerated.objective import Objective
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
-from ...accelerated.process import Process
 from ...accelerated.samplers import sampling_step
 from ...accelerated.training import TrainStep, training_loss
-from ...reference.objective import loss_weight
-from ...reference.schedule import make_schedule
 from . import device
 
 SHAPE = (2, 1, 4, 4)
@@ -125,24 +121,18 @@ class _Small(nn.Cell):
         return self.conv(x) + self.linear(self.embedding(time)).reshape(-1, 1, 1, 1)
 
 
-def _objective(name: str, loss_type: str) -> Objective:
-    schedule = make_schedule("linear", 30)
-    return Objective(Process(schedule), name, loss_type, loss_weight(schedule, name))
-
-
-def _sampling(network: Callable[[], nn.Cell], objective: str) -> Callable[[], None]:
+def _sampling(network: Callable[[], nn.Cell]) -> Callable[[], None]:
     def build() -> None:
-        step = ms.jit(sampling_step(clipped(denoiser(network(), _objective(objective, "l2")))))
+        step = ms.jit(sampling_step(clipped(denoiser(network()))))
         image = Tensor(np.zeros(SHAPE, np.float32))
         factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(3)))
-        step(image, _times(), image, None, image, (), factors)
+        step(image, Tensor(_levels()), image, None, image, (), factors)
 
     return build
 
 
 def _training(
     network: Callable[[], nn.Cell],
-    objective: str,
     loss_type: str,
     micro_batches: int,
     level: str = "O0",
@@ -151,7 +141,7 @@ def _training(
         model = network()
         set_precision(model, level, "float16")
         self_condition = getattr(model, "has_self_condition", False)
-        loss = training_loss(model, _objective(objective, loss_type), self_condition)
+        loss = training_loss(model, loss_type, self_condition)
         options = TrainerConfig(
             train_lr=1e-3, ema_decay=0.9, ema_update_every=1, ema_update_after_step=0
         )
@@ -162,8 +152,8 @@ def _training(
     return build
 
 
-def _times() -> Tensor:
-    return Tensor(np.full(SHAPE[0], 3, np.int32))
+def _levels() -> device.Array:
+    return device.levels(("linear", 30, False), np.array([1, 3], np.int32))
 
 
 def _batch(model: nn.Cell) -> MicroBatch:
@@ -171,16 +161,15 @@ def _batch(model: nn.Cell) -> MicroBatch:
     if isinstance(model, Unet):
         shapes = model.dropout_shapes(SHAPE[2:])
         masks = [np.ones((SHAPE[0], *shape), np.bool_) for shape in shapes]
-    return MicroBatch(zeros, np.array([1, 3], np.int32), zeros, np.array([True, False]), masks)
+    t, shown = np.array([1, 3], np.int32), np.array([True, False])
+    return MicroBatch(zeros, t, zeros, shown, masks, levels=_levels())
 
 
 GRAPHS: dict[str, Callable[[], None]] = {
-    "sampling step": _sampling(_Small, "pred_v"),
-    "sampling step, pred_noise": _sampling(_Small, "pred_noise"),
-    "sampling step, pred_x0": _sampling(_Small, "pred_x0"),
-    "training step": _training(_unet, "pred_v", "l2", 1),
-    "training step, mixed precision": _training(_OneOfEach, "pred_v", "l2", 1, "O3"),
-    "training step, pred_noise, l1, accumulated": _training(_Small, "pred_noise", "l1", 2),
-    "training step, pred_x0, huber, accumulated": _training(_Small, "pred_x0", "huber", 2),
+    "sampling step": _sampling(_Small),
+    "training step": _training(_unet, "l2", 1),
+    "training step, mixed precision": _training(_OneOfEach, "l2", 1, "O3"),
+    "training step, l1, accumulated": _training(_Small, "l1", 2),
+    "training step, huber, accumulated": _training(_Small, "huber", 2),
 }
 """What is compiled, by name: a function that compiles it."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from ...accelerated import objective as accelerated
 from ...accelerated import optimizer
 from ...accelerated import training as accelerated_training
 from ...accelerated.batch import MicroBatch
@@ -18,8 +17,8 @@ from ...accelerated.networks.unet import Unet
 from ...accelerated.precision import set_precision
 from ...reference import training
 from ...reference.config import UnetConfig
+from ...reference.levels import Levels
 from ...reference.networks import unet
-from ...reference.objective import loss_weight
 from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
@@ -83,6 +82,10 @@ def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) 
     return [rng.random((batch, *shape)) >= config.dropout for shape in shapes]
 
 
+Schedule = tuple[str, int, bool]
+"""Name, T, and whether alpha_bar_T is 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """What one gradient is computed from.
@@ -100,8 +103,10 @@ class Batch:
     self_cond_mask: Array
     masks: list[Array] | None
 
-    def on_device(self) -> MicroBatch:
-        return MicroBatch(self.x_0, self.t, self.noise, self.self_cond_mask, self.masks)
+    def on_device(self, schedule: Schedule, config: training.TrainingConfig) -> MicroBatch:
+        levels = Levels(device.schedule(*schedule), config)(self.t)
+        shown = self.self_cond_mask
+        return MicroBatch(self.x_0, self.t, self.noise, shown, self.masks, levels=levels)
 
     def in_reference(self, dtype: Any, self_condition: bool) -> training.MicroBatch:
         x_0, noise = self.x_0.astype(dtype), self.noise.astype(dtype)
@@ -122,10 +127,6 @@ def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) ->
     )
 
 
-Schedule = tuple[str, int, bool]
-"""Name, T, and whether alpha_bar_T is 0."""
-
-
 def steps_of_batches(
     options: Options,
     size: Sequence[int],
@@ -141,17 +142,9 @@ def steps_of_batches(
     ]
 
 
-def loss(net: Unet, schedule: Schedule, config: training.TrainingConfig) -> Callable[..., Tensor]:
-    """The device's training loss: (x_0, t, noise, self_cond_mask, masks) to a scalar."""
-    weight = loss_weight(
-        device.schedule(*schedule),
-        config.objective,
-        **config.weight_rule,
-    )
-    objective = accelerated.Objective(
-        device.process(*schedule), config.objective, config.loss_type, weight
-    )
-    return accelerated_training.training_loss(net, objective, net.config.self_condition)
+def loss(net: Unet, config: training.TrainingConfig) -> Callable[..., Tensor]:
+    """The device's training loss: (x_0, levels, noise, self_cond_mask, masks) to a scalar."""
+    return accelerated_training.training_loss(net, config.loss_type, net.config.self_condition)
 
 
 def training_config(options: Options) -> training.TrainingConfig:

@@ -10,9 +10,15 @@ import pytest
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated.objective import Objective
-from ddpm_mindspore.accelerated.process import Process, to_model_range, to_uint8, to_unit_range
+from ddpm_mindspore.accelerated.process import (
+    on_device,
+    to_model_range,
+    to_uint8,
+    to_unit_range,
+)
 from ddpm_mindspore.accelerated.training import training_loss
+from ddpm_mindspore.reference.config.diffusion import ObjectiveConfig
+from ddpm_mindspore.reference.levels import WEIGHT, Levels
 from ddpm_mindspore.reference.schedule import make_schedule
 
 Array = NDArray[np.float32]
@@ -43,10 +49,12 @@ class Recorder:
 
 
 def loss_of(model: Recorder, *, self_condition: bool, self_cond_mask: Array) -> Any:
-    objective = Objective(Process(SCHEDULE), "pred_x0", "l2", np.arange(9.0))
-    loss = training_loss(model, objective, self_condition)
-    arrays = (draw(0), T_OF_EACH, draw(1), self_cond_mask.reshape(-1, 1, 1, 1))
+    levels = Levels(SCHEDULE, ObjectiveConfig(objective="pred_x0"))(T_OF_EACH)
+    levels[:, WEIGHT] = T_OF_EACH
+    loss = training_loss(model, "l2", self_condition)
+    arrays = (draw(0), draw(1), self_cond_mask.reshape(-1, 1, 1, 1))
     inputs = [Tensor(a) for a in arrays]
+    inputs.insert(1, on_device(levels))
     value, (slope,) = ms.value_and_grad(loss, None, [model.weight])(*inputs, None)
     return float(value.asnumpy()), float(slope.asnumpy())
 
@@ -91,14 +99,9 @@ def test_self_conditioning_shows_an_estimate_that_gradients_do_not_flow_through(
     assert slope == pytest.approx(expected, rel=1e-4)
 
 
-def test_an_unknown_objective_is_refused() -> None:
-    with pytest.raises(ValueError, match="objective 'eps' is unknown: choose pred_noise"):
-        Objective(Process(SCHEDULE), "eps", "l2", np.ones(9))
-
-
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(ValueError, match="loss_type 'l3' is unknown: choose l1, l2 or huber"):
-        Objective(Process(SCHEDULE), "pred_v", "l3", np.ones(9))
+        training_loss(Recorder(), "l3", False)
 
 
 def test_ranges_convert_there_and_back() -> None:

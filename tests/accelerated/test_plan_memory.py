@@ -15,11 +15,14 @@ from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.samplers import Plan, ddim_plan, run_plan, sampling_step
+from ddpm_mindspore.reference.config.diffusion import ObjectiveConfig
+from ddpm_mindspore.reference.levels import TIME, Levels
 from ddpm_mindspore.reference.schedule import make_schedule
 
 Array = NDArray[np.float64]
 T = 4000
 SCHEDULE = make_schedule("linear", T)
+LEVELS = Levels(SCHEDULE, ObjectiveConfig())
 SIGNAL, SIGMA = SCHEDULE.sqrt_alpha_bar, SCHEDULE.sqrt_one_minus_alpha_bar
 MEAN, VAR = 0.6, 0.09
 X_T = np.array([[1.3], [-0.4], [0.2]], np.float32)
@@ -40,9 +43,11 @@ def exact(start: int, end: int) -> Array:
     return np.asarray(SIGNAL[end] * MEAN + deviation(end) * share)
 
 
-def predict_x0(x_t: Tensor, t: Tensor, condition: Any = None, x_self_cond: Any = None) -> Tensor:
+def predict_x0(
+    x_t: Tensor, levels: Tensor, condition: Any = None, x_self_cond: Any = None
+) -> Tensor:
     """E(x_0 | x_t), exactly."""
-    at = int(t.asnumpy()[0])
+    at = 1 + int(levels.asnumpy()[0, TIME])
     signal, var = SIGNAL[at], SIGNAL[at] ** 2 * VAR + SIGMA[at] ** 2
     slope = float(signal * VAR / var)
     return slope * x_t + float(MEAN * (1.0 - signal * slope))
@@ -65,7 +70,7 @@ def two_step(path: NDArray[np.int64]) -> Plan:
     h = log_ratio(s) - log_ratio(t)
     ahead = np.append(0.0, h[1:] / (2.0 * h[:-1]))  # 1 / (2 r)
     coefficients = np.stack([a, b * (1.0 + ahead), 0.0 * a], axis=1)
-    return Plan(t.astype(np.int32), coefficients, earlier=(-b * ahead)[:, None])
+    return Plan(t.astype(float), coefficients, earlier=(-b * ahead)[:, None])
 
 
 def midpoint(path: NDArray[np.int64]) -> Plan:
@@ -83,7 +88,7 @@ def midpoint(path: NDArray[np.int64]) -> Plan:
 
     coefficients = rows((to_middle, none), (of_first, b * ahead), (none, none))
     return Plan(
-        np.stack([t, middle], 1).ravel().astype(np.int32),
+        np.stack([t, middle], 1).ravel().astype(float),
         coefficients,
         # D = (1 - 1 / (2 r)) x0_hat_t + 1 / (2 r) x0_hat_middle, of which the first is remembered.
         earlier=rows((none, b * (1.0 - ahead))),
@@ -107,7 +112,7 @@ def test_the_order_of_a_plan_is_that_of_its_method(
     errors = []
     for n in counts:
         path = times(n)
-        drawn = run_plan(step, plan_of(path), X_T, lambda i: np.zeros_like(X_T))
+        drawn = run_plan(step, plan_of(path), X_T, lambda i: np.zeros_like(X_T), LEVELS)
         errors.append(np.abs(drawn - exact(path[0], path[-1])).max())
     slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert slope == pytest.approx(order, abs=0.25), errors
@@ -116,7 +121,7 @@ def test_the_order_of_a_plan_is_that_of_its_method(
 def test_what_is_remembered_is_what_was_estimated_and_where_x_was() -> None:
     """Row 2 reads the estimates of rows 1 and 0, and the x before row 1."""
     plan = Plan(
-        np.array([3, 2, 1], np.int32),
+        np.array([3.0, 2.0, 1.0]),
         np.array([[1.0, 1.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
         earlier=np.array([[0.0, 0.0], [0.0, 0.0], [10.0, 100.0]]),
         anchor=np.array([0.0, 0.0, 1000.0]),
@@ -124,9 +129,10 @@ def test_what_is_remembered_is_what_was_estimated_and_where_x_was() -> None:
     )
     estimates = iter([0.5, 0.25, 0.125])
 
-    def estimate(x: Tensor, t: Tensor, condition: Any, before: Tensor) -> Tensor:
+    def estimate(x: Tensor, levels: Tensor, condition: Any, before: Tensor) -> Tensor:
         return 0.0 * x + next(estimates)
 
-    out = run_plan(sampling_step(estimate), plan, np.ones((1, 1), np.float32), lambda i: X_T)
+    start = np.ones((1, 1), np.float32)
+    out = run_plan(sampling_step(estimate), plan, start, lambda i: X_T, LEVELS)
     # x: 1, then 1.5, then 3.
     assert out.item() == pytest.approx(10.0 * 0.25 + 100.0 * 0.5 + 1000.0 * 1.5)

@@ -10,8 +10,7 @@ from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated.denoiser import clipped, denoiser
-from ddpm_mindspore.accelerated.objective import Objective
-from ddpm_mindspore.accelerated.process import Process
+from ddpm_mindspore.accelerated.process import on_device
 from ddpm_mindspore.accelerated.samplers import (
     Plan,
     ancestral_plan,
@@ -19,9 +18,12 @@ from ddpm_mindspore.accelerated.samplers import (
     run_plan,
     sampling_step,
 )
+from ddpm_mindspore.reference.config.diffusion import ObjectiveConfig
+from ddpm_mindspore.reference.levels import TIME, Levels
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule, spaced_timesteps
 
 Array = NDArray[np.float32]
+V = ObjectiveConfig()
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -55,8 +57,8 @@ def test_every_plan_keeps_the_marginals(zero_terminal_snr: bool) -> None:
     """With the true x_0, x_t ~ N(sqrt(alpha_bar) x_0, 1 - alpha_bar) is carried to that of s."""
     alpha_bar = make_schedule("cosine", 20, zero_terminal_snr=zero_terminal_snr).alpha_bar
     for plan in plans(20, 6, zero_terminal_snr=zero_terminal_snr):
-        before = alpha_bar[plan.timesteps]
-        after = alpha_bar[np.append(plan.timesteps[1:], 0)]
+        t = plan.timesteps.astype(int)
+        before, after = alpha_bar[t], alpha_bar[np.append(t[1:], 0)]
         a, b, c = plan.coefficients.T
         np.testing.assert_allclose(a * np.sqrt(before) + b, np.sqrt(after), rtol=1e-12)
         np.testing.assert_allclose(a**2 * (1 - before) + c**2, 1 - after, rtol=1e-12, atol=1e-15)
@@ -71,14 +73,14 @@ def test_eta_is_the_share_of_ancestral_noise() -> None:
 
 
 def test_the_loop_hands_every_step_its_row_its_time_and_the_last_estimate() -> None:
-    plan = Plan(np.array([9, 4, 2], np.int32), np.array([[0.5, 2, 1], [1, 1, 0], [0, 1, 0]]))
+    plan = Plan(np.array([9.0, 4.0, 2.5]), np.array([[0.5, 2, 1], [1, 1, 0], [0, 1, 0]]))
     seen: list[tuple[Array, ...]] = []
 
     def step(
-        x: Tensor, t: Tensor, noise: Tensor, condition: Any, last: Tensor, registers: Any, abc: Any
+        x: Tensor, at: Tensor, noise: Tensor, condition: Any, last: Tensor, registers: Any, abc: Any
     ) -> tuple[Tensor, Tensor]:
         assert condition is None and registers == ()
-        seen.append(tuple(v.asnumpy() for v in (x, t, last, noise, *abc)))
+        seen.append(tuple(v.asnumpy() for v in (x, at, last, noise, *abc)))
         x0_hat = Tensor(np.full(x.shape, 10.0 * len(seen), np.float32))
         return x + 1.0, x0_hat
 
@@ -88,12 +90,14 @@ def test_the_loop_hands_every_step_its_row_its_time_and_the_last_estimate() -> N
         asked.append(i)
         return np.full((2, 1, 2, 2), 7.0, np.float32)
 
-    out = run_plan(step, plan, np.zeros((2, 1, 2, 2), np.float32), noise, lambda: ticks.append(1))
+    start, levels = np.zeros((2, 1, 2, 2), np.float32), Levels(make_schedule("linear", 10), V)
+    out = run_plan(step, plan, start, noise, levels, lambda: ticks.append(1))
     assert asked == [0]  # no noise is drawn where none is added
     assert len(ticks) == 3
     np.testing.assert_array_equal(out, np.full((2, 1, 2, 2), 3.0))
-    for i, (x, t, last, drawn, a, b, c) in enumerate(seen):
-        assert (x == i).all() and t.tolist() == [plan.timesteps[i]] * 2 and t.dtype == np.int32
+    for i, (x, at, last, drawn, a, b, c) in enumerate(seen):
+        assert (x == i).all() and at[:, TIME].tolist() == [plan.timesteps[i] - 1] * 2
+        np.testing.assert_allclose(at[0], levels(plan.timesteps)[i], rtol=1e-6)
         assert (last == 10 * i).all()  # zeros first
         assert (drawn == (7 if i == 0 else 0)).all()
         assert [a, b, c] == plan.coefficients[i].tolist()
@@ -108,14 +112,14 @@ def test_a_step_asks_the_network_for_t_minus_1_and_clips_the_estimate(clip: bool
         seen.append((x.asnumpy(), time.asnumpy(), x_self_cond.asnumpy()))
         return x * 3.0
 
-    objective = Objective(Process(schedule), "pred_x0", "l2", np.ones(11))
-    predict_x0 = denoiser(model, objective)
+    levels = Levels(schedule, ObjectiveConfig(objective="pred_x0"))
+    predict_x0 = denoiser(model)
     step = sampling_step(clipped(predict_x0) if clip else predict_x0)
     x = np.array([0.2, -0.9], np.float32).reshape(2, 1, 1, 1)
     last, noise = np.float32(0.25) + 0 * x, np.float32(0.5) + 0 * x
     scalars = [Tensor(np.float32(v)) for v in (0.5, 2.0, 4.0)]
-    t = Tensor(np.array([1, 10], np.int32))
-    after, x0_hat = step(Tensor(x), t, Tensor(noise), None, Tensor(last), (), scalars)
+    at = on_device(levels(np.array([1, 10])))
+    after, x0_hat = step(Tensor(x), at, Tensor(noise), None, Tensor(last), (), scalars)
     ((seen_x, seen_time, seen_last),) = seen
     np.testing.assert_array_equal(seen_x, x)
     assert seen_time.tolist() == [0, 9] and seen_time.dtype == np.float32

@@ -76,8 +76,8 @@ def test_loss_and_norm_are_those_before_the_update() -> None:
 
 
 def test_a_micro_batch_becomes_tensors_of_the_types_that_graphs_expect() -> None:
-    x_0, t, noise, self_cond_mask, masks, condition = batch(0, 3).tensors()
-    assert (x_0.dtype, t.dtype, noise.dtype) == (ms.float32, ms.int32, ms.float32)
+    x_0, levels, noise, self_cond_mask, masks, condition = batch(0, 3).tensors()
+    assert (x_0.dtype, levels.dtype, noise.dtype) == (ms.float32,) * 3
     assert self_cond_mask.shape == (3, 1, 1, 1) and self_cond_mask.dtype == ms.float32
     assert masks is None and condition is None
     kept = [np.array([[True, False]]), np.array([[False]])]

@@ -15,13 +15,13 @@ from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_layers as layers
+from ddpm_mindspore.parity import test_levels as levels
 from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
 from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity import test_randomness as randomness
 from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
 from ddpm_mindspore.parity import test_samplers as samplers
-from ddpm_mindspore.parity import test_schedule as schedule
 from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
@@ -192,7 +192,7 @@ COMMAND = {
 HALF = {"level": "O2", "dtype": "float16", "scale": 300.0}
 
 PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
-    "schedule: gathers": (schedule.gathers, {**TIMES, **EAGER}),
+    "levels: columns": (levels.columns, {**TIMES, "objective": "pred_noise", **EAGER}),
     "process: q_sample": (process.two_terms, {**IMAGES, "formula": "q_sample"}),
     "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
     "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),

@@ -346,17 +346,18 @@ def test_a_real_property_holds_from_an_installed_package(installed: Path, tmp_pa
 def test_a_broken_operation_is_found_and_its_line_reproduces_it(
     installed: Path, tmp_path: Path
 ) -> None:
-    file = installed / "ddpm_mindspore/accelerated/process.py"
-    right = "gather(self.signal, t, x_0) * eps"
+    file = installed / "ddpm_mindspore/accelerated/objective.py"
+    right = "column(levels, TARGET_NOISE, x_0) * noise"
     text = file.read_text()
     assert right in text
-    file.write_text(text.replace(right, right.replace("t, x_0", "t - 1, x_0")))
-    done = command(tmp_path, None, REAL, PYTHONPATH=str(installed))
+    file.write_text(text.replace(right, right.replace("TARGET_NOISE", "TARGET_X0")))
+    either = "examples=3, only='target or q_sample'"
+    done = command(tmp_path, None, either, PYTHONPATH=str(installed))
     assert done.code == 1
     assert done.rows()["q_sample"]["status"] == "pass"
-    row = done.rows()["v_from_x0"]
+    row = done.rows()["target"]
     assert row["status"] == FAIL and row["worst_share"] != 0.0 and row["failed_at"] == 1
-    line = text[: text.index("def v_from_x0")].count("\n") + 1
+    line = text[: text.index("def target")].count("\n") + 1
     assert f"  look at:    {file}:{line}\n" in done.out
     again = subprocess.run(
         [sys.executable, "-c", row["reproduce"]],

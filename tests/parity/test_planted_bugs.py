@@ -47,7 +47,7 @@ def test_nothing_is_left_of_a_bug() -> None:
 
 
 def test_a_bug_whose_place_changed_is_stale() -> None:
-    bug = Bug("stale", "process.gather", "no such text", "", "schedule: gathers")
+    bug = Bug("stale", "process.column", "no such text", "", "levels: columns")
     with pytest.raises(AssertionError, match="stale"), planted(bug):
         pass
 

@@ -98,7 +98,7 @@ def test_a_copy_has_the_bug_and_then_has_it_no_more(tmp_path: Path) -> None:
         assert {path: path.read_bytes() for path in files} == before
 
 
-@pytest.mark.parametrize("where", ["process.no_such", "no_such.gather", "process.Process.no_such"])
+@pytest.mark.parametrize("where", ["process.no_such", "no_such.column", "process.column.no_such"])
 def test_a_bug_whose_place_is_gone_is_stale(tmp_path: Path, where: str) -> None:
     site = copy_package(tmp_path / "site")
     with (

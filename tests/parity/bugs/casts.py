@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from ..planting import Bug
 
+LEVELS = "reference.levels.Levels.__call__"
+
 CASTS = [
     Bug(
         "tables are made of tables that were rounded to float32",
-        "process.Process.__init__",
-        "signal, noise = schedule.sqrt_alpha_bar, schedule.sqrt_one_minus_alpha_bar",
-        "signal = schedule.sqrt_alpha_bar.astype(np.float32)\n"
-        "    noise = schedule.sqrt_one_minus_alpha_bar.astype(np.float32)",
-        "schedule: gathers",
+        LEVELS,
+        "one, zero = np.ones_like(signal), np.zeros_like(signal)",
+        "signal, noise = signal.astype(np.float32), noise.astype(np.float32)\n"
+        "    one, zero = np.ones_like(signal), np.zeros_like(signal)",
+        "levels: columns",
     ),
     Bug(
         "1 - alpha_bar is a difference in float32",
-        "process.Process.__init__",
-        "self.noise = _table(noise)",
-        "self.noise = _table(np.sqrt(np.float32(1.0) - schedule.alpha_bar.astype(np.float32)))",
-        "schedule: gathers",
+        LEVELS,
+        "one, zero = np.ones_like(signal), np.zeros_like(signal)",
+        "noise = np.sqrt(np.float32(1.0) - (signal**2).astype(np.float32))\n"
+        "    one, zero = np.ones_like(signal), np.zeros_like(signal)",
+        "levels: columns",
+    ),
+    Bug(
+        "what is told of times is rounded to float16",
+        "process.on_device",
+        "levels.astype(np.float32)",
+        "levels.astype(np.float16).astype(np.float32)",
+        "levels: columns",
     ),
     Bug(
         "the index into the tables is rounded to float16",
-        "process.gather",
-        "ops.gather(table, t, 0)",
-        "ops.gather(table, t.astype(ms.float16).astype(ms.int32), 0)",
-        "schedule: gathers",
+        LEVELS,
+        "levels_at(self.schedule, times)",
+        "levels_at(self.schedule, times.astype(np.float16).astype(times.dtype))",
+        "levels: columns",
         {"schedule": ("linear", 4000, False), "t": (2049, 3999)},
     ),
     Bug(
         "the index into the weights of the loss is rounded to float16",
-        "objective.Objective.simple_loss",
-        "ops.gather(self.weight, t, 0)",
-        "ops.gather(self.weight, t.astype(ms.float16).astype(ms.int32), 0)",
+        LEVELS,
+        "weight_at((signal / noise) ** 2,",
+        "weight_at(\n        np.divide(*levels_at(self.schedule, times.astype(np.float16))) ** 2,",
         "objective: simple_loss",
         {
             "schedule": ("linear", 4000, False),
@@ -42,17 +52,17 @@ CASTS = [
     ),
     Bug(
         "the weights of the loss are rounded to float16",
-        "objective.Objective.__init__",
-        "weight.astype(np.float32)",
-        "weight.astype(np.float16).astype(np.float32)",
+        LEVELS,
+        "*target, weight)",
+        "*target, weight.astype(np.float16).astype(float))",
         "objective: simple_loss",
         {"weight": {"p2_loss_weight_gamma": 1.0}},
     ),
     Bug(
         "a sampler tells the network the time in float16",
         "denoiser.ask",
-        "(t - 1).astype(ms.float32)",
-        "(t - 1).astype(ms.float16).astype(ms.float32)",
+        "levels[:, TIME]",
+        'levels[:, TIME].astype("float16").astype("float32")',
         "samplers: trajectory",
         {"schedule": ("cosine", 4000, False), "timesteps": (4000, 2050, 1000)},
     ),
@@ -66,8 +76,8 @@ CASTS = [
     Bug(
         "training tells the network the time in float16",
         "denoiser.ask",
-        "(t - 1).astype(ms.float32)",
-        "(t - 1).astype(ms.float16).astype(ms.float32)",
+        "levels[:, TIME]",
+        'levels[:, TIME].astype("float16").astype("float32")',
         "gradients: gradients",
         {"schedule": ("cosine", 4000, False), "t": (4000, 2050)},
     ),

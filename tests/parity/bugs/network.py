@@ -272,8 +272,8 @@ NETWORK = [
     Bug(
         "training tells the network t for t - 1",
         "denoiser.ask",
-        "(t - 1).astype",
-        "t.astype",
+        "levels[:, TIME]",
+        "levels[:, TIME] + 1.0",
         "gradients: gradients",
     ),
     Bug(

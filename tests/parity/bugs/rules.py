@@ -22,14 +22,14 @@ WEIGHTS = f"{_TESTS}test_objective.py::test_p2_and_min_snr_of_the_noise_are_the_
 RULES = [
     Bug(
         "min-SNR is clamped the wrong way",
-        "reference.objective.loss_weight",
+        "reference.objective.weight_at",
         "np.maximum(1.0, snr / min_snr_gamma)",
         "np.minimum(1.0, snr / min_snr_gamma)",
         WEIGHTS,
     ),
     Bug(
         "p2 weighs the easy steps most",
-        "reference.objective.loss_weight",
+        "reference.objective.weight_at",
         "** -p2_loss_weight_gamma",
         "** p2_loss_weight_gamma",
         WEIGHTS,

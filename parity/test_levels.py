@@ -1,0 +1,69 @@
+"""What depends on the time alone, as the device reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from hypothesis import given
+
+from ddpm_mindspore.accelerated import process as accelerated
+from ddpm_mindspore.parity.examples.schedules import LEVELS, level_cases
+from ddpm_mindspore.parity.examples.values import Case, first
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import elementwise
+from ddpm_mindspore.parity.report import budget
+from ddpm_mindspore.parity.sides import device
+from ddpm_mindspore.parity.sides.device import Array
+from ddpm_mindspore.reference import objective as reference
+from ddpm_mindspore.reference.levels import COLUMNS
+from ddpm_mindspore.reference.process import q_sample
+from ddpm_mindspore.reference.schedule import Schedule
+
+
+@first(LEVELS)
+@budget.examples()
+@given(case=level_cases())
+def test_columns(case: Case) -> None:
+    """every factor of the process and of the objective at t, as one number for each image"""
+    columns(**case)
+
+
+@reproducible
+def columns(
+    schedule: tuple[str, int, bool],
+    t: Sequence[float],
+    objective: str,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """Every column of ``levels`` on the device, against what the reference's formulas do with 1."""
+    times = np.array(t)
+    levels = device.levels(schedule, times, objective=objective)
+    like = np.zeros((len(t), 1, 1, 1), np.float32)
+    for which, values in enumerate(definitions(device.schedule(*schedule), objective, times)):
+        expected = values.reshape(like.shape)
+        for mode in modes:
+            read = partial(_column, which)
+            column = device.run(mode, read, levels, like)
+            # Rounded once from float64, and then only moved.
+            name = f"{COLUMNS[which]} ({mode})"
+            check(name, column, expected, elementwise(1, expected), t=t)
+
+
+def _column(which, levels, like):  # type: ignore[no-untyped-def]
+    return accelerated.column(levels, which, like)
+
+
+def definitions(s: Schedule, objective: str, t: Array) -> list[Array]:
+    """The columns, of formulas that are linear in their arrays: what they make of 1 and 0."""
+    one, zero = np.ones((len(t), 1)), np.zeros((len(t), 1))
+    target = partial(reference.target, s, objective)
+    estimate = partial(reference.x0_from_output, s, objective)
+    weight = np.ones(len(t))
+    columns = [
+        *(t - 1.0, q_sample(s, one, t, zero), q_sample(s, zero, t, one)),
+        *(one, estimate(one, t, zero), estimate(zero, t, one)),
+        *(target(one, t, zero), target(zero, t, one), weight),
+    ]
+    return [np.asarray(column) for column in columns]
