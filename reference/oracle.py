@@ -6,9 +6,9 @@ E[x_0 | x_t], is a formula, so whatever a sampler then gets wrong is its own doi
 
 from __future__ import annotations
 
-import numpy as np
+import autograd.numpy as np
+from autograd.scipy.special import logsumexp
 from numpy.typing import ArrayLike
-from scipy.special import softmax
 
 from .process import check_arguments
 from .schedule import Array, Schedule, levels_at
@@ -64,7 +64,8 @@ class Mixture:
         var = a * self._spreads + noise**2
         log_weight = np.log(self.weights) - 0.5 * np.sum(y**2 / var + np.log(var), axis=-1)
         shift = np.einsum("bke,kde->bkd", signal * self._spreads / var * y, self._axes)
-        x0_hat = np.einsum("bk,bkd->bd", softmax(log_weight, axis=1), self._centres + shift)
+        share = np.exp(log_weight - logsumexp(log_weight, axis=1, keepdims=True))
+        x0_hat = np.einsum("bk,bkd->bd", share, self._centres + shift)
         like_x_t: Array = x0_hat.reshape(x_t.shape).astype(x_t.dtype)
         return like_x_t
 
@@ -106,3 +107,17 @@ class Mixture:
 def gaussian(mean: ArrayLike, cov: ArrayLike) -> Mixture:
     """The data N(mean, cov): mean of one data point's shape, cov (D, D). Raises as ``Mixture``."""
     return Mixture(np.ones(1), np.array(mean)[None], np.array(cov)[None])
+
+
+def conditional(
+    mean: ArrayLike, cov: ArrayLike, matrix: ArrayLike, y: ArrayLike, sigma_y: float
+) -> tuple[Array, Array]:
+    """Mean and covariance of x ~ N(mean, cov) given y = A x + sigma_y n.
+
+    m + K (y - A m) and C - K A C, with K = C A^T (A C A^T + sigma_y^2)^+. This is what inpainting
+    and restoration should draw from; ``mean`` (D,), ``cov`` (D, D), ``matrix`` (d, D), ``y`` (d,).
+    """
+    m, c, a, seen = (np.asarray(value, np.float64) for value in (mean, cov, matrix, y))
+    of_y = a @ c @ a.T + sigma_y**2 * np.eye(len(a))
+    gain = c @ a.T @ np.linalg.pinv(of_y, rcond=1e-12, hermitian=True)
+    return m + gain @ (seen - a @ m), c - gain @ a @ c

@@ -40,7 +40,7 @@ def check_inputs(x_T: Array, noise: Array | None, n: int) -> None:
         )
 
 
-def estimate(predict_x0: Denoiser, x_t: Array, t: int, clip: bool) -> Array:
+def estimate(predict_x0: Denoiser, x_t: Array, t: float, clip: bool) -> Array:
     """x0_hat at one step for the whole batch, clipped to [-1, 1] where asked."""
     x0_hat = predict_x0(x_t, np.full(len(x_t), t))
     check_arrays(x_t=x_t, x0_hat=x0_hat)
