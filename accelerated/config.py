@@ -8,7 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
 
-from ..reference.config import DiffusionConfig, OptimizerConfig, SamplingConfig, UnetConfig
+from ..reference.config import (
+    AnyNetwork,
+    DiffusionConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    UnetConfig,
+)
 from ..reference.plain import PathText, Unbounded, as_plain, check_choice, make_plain
 from .system.runtime import DEVICES
 
@@ -143,7 +149,7 @@ class RunConfig:
         image_size: height and width in pixels, one number for squares; images are resized and
             cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
-        network: the U-Net.
+        network: the U-Net, or the network over sequences or vectors.
         diffusion: the diffusion process.
         sampling: how it is sampled from; another one may be chosen at any time.
         trainer: the training run.
@@ -152,7 +158,7 @@ class RunConfig:
     data: PathText
     image_size: Sides
     device: str
-    network: tyro.conf.OmitArgPrefixes[UnetConfig]
+    network: tyro.conf.OmitArgPrefixes[tyro.conf.AvoidSubcommands[AnyNetwork]]
     diffusion: tyro.conf.OmitArgPrefixes[DiffusionConfig]
     sampling: tyro.conf.OmitArgPrefixes[SamplingConfig]
     trainer: tyro.conf.OmitArgPrefixes[TrainerConfig]

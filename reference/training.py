@@ -16,10 +16,10 @@ import autograd
 import autograd.numpy as np
 from autograd.tracer import getval
 
-from .config import OptimizerConfig, UnetConfig
+from .config import NetworkConfig, OptimizerConfig
 from .config.diffusion import ObjectiveConfig
 from .networks.layers import Array, Params
-from .networks.unet import unet
+from .networks.table import network
 from .objective import loss_weight, simple_loss, target, x0_from_output
 from .optimizer import (
     adam_init,
@@ -86,7 +86,7 @@ class MicroBatch(NamedTuple):
         noise: shaped as x_0, standard normal.
         self_cond_mask: (B,), 1 where the network is given its own first estimate of x_0, 0 where
             it is given zeros (None: all 0). Needs a network with self_condition.
-        dropout_masks: as ``unet.unet`` takes them.
+        dropout_masks: as the network takes them.
     """
 
     x_0: Array
@@ -105,7 +105,7 @@ def initial_state(params: Params) -> TrainingState:
 def training_step(
     state: TrainingState,
     config: TrainingConfig,
-    unet_config: UnetConfig,
+    unet_config: NetworkConfig,
     schedule: Schedule,
     micro_batches: Sequence[MicroBatch],
 ) -> tuple[TrainingState, float, float]:
@@ -153,7 +153,11 @@ def training_step(
 
 
 def training_loss(
-    params: Params, config: TrainingConfig, net: UnetConfig, schedule: Schedule, batch: MicroBatch
+    params: Params,
+    config: TrainingConfig,
+    net: NetworkConfig,
+    schedule: Schedule,
+    batch: MicroBatch,
 ) -> Array:
     """The loss of one micro-batch (arXiv 2006.11239, eq. 14): a scalar to be differentiated.
 
@@ -171,10 +175,12 @@ def training_loss(
     x_self_cond = None
     if self_cond_mask is not None:
         fixed = {name: getval(p) for name, p in params.items()}
-        first = unet(fixed, net, x_t, t - 1)
+        first = network(fixed, net, x_t, t - 1)
         x0_hat = x0_from_output(schedule, config.objective, x_t, t, first)
-        x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(-1, 1, 1, 1)
-    output = unet(params, net, x_t, t - 1, x_self_cond, dropout_masks)
+        x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(
+            -1, *(1,) * (x_0.ndim - 1)
+        )
+    output = network(params, net, x_t, t - 1, x_self_cond, dropout_masks)
     goal = target(schedule, config.objective, x_0, t, noise)
     weight = loss_weight(schedule, config.objective, **config.weight_rule)
     return simple_loss(output, goal, weight[t], config.loss_type)

@@ -91,17 +91,18 @@ def _all_but_last(*shapes: Any) -> Any:
 
 
 class CompiledConvolution(nn.Cell):
-    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,).
+    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,).
 
-    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
-    stride is k and there is no margin.
+    With stride s (one number, or along height and along width) the result is s times smaller: x is
+    zero (k - s) / 2 pixels around its edges.
     """
 
-    def __init__(self, stride: int = 1) -> None:
+    def __init__(self, stride: int | tuple[int, int] = 1) -> None:
         super().__init__()
+        down, across = (stride, stride) if isinstance(stride, int) else stride
 
         def result(x: Any, weight: Any, bias: Any) -> tuple[int, ...]:
-            return (x[0], weight[0], x[2] // stride, x[3] // stride)
+            return (x[0], weight[0], x[2] // down, x[3] // across)
 
         def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
             return weight, (weight[0],)

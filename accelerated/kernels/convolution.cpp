@@ -1,8 +1,8 @@
 // Convolution and its gradients by oneDNN, which chooses the layouts that it computes in.
 //
-// Images and weights outside are plain (B, C, H, W) and (O, C, k, k). Where the result is as large
-// as the image, the kernel moves by one pixel over an image with a margin of k / 2; else it moves
-// by its own size, without a margin.
+// Images and weights outside are plain (B, C, H, W) and (O, C, k, l). Along each side the kernel moves
+// by as many pixels as the image is larger than the result, s, over a margin of (k - s) / 2: by one
+// with a margin of k / 2 where both are as large, by its own size without a margin where s = k.
 
 #include <algorithm>
 #include <map>
@@ -210,9 +210,8 @@ Handle forward(const Problem& p, const onednn::dims strides, const onednn::dims 
 std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
   using namespace onednn;
   const auto& dnn = library().dnn;
-  const bool same_size = p.image[2] == p.result[2] && p.image[3] == p.result[3];
-  const int64_t k = p.weight[2], step = same_size ? 1 : k, edge = same_size ? k / 2 : 0;
-  const dims strides{step, step}, margin{edge, edge}, dilates{};
+  const dims strides{p.image[2] / p.result[2], p.image[3] / p.result[3]}, dilates{};
+  const dims margin{(p.weight[2] - strides[0]) / 2, (p.weight[3] - strides[1]) / 2};
   Handle pd = forward(p, strides, margin);
   if (p.kind == kForward) {
     return std::make_shared<Plan>(std::move(pd),
@@ -271,7 +270,7 @@ std::shared_ptr<const Plan> remembered(const Problem& problem) {
 
 }  // namespace
 
-// x (B, C, H, W), weight (O, C, k, k), bias (O,) -> result (B, O, H', W')
+// x (B, C, H, W), weight (O, C, k, l), bias (O,) -> result (B, O, H', W')
 DDPM_OPERATOR(convolution) {
   const auto run = remembered({kForward, args.shape(0), args.shape(1), args.shape(3)});
   (*run)({args.floats(0), args.floats(1), args.floats(2), args.floats(3)});

@@ -1,4 +1,4 @@
-"""The U-Net's layers, in the forms that run fast.
+"""The layers of all networks, in the forms that run fast.
 
 Each is defined, as its paper writes it, under the same name in ``reference/networks/layers.py``;
 the parity suite compares the two. Where a form here looks roundabout, it is because the direct one
@@ -18,15 +18,10 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops.auto_generate import SplitWithSize
 
+from ...reference.config import NetworkConfig
 from ..precision import MixedCell, cast
+from .convolutions import CONVOLUTIONS, Conv2d, Linear, Rng, convolution
 from .operators import AddBias, Convolution, Normalize, NormalizeSilu, Softmax, fastest
-
-Rng = np.random.Generator
-
-
-def _uniform(rng: Rng, shape: tuple[int, ...], fan_in: int) -> Parameter:
-    bound = 1.0 / math.sqrt(fan_in)
-    return Parameter(Tensor(rng.uniform(-bound, bound, shape).astype(np.float32)))
 
 
 def _normal(rng: Rng, shape: tuple[int, ...], requires_grad: bool = True) -> Parameter:
@@ -34,40 +29,12 @@ def _normal(rng: Rng, shape: tuple[int, ...], requires_grad: bool = True) -> Par
     return Parameter(Tensor(values), requires_grad=requires_grad)
 
 
-class Conv2d(nn.Cell):
-    """Convolution with a square kernel of odd size that keeps height and width."""
-
-    def __init__(self, rng: Rng, dim: int, dim_out: int, kernel: int, bias: bool = True) -> None:
-        super().__init__()
-        fan_in = dim * kernel * kernel
-        self.weight = _uniform(rng, (dim_out, dim, kernel, kernel), fan_in)
-        self.bias = _uniform(rng, (dim_out,), fan_in) if bias else None
-        self.convolve = Convolution(dim_out, kernel)
-
-    def construct(self, x: Tensor) -> Tensor:
-        return self.convolve(x, self.weight, self.bias)
-
-
-class Linear(MixedCell):
-    """``x W^T + b``."""
-
-    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
-        super().__init__()
-        self.weight = _uniform(rng, (dim_out, dim), dim)
-        self.bias = _uniform(rng, (dim_out,), dim)
-        self.multiply = ops.MatMul(transpose_b=True)
-
-    def construct(self, x: Tensor) -> Tensor:
-        x = self.multiply(cast(x, self.compute), cast(self.weight, self.compute))
-        return cast(x, self.result) + cast(self.bias, self.result)
-
-
 class RMSNorm(nn.Cell):
     """Root-mean-square norm over channels with a learned gain (arXiv 1910.07467)."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, rank: int = 2) -> None:
         super().__init__()
-        self.g = Parameter(ops.ones((1, dim, 1, 1), ms.float32))
+        self.g = Parameter(ops.ones((1, dim, *(1,) * rank), ms.float32))
         self.normalize = fastest(Normalize)
 
     def construct(self, x: Tensor) -> Tensor:
@@ -76,21 +43,25 @@ class RMSNorm(nn.Cell):
 
 
 class Upsample(nn.SequentialCell):
-    """Nearest-neighbour enlargement by two, then a 3x3 convolution."""
+    """Nearest-neighbour enlargement by two, then a convolution with k = 3."""
 
-    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
-        super().__init__([nn.Identity(), Conv2d(rng, dim, dim_out, 3)])
+    def __init__(self, rng: Rng, dim: int, dim_out: int, rank: int = 2) -> None:
+        super().__init__([nn.Identity(), convolution(rng, dim, dim_out, 3, rank)])
 
     def construct(self, x: Tensor) -> Tensor:
         return self[1](upsample_nearest(x))
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
-    """Repeat every pixel of x (B, C, H, W) in a 2x2 square.
+    """Repeat every pixel of x (B, C, H, W) in a 2x2 square, of x (B, C, L) twice.
 
     One product per row of pixels with ``[U U]``, where U repeats columns: the row comes out doubled
-    twice over, which read as two rows is the enlargement.
+    twice over, which read as two rows is the enlargement. Sequences are too long for such a matrix:
+    each of their numbers is multiplied by two ones.
     """
+    if x.ndim == 3:
+        pairs = ops.matmul(x.reshape(-1, 1), ops.ones((1, 2), x.dtype))
+        return pairs.reshape(x.shape[0], x.shape[1], -1)
     batch, dim, height, width = x.shape
     repeat = np.tile(np.kron(np.eye(width), np.ones((1, 2))), 2)
     rows = ops.matmul(x.reshape(-1, width), Tensor(repeat, x.dtype))
@@ -137,23 +108,36 @@ class RandomOrLearnedSinusoidalPosEmb(nn.Cell):
         return ops.concat((time, ops.sin(angles), ops.cos(angles)), 1)
 
 
+def time_mlp(rng: Rng, config: NetworkConfig) -> nn.SequentialCell:
+    """The features of the time, and two linear layers; GELU belongs between them."""
+    embedding: nn.Cell
+    if config.learned_sinusoidal_cond or config.random_fourier_features:
+        learned = not config.random_fourier_features
+        embedding = RandomOrLearnedSinusoidalPosEmb(rng, config.learned_sinusoidal_dim, learned)
+    else:
+        embedding = SinusoidalPosEmb(config.dim, config.sinusoidal_pos_emb_theta)
+    first = Linear(rng, config.fourier_dim, config.time_dim)
+    second = Linear(rng, config.time_dim, config.time_dim)
+    return nn.SequentialCell([embedding, first, nn.Identity(), second])
+
+
 def gelu(x: Tensor) -> Tensor:
     """``x Phi(x)`` with the exact normal distribution function (arXiv 1606.08415)."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
 class Block(MixedCell):
-    """3x3 convolution, RMS norm, optional scale and shift by the time embedding, SiLU."""
+    """Convolution, k = 3, RMS norm, optional scale and shift by the time embedding, SiLU."""
 
-    def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
+    def __init__(self, rng: Rng, dim: int, dim_out: int, rank: int = 2) -> None:
         super().__init__()
-        self.proj = Conv2d(rng, dim, dim_out, 3)
-        self.norm = RMSNorm(dim_out)
+        self.proj = convolution(rng, dim, dim_out, 3, rank)
+        self.norm = RMSNorm(dim_out, rank)
         self.normalize_silu = fastest(NormalizeSilu)
         self.unmodulated = Tensor(np.zeros((1, 2 * dim_out), np.float32))
 
     def construct(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """Shapes: x (B, C, H, W); modulation (B, 2 C_out), scale and shift."""
+        """Shapes: x (B, C, *spatial); modulation (B, 2 C_out), scale and shift."""
         x = self.proj(x)
         shape = x.shape
         modulation = self.unmodulated if modulation is None else cast(modulation, ms.float32)
@@ -166,17 +150,17 @@ class ResnetBlock(nn.Cell):
     """Two blocks, the first modulated by time, and a shortcut around them."""
 
     def __init__(
-        self, rng: Rng, dim: int, dim_out: int, time_dim: int, dropout: float = 0.0
+        self, rng: Rng, dim: int, dim_out: int, time_dim: int, dropout: float = 0.0, rank: int = 2
     ) -> None:
         super().__init__()
         self.mlp = nn.SequentialCell([nn.Identity(), Linear(rng, time_dim, 2 * dim_out)])
-        self.block1 = Block(rng, dim, dim_out)
-        self.block2 = Block(rng, dim_out, dim_out)
-        self.res_conv = Conv2d(rng, dim, dim_out, 1) if dim != dim_out else None
+        self.block1 = Block(rng, dim, dim_out, rank)
+        self.block2 = Block(rng, dim_out, dim_out, rank)
+        self.res_conv = convolution(rng, dim, dim_out, 1, rank) if dim != dim_out else None
         self.kept_scale = 1.0 / (1.0 - dropout)
 
     def construct(self, x: Tensor, silu_time: Tensor, dropout_mask: Tensor | None = None) -> Tensor:
-        """Shapes: x (B, C, H, W); silu_time (B, time_dim), the embedding after its SiLU."""
+        """Shapes: x (B, C, *spatial); silu_time (B, time_dim), the embedding after its SiLU."""
         h = self.block1(x, self.mlp[1](silu_time))
         if dropout_mask is not None:
             h = h * cast(dropout_mask, h.dtype) * self.kept_scale
@@ -185,26 +169,33 @@ class ResnetBlock(nn.Cell):
 
 
 class LinearAttention(MixedCell):
-    """Attention with ``softmax(q) (softmax(k)^T v)``, linear in the pixels (arXiv 1812.01243)."""
+    """Attention with ``softmax(q) (softmax(k)^T v)``, linear in the pixels (arXiv 1812.01243).
 
-    def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
+    Over images it has a norm before it and learned keys and values, over sequences (rank 1) not.
+    """
+
+    def __init__(
+        self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4, rank: int = 2
+    ) -> None:
         super().__init__()
         self.heads, self.dim_head = heads, dim_head
         hidden = heads * dim_head
-        self.norm = RMSNorm(dim)
-        self.mem_kv = _normal(rng, (2, heads, dim_head, memories))
-        self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
-        self.to_out = nn.SequentialCell([Conv2d(rng, hidden, dim, 1), RMSNorm(dim)])
+        conv = CONVOLUTIONS[rank]
+        self.norm = RMSNorm(dim) if rank == 2 else None
+        self.mem_kv = _normal(rng, (2, heads, dim_head, memories)) if rank == 2 else None
+        self.to_qkv = conv(rng, dim, 3 * hidden, 1, bias=False)
+        self.to_out = nn.SequentialCell([conv(rng, hidden, dim, 1), RMSNorm(dim, rank)])
         self.add_bias = AddBias()
         self.softmax = fastest(Softmax)
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
-        batch, dim, pixels = shape[0], shape[1], shape[2] * shape[3]
+        x = x.reshape(shape[0], shape[1], -1)
+        batch, dim, pixels = x.shape
         heads, dim_head = self.heads, self.dim_head
         hidden = heads * dim_head
         low = self.compute
-        x = cast(self.norm(x.reshape(batch, dim, pixels)), low)
+        x = cast(x if self.norm is None else self.norm(x), low)
 
         weight_q, weight_kv = SplitWithSize()(
             cast(self.to_qkv.weight, low).reshape(3 * hidden, dim), (hidden, 2 * hidden), 0
@@ -230,45 +221,54 @@ class LinearAttention(MixedCell):
 
 
 class Attention(MixedCell):
-    """``softmax(q k^T / sqrt(d)) v`` over all pixels (arXiv 1706.03762, eq. 1)."""
+    """``softmax(q k^T / sqrt(d)) v`` over all pixels (arXiv 1706.03762, eq. 1).
 
-    def __init__(self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4) -> None:
+    Over images it has a norm before it and learned keys and values, over sequences (rank 1) not.
+    """
+
+    def __init__(
+        self, rng: Rng, dim: int, heads: int, dim_head: int, memories: int = 4, rank: int = 2
+    ) -> None:
         super().__init__()
         self.heads, self.dim_head = heads, dim_head
         hidden = heads * dim_head
-        self.norm = RMSNorm(dim)
-        self.mem_kv = _normal(rng, (2, heads, memories, dim_head))
-        self.to_qkv = Conv2d(rng, dim, 3 * hidden, 1, bias=False)
-        self.to_out = Conv2d(rng, hidden, dim, 1)
+        conv = CONVOLUTIONS[rank]
+        self.norm = RMSNorm(dim) if rank == 2 else None
+        self.mem_kv = _normal(rng, (2, heads, memories, dim_head)) if rank == 2 else None
+        self.to_qkv = conv(rng, dim, 3 * hidden, 1, bias=False)
+        self.to_out = conv(rng, hidden, dim, 1)
         self.softmax = fastest(Softmax)
 
     def construct(self, x: Tensor) -> Tensor:
         shape = x.shape
-        batch, dim, pixels = shape[0], shape[1], shape[2] * shape[3]
-        heads, dim_head = self.heads, self.dim_head
-        x = self.norm(x.reshape(batch, dim, pixels)).reshape(shape)
-        qkv = self.to_qkv(x).reshape(batch, 3, heads, dim_head, pixels)
+        batch, heads, dim_head = shape[0], self.heads, self.dim_head
+        if self.norm is not None:
+            x = self.norm(x.reshape(batch, shape[1], -1)).reshape(shape)
+        qkv = self.to_qkv(x).reshape(batch, 3, heads, dim_head, -1)
+        pixels = qkv.shape[-1]
         # ops.split into parts of different sizes would add 7 MB to the compiled graph.
         cut, end, ones = ops.StridedSlice(), (heads, dim_head, pixels), (1, 1, 1, 1, 1)
         q = cut(qkv, (0, 0, 0, 0, 0), (batch, 1, *end), ones)
         kv = cut(qkv, (0, 1, 0, 0, 0), (batch, 3, *end), ones)
         q = q.reshape(batch, heads, dim_head, pixels) * dim_head**-0.5
-        k, v = _with_memory(kv, self.mem_kv.transpose(0, 1, 3, 2))
+        memory = None if self.mem_kv is None else self.mem_kv.transpose(0, 1, 3, 2)
+        k, v = _with_memory(kv, memory)
         low = self.compute
         scores = ops.BatchMatMul(True, False)(cast(q, low), cast(k, low))
         weights = self.softmax(cast(scores, ms.float32))  # (B, heads, pixels, keys)
         out = ops.BatchMatMul(False, True)(cast(v, low), cast(weights, low))
-        return self.to_out(out.reshape(batch, heads * dim_head, shape[2], shape[3]))
+        return self.to_out(out.reshape(batch, heads * dim_head, *shape[2:]))
 
 
-def _with_memory(kv: Tensor, mem_kv: Tensor) -> tuple[Tensor, Tensor]:
+def _with_memory(kv: Tensor, mem_kv: Tensor | None) -> tuple[Tensor, Tensor]:
     """Put the learned keys and values (2, heads, d, M) before kv (B, 2, heads, d, N); split."""
     batch, _, heads, dim_head, _ = kv.shape
-    memories = mem_kv.shape[-1]
-    memory = ops.broadcast_to(
-        cast(mem_kv, kv.dtype).reshape(1, 2, heads, dim_head, memories),
-        (batch, 2, heads, dim_head, memories),
-    )
-    k, v = ops.Split(1, 2)(ops.concat((memory, kv), -1))
+    if mem_kv is not None:
+        memory = ops.broadcast_to(
+            cast(mem_kv, kv.dtype).reshape(1, 2, heads, dim_head, mem_kv.shape[-1]),
+            (batch, 2, heads, dim_head, mem_kv.shape[-1]),
+        )
+        kv = ops.concat((memory, kv), -1)
+    k, v = ops.Split(1, 2)(kv)
     shape = (batch, heads, dim_head, -1)
     return k.reshape(shape), v.reshape(shape)

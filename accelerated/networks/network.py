@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ...reference.config import UnetConfig
+from ...reference.config import NetworkConfig
 
 
 class Network(nn.Cell):
@@ -20,8 +20,12 @@ class Network(nn.Cell):
         conditional: whether it is told what each item is: its label.
     """
 
-    config: UnetConfig
+    config: NetworkConfig
     conditional: ClassVar[bool] = False
+
+    def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
+        return self.config.dropout_shapes(image_size)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Host copies of all parameters by name."""

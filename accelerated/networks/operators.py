@@ -50,10 +50,10 @@ def _sum_batch_like(x: Tensor, like: Tensor) -> Tensor:
 
 
 class AddBias(nn.Cell):
-    """``x + bias`` for x (B, C, H, W) and bias (C,); its gradient sums by matrix products."""
+    """``x + bias`` for x (B, C, *spatial), bias (C,); its gradient sums by matrix products."""
 
     def construct(self, x: Tensor, bias: Tensor) -> Tensor:
-        return x + cast(bias, x.dtype).reshape(1, -1, 1, 1)
+        return x + cast(bias, x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
 
     def bprop(self, x: Tensor, bias: Tensor, out: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
         total = _sum_pixels(cast(dout, ms.float32).reshape(x.shape[0], x.shape[1], -1))
@@ -61,16 +61,20 @@ class AddBias(nn.Cell):
 
 
 class Convolution(MixedCell):
-    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, k), plus bias (O,) or None.
+    """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,) or None.
 
-    With stride 1 the kernel, of odd size, is centred and x is zero around its edges; else the
-    stride is k and there is no margin.
+    Kernel and stride are one number, or one along height and one along width. With stride s the
+    result is s times smaller: x is zero (k - s) / 2 pixels around its edges.
     """
 
-    def __init__(self, dim_out: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, dim_out: int, kernel: int | tuple[int, int], stride: int | tuple[int, int] = 1
+    ) -> None:
         super().__init__()
-        pad = kernel // 2 if stride == 1 else 0
-        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=stride)
+        kernel, steps = ((n, n) if isinstance(n, int) else n for n in (kernel, stride))
+        down, across = ((k - s) // 2 for k, s in zip(kernel, steps, strict=True))
+        pad = (down, down, across, across)
+        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=steps)
         self.add_bias = AddBias()
         self.onednn = compiled(kernels.CompiledConvolution, stride)
 

@@ -15,17 +15,15 @@ from ...reference.config import UnetConfig
 from ..precision import cast
 from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
+from .convolutions import Conv2d
 from .layers import (
     Attention,
-    Conv2d,
     Downsample,
-    Linear,
     LinearAttention,
-    RandomOrLearnedSinusoidalPosEmb,
     ResnetBlock,
-    SinusoidalPosEmb,
     Upsample,
     gelu,
+    time_mlp,
 )
 from .network import Network
 
@@ -42,6 +40,8 @@ class Unet(Network):
         ValueError: an option that no network can be built from.
     """
 
+    config: UnetConfig
+
     def __init__(self, dim: int, *, seed: int = 0, **options: Any) -> None:
         super().__init__()
         keep_interrupts()
@@ -57,20 +57,7 @@ class Unet(Network):
             return (Attention if full else LinearAttention)(rng, dim, heads, dim_head)
 
         self.init_conv = Conv2d(rng, config.in_channels, config.first_dim, 7)
-        if config.learned_sinusoidal_cond or config.random_fourier_features:
-            embedding: nn.Cell = RandomOrLearnedSinusoidalPosEmb(
-                rng, config.learned_sinusoidal_dim, learned=not config.random_fourier_features
-            )
-        else:
-            embedding = SinusoidalPosEmb(config.dim, config.sinusoidal_pos_emb_theta)
-        self.time_mlp = nn.SequentialCell(
-            [
-                embedding,
-                Linear(rng, config.fourier_dim, time_dim),
-                nn.Identity(),
-                Linear(rng, time_dim, time_dim),
-            ]
-        )
+        self.time_mlp = time_mlp(rng, config)
         self.downs = nn.CellList()
         for level in config.levels:
             d, d_out = level.dim_in, level.dim_out
@@ -161,7 +148,3 @@ class Unet(Network):
             skips, masks = skips[:-2], masks[2:]
         x = self.final_res_block(ops.concat((x, first), 1), t, masks[0])
         return cast(self.final_conv(x), ms.float32)
-
-    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
-        """Shape (C, H, W) of each residual block's dropout mask, in forward order."""
-        return self.config.dropout_shapes(image_size)

@@ -11,11 +11,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
+from ...reference.config import (
+    NETWORKS,
+    AnyNetwork,
+    DiffusionConfig,
+    SamplingConfig,
+    network_name,
+)
+from ...reference.plain import check_choice
 from ..config import RunConfig, TrainerConfig
 from ..system.files import write_json
 
 VERSION = 2
+
+NAME = "name"
+"""What tells in "network" which network it is; where that is missing it is the U-Net."""
 
 
 class ConfigFile:
@@ -52,7 +62,9 @@ class ConfigFile:
 
 def to_json(config: RunConfig, **facts: Any) -> dict[str, Any]:
     """The document of a configuration, with other facts and the versions of what runs it."""
-    return {"version": VERSION, **_finite(asdict(config)), **facts, "versions": versions()}
+    document = _finite(asdict(config))
+    document["network"] = {NAME: network_name(config.network), **document["network"]}
+    return {"version": VERSION, **document, **facts, "versions": versions()}
 
 
 def versions() -> dict[str, str]:
@@ -114,10 +126,17 @@ def from_json(document: Mapping[str, Any], path: Path) -> RunConfig:
             data=document["data"],
             image_size=document["image_size"],
             device=document["device"],
-            network=UnetConfig(**document["network"]),
+            network=_network(document["network"]),
             diffusion=DiffusionConfig(**document["diffusion"]),
             sampling=SamplingConfig(**document["sampling"]),
             trainer=TrainerConfig(**document["trainer"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
+
+
+def _network(document: Mapping[str, Any]) -> AnyNetwork:
+    options = dict(document)
+    name = options.pop(NAME, "unet")
+    check_choice("network", name, tuple(NETWORKS))
+    return NETWORKS[name](**options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..diffusion import GaussianDiffusion
-from ..networks.unet import Unet
+from ..networks.table import build_network
 from .averages import load_average
 from .folder import RunFolder
 from .warm_up import remark
@@ -22,7 +22,7 @@ from .warm_up import remark
 def build(config: RunConfig) -> GaussianDiffusion:
     """The diffusion that a configuration describes, its network at its initial parameters."""
     seed = config.trainer.seed
-    model = Unet(**config.network.to_dict(), seed=seed)
+    model = build_network(config.network, seed)
     options = asdict(config.diffusion) | asdict(config.sampling)
     return GaussianDiffusion(model, image_size=config.image_size, seed=seed, **options)
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...reference.config import network_name
 from ..config import WEIGHTS, RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 from ..runs.names import CHECKPOINTS, step_of
 
 if TYPE_CHECKING:
-    from ..networks.unet import Unet
+    from ..networks.network import Network
 
 
 def source_run(from_run: str) -> tuple[RunFolder, int | None]:
@@ -63,7 +64,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     )
 
 
-def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerConfig:
+def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> TrainerConfig:
     """Put the weights that a new run starts from into its network.
 
     Returns the configuration with their checkpoint's folder, for config.json to tell; if the run is
@@ -81,7 +82,9 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Unet) -> TrainerCon
     source, step = source_run(config.from_run)
     network = source.config.read().network
     # Dropout has no parameters, and is what one changes to go on with fewer images.
-    same = replace(model.config, dropout=network.dropout)
+    same = model.config
+    if network_name(same) == network_name(network):
+        same = replace(same, dropout=network.dropout)  # type: ignore[type-var]
     if other := first_difference("network", network, same):
         raise ValueError(
             f"{other} in the run in {str(source.path)!r}: a run starts from another's weights with "

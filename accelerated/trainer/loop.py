@@ -7,11 +7,12 @@ import threading
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.config import AnyNetwork
 from ..batch import MicroBatch
 from ..config import RunConfig, TrainerConfig
 from ..data import Images, Items, read_spread, report, write_names
@@ -81,7 +82,7 @@ class Trainer:
             data=called(source, self.run, resume=config.resume),
             image_size=diffusion.image_size,
             device=device,
-            network=model.config,
+            network=cast(AnyNetwork, model.config),
             diffusion=diffusion.config,
             sampling=diffusion.sampling,
             trainer=config,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig, TrainerConfig
-from ..networks.unet import Unet
+from ..networks.network import Network
 from ..optimizer import Optimizer
 from ..runs.checkpoint import Checkpoint, newest, prune, save
 from ..runs.folder import RunFolder
@@ -23,13 +23,13 @@ _FILES = {"params": "model", "m": "adam_m", "v": "adam_v"}
 _FIXED = ("image_size", "network", "diffusion")
 
 
-def fixed_arrays(model: Unet) -> dict[str, NDArray[np.float32]]:
+def fixed_arrays(model: Network) -> dict[str, NDArray[np.float32]]:
     """The parameters that are not trained, which every average therefore shares."""
     return {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
 
 
 def snapshot(
-    step: int, model: Unet, optimizer: Optimizer, state: dict[str, Any] | None = None
+    step: int, model: Network, optimizer: Optimizer, state: dict[str, Any] | None = None
 ) -> Checkpoint:
     """All that training after update number ``step`` depends on; ``state``: what is no tensor."""
     fixed = fixed_arrays(model)
@@ -41,7 +41,7 @@ def snapshot(
     return Checkpoint(step, tensors, state or {})
 
 
-def restore(checkpoint: Checkpoint, model: Unet, optimizer: Optimizer) -> None:
+def restore(checkpoint: Checkpoint, model: Network, optimizer: Optimizer) -> None:
     """Put back what :func:`snapshot` took."""
     tensors = checkpoint.tensors
     model.load_arrays(tensors["model"])

@@ -75,7 +75,7 @@ class Door:
         return small_network.small_network if self.small else unet.unet
 
     @property
-    def dropout_shapes(self) -> list[tuple[int, int, int]]:
+    def dropout_shapes(self) -> list[tuple[int, ...]]:
         """(C, H, W) of each residual block's mask."""
         if self.small:
             return small_network.dropout_shapes(self.net, self.size)

@@ -25,11 +25,10 @@ from mindspore.train.anf_ir_pb2 import ModelProto
 from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
 from ...accelerated.denoiser import clipped, denoiser
+from ...accelerated.networks.convolutions import Conv2d, Linear
 from ...accelerated.networks.layers import (
     Attention,
-    Conv2d,
     Downsample,
-    Linear,
     LinearAttention,
     RandomOrLearnedSinusoidalPosEmb,
     ResnetBlock,

@@ -12,8 +12,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ...accelerated.networks import convolutions, operators
 from ...accelerated.networks import layers as accelerated
-from ...accelerated.networks import operators
 from ...accelerated.precision import cast
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
@@ -113,7 +113,7 @@ def varied(rng: Rng, name: str, value: Array, sharpness: float = 1.0) -> Array:
 
 
 def conv2d(rng: Rng, dims: Sizes, size: Sizes, kernel: int) -> Layer:
-    cell = accelerated.Conv2d(rng, dims[0], dims[1], kernel)
+    cell = convolutions.Conv2d(rng, dims[0], dims[1], kernel)
     return _of_images(cell, cell, lambda p, x: reference.conv(p, PREFIX, x), dims, size)
 
 
@@ -121,7 +121,7 @@ def linear(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     def expected(p: Params, x: Value) -> Value:
         return reference.linear(x, p[f"{PREFIX}.weight"], p[f"{PREFIX}.bias"])
 
-    cell = accelerated.Linear(rng, dims[0], dims[1])
+    cell = convolutions.Linear(rng, dims[0], dims[1])
     return Layer(cell, cell, expected, (dims[1],), {"x": (dims[0],)})
 
 

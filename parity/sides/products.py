@@ -13,7 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from ...accelerated.networks.layers import Linear
+from ...accelerated.networks.convolutions import Linear
 from ...accelerated.networks.operators import Convolution
 from . import device
 from .device import Array

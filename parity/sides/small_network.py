@@ -19,10 +19,9 @@ import numpy as np
 from autograd.tracer import getval
 from mindspore import Parameter, Tensor, nn, ops
 
-from ...accelerated.networks import unet
-from ...accelerated.runs import opened
-from ...reference import training
+from ...accelerated.networks import table, unet
 from ...reference.config import UnetConfig
+from ...reference.networks import table as reference_table
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params, silu
 
@@ -42,6 +41,8 @@ class Affine(nn.Cell):
 
 class SmallNetwork(unet.Unet):
     """See :func:`small_network`, which defines it; the arguments are those of ``Unet``."""
+
+    config: UnetConfig
 
     def __init__(self, dim: int, *, seed: int = 0, **options: Any) -> None:
         nn.Cell.__init__(self)
@@ -78,11 +79,11 @@ class SmallNetwork(unet.Unet):
             h = h * dropout_masks[0] * self.kept_scale + dropout_masks[1]
         return self.outer(h)
 
-    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         return dropout_shapes(self.config, image_size)
 
 
-def dropout_shapes(config: UnetConfig, image_size: Sequence[int]) -> list[tuple[int, int, int]]:
+def dropout_shapes(config: UnetConfig, image_size: Sequence[int]) -> list[tuple[int, ...]]:
     """(C, H, W) of both masks."""
     return [(config.channels, image_size[0], image_size[1])] * 2
 
@@ -124,8 +125,9 @@ def in_place_of_the_unet(wanted: bool = True) -> Iterator[None]:
     if not wanted:
         yield
         return
+    small = reference_table.NETWORKS["unet"]._replace(apply=small_network)
     with (
-        mock.patch.object(opened, "Unet", SmallNetwork),
-        mock.patch.object(training, "unet", small_network),
+        mock.patch.object(table, "network_class", lambda config: SmallNetwork),
+        mock.patch.dict(reference_table.NETWORKS, {"unet": small}),
     ):
         yield

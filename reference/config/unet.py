@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from ..plain import make_plain
+from .network import NetworkConfig, at_least_1
 
 T = TypeVar("T", int, bool)
 
@@ -23,7 +24,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class UnetConfig:
+class UnetConfig(NetworkConfig):
     """Shape of the U-Net of Ho et al. 2020 (arXiv 2006.11239, appendix B), as built today.
 
     Attributes:
@@ -71,24 +72,8 @@ class UnetConfig:
             raise ValueError(
                 f"dim_mults {self.dim_mults} must hold positive multipliers, for example (1, 2, 4)"
             )
-        if self.dim < 4 or self.dim % 2:
-            raise ValueError(
-                f"dim {self.dim} must be even and at least 4 (it is half sines, half cosines)"
-            )
-        if self.learned_sinusoidal_dim < 2 or self.learned_sinusoidal_dim % 2:
-            raise ValueError(
-                f"learned_sinusoidal_dim {self.learned_sinusoidal_dim} must be even and positive"
-            )
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout {self.dropout} is a probability: at least 0, less than 1")
-        if not self.sinusoidal_pos_emb_theta > 0:
-            raise ValueError(
-                f"sinusoidal_pos_emb_theta {self.sinusoidal_pos_emb_theta} must be positive"
-            )
-        for name in ("init_dim", "out_dim", "channels"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} {value} must be at least 1")
+        self.check_numbers()
+        at_least_1(self, "init_dim", "out_dim", "channels")
         for name in ("attn_dim_head", "attn_heads"):
             if any(value < 1 for value in self._per_level(name, getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")
@@ -129,27 +114,10 @@ class UnetConfig:
         return self.dim if self.init_dim is None else self.init_dim
 
     @property
-    def in_channels(self) -> int:
-        """Channels that the first convolution reads."""
-        return self.channels * (2 if self.self_condition else 1)
-
-    @property
     def out_channels(self) -> int:
         """Channels that the network returns."""
         default = self.channels * (2 if self.learned_variance else 1)
         return default if self.out_dim is None else self.out_dim
-
-    @property
-    def time_dim(self) -> int:
-        """Width of the time embedding."""
-        return 4 * self.dim
-
-    @property
-    def fourier_dim(self) -> int:
-        """Width of the sinusoidal features that the time embedding reads."""
-        if self.learned_sinusoidal_cond or self.random_fourier_features:
-            return self.learned_sinusoidal_dim + 1
-        return self.dim
 
     @property
     def downsample_factor(self) -> int:
@@ -171,7 +139,7 @@ class UnetConfig:
                     "(2 ** (len(dim_mults) - 1))"
                 )
 
-    def dropout_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """(C, H, W) of the activations that each residual block may drop, in forward order."""
         self.check_image_size(image_size)
         height, width = image_size
@@ -179,7 +147,3 @@ class UnetConfig:
         up = [(v.dim_out, height >> i, width >> i) for i, v in enumerate(self.levels)]
         pairs = [shape for shape in (*down, up[-1], *reversed(up)) for _ in range(2)]
         return [*pairs, (self.first_dim, height, width)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; ``UnetConfig(**d)`` gives the configuration back."""
-        return asdict(self)

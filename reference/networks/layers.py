@@ -1,10 +1,11 @@
-"""The layers of the U-Net, each as its definition reads, on ``autograd.numpy``.
+"""The layers of all networks, each as its definition reads, on ``autograd.numpy``.
 
-Images are (B, C, H, W). The first half are functions of arrays; the second half find their
-parameters in a flat dict under ``name``, as ``params["mid_block1.block1.proj.weight"]``. Everything
-keeps the dtype it is given: with float32 arrays it is a float32 computation, gradients included,
-which is why constants are Python floats and why ``np.where`` and ``np.maximum`` are avoided (their
-derivatives in autograd are float64).
+Items are (B, C, *spatial): images (B, C, H, W), sequences (B, C, L), vectors (B, C). What is
+convolved over images is convolved over sequences, and is a linear map of vectors. The first half
+are functions of arrays; the second half find their parameters in a flat dict under ``name``, as
+``params["mid_block1.block1.proj.weight"]``. Everything keeps the dtype it is given: with float32
+arrays it is a float32 computation, gradients included, which is why constants are Python floats and
+why ``np.where`` and ``np.maximum`` are avoided (their derivatives in autograd are float64).
 """
 
 from __future__ import annotations
@@ -47,11 +48,26 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None) -> Array:
     return out if bias is None else out + np.reshape(bias, (1, -1, 1, 1))
 
 
+def conv1d(x: Array, weight: Array, bias: Array | None = None, stride: int = 1) -> Array:
+    """Cross-correlation along sequences, zero-padded so that the length is divided by ``stride``.
+
+        out[b, o, l] = bias[o] + sum_{c, j} weight[o, c, j] x[b, c, stride l + j - r]
+
+    with r = (k - stride) / 2 and x = 0 outside the sequence. Shapes: x (B, C, L), weight (O, C, k),
+    bias (O,), result (B, O, L / stride).
+    """
+    shifts = _shifts(weight.shape[2], x.shape[2], x.dtype, stride)
+    columns = np.tensordot(x, shifts, ([2], [2]))  # (B, C, j, L')
+    out = np.transpose(np.tensordot(weight, columns, ([1, 2], [1, 2])), (1, 0, 2))
+    return out if bias is None else out + np.reshape(bias, (1, -1, 1))
+
+
 @lru_cache
-def _shifts(k: int, size: int, dtype: Any) -> Array:
-    """(k, size, size): ``_shifts(k, n)[i] @ x`` is x[p + i - r] at p, and 0 outside."""
-    offset = np.arange(k)[:, None, None] - k // 2
-    return (np.arange(size) == np.arange(size)[:, None] + offset).astype(dtype)
+def _shifts(k: int, size: int, dtype: Any, stride: int = 1) -> Array:
+    """(k, size / stride, size): ``[i] @ x`` is x[stride p + i - r] at p, and 0 outside."""
+    offset = np.arange(k)[:, None, None] - (k - stride) // 2
+    places = stride * np.arange(size // stride)[:, None] + offset
+    return (np.arange(size) == places).astype(dtype)
 
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
@@ -81,7 +97,7 @@ def softmax(x: Array, axis: int) -> Array:
 def rms_norm(x: Array, g: Array) -> Array:
     """sqrt(C) g x / max(||x||, 1e-12), the norm taken over the C channels of each pixel.
 
-    Root-mean-square normalisation (arXiv 1910.07467). Shapes: x (B, C, H, W), g (1, C, 1, 1).
+    Root-mean-square normalisation (arXiv 1910.07467). Shapes: x (B, C, *spatial), g (1, C, 1, ...).
     """
     # The floor stands under the root, where the derivative at x = 0 is finite.
     square = np.clip(np.sum(x * x, axis=1, keepdims=True), 1e-24, np.inf)
@@ -89,8 +105,10 @@ def rms_norm(x: Array, g: Array) -> Array:
 
 
 def upsample_nearest(x: Array) -> Array:
-    """Each pixel becomes 2 x 2 equal ones: (B, C, H, W) to (B, C, 2H, 2W)."""
-    return np.repeat(np.repeat(x, 2, axis=2), 2, axis=3)
+    """Each pixel becomes 2 x 2 equal ones: (B, C, H, W) to (B, C, 2H, 2W); (B, C, L): two."""
+    for axis in range(2, x.ndim):
+        x = np.repeat(x, 2, axis=axis)
+    return x
 
 
 def pixel_unshuffle(x: Array) -> Array:
@@ -127,16 +145,20 @@ def fourier_embedding(time: Array, weights: Array) -> Array:
 
 
 def conv(params: Params, name: str, x: Array) -> Array:
-    """``conv2d`` with the weight, and the bias if there is one, called ``name``."""
-    return conv2d(x, params[f"{name}.weight"], params.get(f"{name}.bias"))
+    """The weight, and the bias if there is one, called ``name``, applied to x (B, C, *spatial).
+
+    As the rank of x has it: ``conv2d``, ``conv1d``, or ``linear`` for vectors.
+    """
+    function = {2: linear, 3: conv1d, 4: conv2d}[x.ndim]
+    return function(x, params[f"{name}.weight"], params.get(f"{name}.bias"))
 
 
 def block(
     params: Params, name: str, x: Array, scale_shift: tuple[Array, Array] | None = None
 ) -> Array:
-    """3 x 3 convolution, normalisation, (scale + 1) x + shift, SiLU.
+    """Convolution with k = 3, normalisation, (scale + 1) x + shift, SiLU.
 
-    Shapes: x (B, C, H, W), scale and shift (B, O, 1, 1), result (B, O, H, W).
+    Shapes: x (B, C, *spatial), scale and shift (B, O, 1, ...), result (B, O, *spatial).
     """
     x = rms_norm(conv(params, f"{name}.proj", x), params[f"{name}.norm.g"])
     if scale_shift is not None:
@@ -156,15 +178,16 @@ def resnet_block(
     """Two blocks and a way around them; the time sets scale and shift in the first.
 
     Args:
-        x: (B, C, H, W).
+        x: (B, C, *spatial).
         embedding: (B, time_dim), of the time.
-        keep: 0 or 1 for each activation after the first block, (B, O, H, W); what is kept is
+        keep: 0 or 1 for each activation after the first block, (B, O, *spatial); what is kept is
             divided by 1 - ``dropout`` (arXiv 1207.0580). None keeps all, undivided.
     """
     modulation = linear(
         silu(embedding), params[f"{name}.mlp.1.weight"], params[f"{name}.mlp.1.bias"]
     )
-    scale, shift = np.split(np.reshape(modulation, (len(x), -1, 1, 1)), 2, axis=1)
+    of_each = (len(x), -1, *(1,) * (x.ndim - 2))
+    scale, shift = np.split(np.reshape(modulation, of_each), 2, axis=1)
     h = block(params, f"{name}.block1", x, (scale, shift))
     if keep is not None:
         h = h * keep.astype(h.dtype) / (1.0 - dropout)
@@ -172,27 +195,29 @@ def resnet_block(
     return h + (conv(params, f"{name}.res_conv", x) if f"{name}.res_conv.weight" in params else x)
 
 
-def attention(params: Params, name: str, x: Array) -> Array:
-    """softmax(Q K^T / sqrt(d)) V over the N = H W pixels, for each head (arXiv 1706.03762, eq. 1).
+def attention(params: Params, name: str, x: Array, heads: int | None = None) -> Array:
+    """softmax(Q K^T / sqrt(d)) V over the N pixels, for each head (arXiv 1706.03762, eq. 1).
 
-    Learned pairs ``mem_kv`` (2, heads, M, d) stand before the keys and values of the pixels.
-    Shapes: x and the result (B, C, H, W).
+    Learned pairs ``mem_kv`` (2, heads, M, d) stand before the keys and values of the pixels; where
+    there are none, ``heads`` says how many heads there are. x is normalised first where there is a
+    gain for it. Shapes: x and the result (B, C, *spatial).
     """
-    memory = np.swapaxes(params[f"{name}.mem_kv"], 2, 3)
-    q, k, v = _queries_keys_values(params, name, x, memory)
+    memory = params.get(f"{name}.mem_kv")
+    memory = None if memory is None else np.swapaxes(memory, 2, 3)
+    q, k, v = _queries_keys_values(params, name, x, memory, heads)
     scores = np.matmul(np.swapaxes(q, 2, 3), k) * q.shape[2] ** -0.5  # (B, heads, N, M + N)
     out = np.matmul(v, np.swapaxes(softmax(scores, axis=3), 2, 3))  # (B, heads, d, N)
     return conv(params, f"{name}.to_out", np.reshape(out, (len(x), -1, *x.shape[2:])))
 
 
-def linear_attention(params: Params, name: str, x: Array) -> Array:
+def linear_attention(params: Params, name: str, x: Array, heads: int | None = None) -> Array:
     """(softmax(K) V^T)^T softmax(Q) / sqrt(d), for each head: linear in the number of pixels.
 
     Keys are normalised over the pixels, queries over the d channels (arXiv 1812.01243, eq. 7).
-    Learned pairs ``mem_kv`` (2, heads, d, M) stand before the keys and values of the pixels.
-    Shapes: x and the result (B, C, H, W).
+    Learned pairs ``mem_kv`` (2, heads, d, M), ``heads`` and the norm: as in :func:`attention`.
+    Shapes: x and the result (B, C, *spatial).
     """
-    q, k, v = _queries_keys_values(params, name, x, params[f"{name}.mem_kv"])
+    q, k, v = _queries_keys_values(params, name, x, params.get(f"{name}.mem_kv"), heads)
     context = np.matmul(v, np.swapaxes(softmax(k, axis=3), 2, 3))  # (B, heads, d, d)
     out = np.matmul(context, softmax(q, axis=2)) * q.shape[2] ** -0.5  # (B, heads, d, N)
     out = conv(params, f"{name}.to_out.0", np.reshape(out, (len(x), -1, *x.shape[2:])))
@@ -200,12 +225,16 @@ def linear_attention(params: Params, name: str, x: Array) -> Array:
 
 
 def _queries_keys_values(
-    params: Params, name: str, x: Array, memory: Array
+    params: Params, name: str, x: Array, memory: Array | None, heads: int | None
 ) -> tuple[Array, Array, Array]:
     """Q (B, heads, d, N); K and V (B, heads, d, M + N), the memory (2, heads, d, M) first."""
-    heads, d = memory.shape[1:3]
-    qkv = conv(params, f"{name}.to_qkv", rms_norm(x, params[f"{name}.norm.g"]))
-    parts = np.split(np.reshape(qkv, (len(x), 3 * heads, d, -1)), 3, axis=1)
+    gain = params.get(f"{name}.norm.g")
+    qkv = conv(params, f"{name}.to_qkv", x if gain is None else rms_norm(x, gain))
+    heads = memory.shape[1] if memory is not None else heads or 1
+    by_head = (len(x), 3 * heads, qkv.shape[1] // (3 * heads), -1)
+    q, k, v = np.split(np.reshape(qkv, by_head), 3, axis=1)
+    if memory is None:
+        return q, k, v
     pairs = [np.repeat(m, len(x), axis=0) for m in np.split(memory, 2)]
-    k, v = (np.concatenate((m, part), axis=3) for m, part in zip(pairs, parts[1:], strict=True))
-    return parts[0], k, v
+    k, v = (np.concatenate((m, part), axis=3) for m, part in zip(pairs, (k, v), strict=True))
+    return q, k, v

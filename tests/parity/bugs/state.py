@@ -7,7 +7,7 @@ from ..planting import Bug
 STATE = [
     Bug(
         "a convolution keeps the bias of its first call",
-        "networks.layers.Conv2d.construct",
+        "networks.convolutions.Conv2d.construct",
         "return self.convolve(x, self.weight, self.bias)",
         "if not hasattr(self, 'kept'):\n"
         "        self.kept = None if self.bias is None else Tensor(self.bias.asnumpy())\n"

@@ -67,7 +67,7 @@ SUMS = [
     ),
     Bug(
         "a linear layer adds its bias once more for each 1,024 inputs",
-        "networks.layers.Linear.construct",
+        "networks.convolutions.Linear.construct",
         "cast(self.bias, self.result)",
         "cast(self.bias, self.result) * (1 + x.shape[0] // 1024)",
         "exact: large",
@@ -118,7 +118,7 @@ ROUNDED = [
     ),
     Bug(
         "a linear layer is in float16 at O0",
-        "networks.layers.Linear.construct",
+        "networks.convolutions.Linear.construct",
         "cast(self.weight, self.compute)",
         "cast(cast(self.weight, ms.float16), self.compute)",
         "effective: float32",
@@ -126,7 +126,7 @@ ROUNDED = [
     ),
     Bug(
         "a linear layer computes in what it is given",
-        "networks.layers.Linear.construct",
+        "networks.convolutions.Linear.construct",
         "cast(x, self.compute), cast(self.weight, self.compute)",
         "x, cast(self.weight, x.dtype)",
         "alone: half_input",
