@@ -113,7 +113,12 @@ def reference_walk(
     start, all_noise = x_T.astype(np.float64), np.array(noise, np.float64)
     if sampler == "ancestral":
         x_0 = ancestral.sample(
-            denoiser.schedule, predict_x0, start, all_noise, timesteps=timesteps, clip=clip
+            denoiser.schedule,
+            predict_x0,
+            start,
+            timesteps=timesteps,
+            noise=all_noise,
+            clip=clip,
         )
     else:
         x_0 = ddim.sample(

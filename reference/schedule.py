@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -217,6 +218,7 @@ def time_of(schedule: Schedule, log_snr: ArrayLike) -> Table:
     return time
 
 
+@lru_cache(maxsize=64)
 def _angles(schedule: Schedule) -> Table:
     """arctan(noise / signal) at t = 0..T, rising from 0 to at most pi / 2."""
     angles: Table = np.arctan2(schedule.sqrt_one_minus_alpha_bar, schedule.sqrt_alpha_bar)

@@ -198,7 +198,14 @@ def sample(
     states: list[Array] = []
     denoise = denoiser(door, params, states)
     if len(path) == T:
-        x_0 = ancestral.sample(door.schedule, denoise, x_T, noise, clip=config.clip_denoised)
+        x_0 = ancestral.sample(
+            door.schedule,
+            denoise,
+            x_T,
+            timesteps=path,
+            noise=noise,
+            clip=config.clip_denoised,
+        )
     else:
         x_0 = ddim.sample(
             door.schedule,
@@ -233,8 +240,8 @@ def interpolation(
         door.schedule,
         denoiser(door, params),
         x_t,
-        sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
         timesteps=range(t, 0, -1),
+        noise=sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
         clip=door.sampling.clip_denoised,
     )
     return to_unit_range(x_0)

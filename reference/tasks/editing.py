@@ -44,7 +44,7 @@ def sdedit(
     kept = from_strength(timesteps, strength, schedule.T)
     x_t = q_sample(schedule, x_0, np.full(len(x_0), kept[0]), start_noise)
     if eta == 1.0 and noise is not None:
-        return ancestral.sample(schedule, predict_x0, x_t, noise, timesteps=kept, clip=clip)
+        return ancestral.sample(schedule, predict_x0, x_t, timesteps=kept, noise=noise, clip=clip)
     return ddim.sample(schedule, predict_x0, x_t, timesteps=kept, eta=eta, noise=noise, clip=clip)
 
 

@@ -67,7 +67,9 @@ def errors(of: Degradation, y: Array, sigma_y: float, drawn: Array) -> tuple[flo
 
 def unconditional() -> Array:
     every = np.stack([noise(i) for i in range(T)])
-    return ancestral.sample(SCHEDULE, predict, START, every)
+    return ancestral.sample(
+        SCHEDULE, predict, START, timesteps=range(SCHEDULE.T, 0, -1), noise=every
+    )
 
 
 def paint(repeats: int, length: int = 1) -> Array:
