@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
@@ -144,8 +144,9 @@ class RunConfig:
 
     Attributes:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or
-            "digits": 1,797 handwritten digits that come with the program. A run that is resumed has
-            those that it had; with others, it goes on if they are named anew.
+            what comes with the program: "digits", 1,797 of them, handwritten, or "scenes", two in
+            colours, with captions. A run that is resumed has those that it had; with others, it
+            goes on if they are named anew.
         image_size: height and width in pixels, one number for squares; images are resized and
             cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
@@ -214,6 +215,17 @@ DIGITS = RunConfig(
 )
 """What trains on the digits of the package in a few minutes on two CPU cores."""
 
+SCENES = RunConfig(
+    data="scenes",
+    image_size=16,
+    device="auto",
+    network=UnetConfig(dim=24, dim_mults=(1, 2), channels=3, attn_heads=2, attn_dim_head=16),
+    diffusion=DiffusionConfig(),
+    sampling=SamplingConfig(sampling_timesteps=50),
+    trainer=replace(DIGITS.trainer, train_num_steps=4000),
+)
+"""What trains on scenes of two coloured digits."""
+
 FOLDER = RunConfig(
     data="FOLDER",
     image_size=64,
@@ -224,3 +236,6 @@ FOLDER = RunConfig(
     trainer=TrainerConfig(),
 )
 """Where training on a folder of images starts from."""
+
+PRESETS = {preset.data: preset for preset in (DIGITS, SCENES)}
+"""Where training on what comes with the package starts from."""

@@ -23,6 +23,9 @@ this file.
     DROPOUT         update      position          block   uniform numbers, float32: kept from p on
     CROP            0           place             0       three uniform numbers: size, left, top
     REPLACE         0           place             0       the images to show if one is broken
+    CAPTION         0           place             0       a uniform number: which of its captions
+    UNTOLD          update      position          0       a uniform number: no caption below p
+    SCENE           0           scene             0       seven uniform numbers: what it shows
     SAMPLE_START    0           image             0       x_T, normal numbers, float32
     SAMPLE_NOISE    step i      image             0       the noise of step i of a sampler, from 0
 
@@ -62,6 +65,9 @@ class Purpose(IntEnum):
     SAMPLE_NOISE = 8
     CROP = 9
     REPLACE = 10
+    CAPTION = 14
+    UNTOLD = 15
+    SCENE = 16
 
 
 def stream(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import DIGITS, FOLDER, RunConfig
+from ..config import DIGITS, FOLDER, PRESETS, RunConfig
 from ..system.runtime import process_count
 from .parse import value_of
 
@@ -34,11 +34,11 @@ def train_defaults(args: list[str]) -> RunConfig:
     if resume and not help_is_asked_for:
         return _of_the_run(args)
     if source is None or help_is_asked_for:
-        return DIGITS if data in (None, DIGITS.data) else FOLDER
+        return DIGITS if data is None else PRESETS.get(data, FOLDER)
     from ..trainer.from_run import like_source
 
-    like = like_source(DIGITS, source, data)
-    return like if like.data == DIGITS.data else like_source(FOLDER, source, data)
+    like = like_source(FOLDER, source, data)
+    return like_source(PRESETS[like.data], source, data) if like.data in PRESETS else like
 
 
 def _of_the_run(args: list[str]) -> RunConfig:

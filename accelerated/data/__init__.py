@@ -1,6 +1,7 @@
 """Training data: images of one size, read by index."""
 
 from .arrays import Images, Items
+from .built_in import BUILT_IN
 from .crops import Crop
 from .digits import digit_labels, load_digits
 from .images import open_images, read_batch, read_items, read_spread, skipped_text
@@ -9,6 +10,7 @@ from .names import read_names, write_names
 from .prefetch import Prefetch
 
 __all__ = [
+    "BUILT_IN",
     "Crop",
     "Images",
     "Items",

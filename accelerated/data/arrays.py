@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .left_out import LeftOut
 
+Item = TypeVar("Item")
 Pixels = NDArray[Any]
 Chance: TypeAlias = Callable[[int], np.random.Generator]
 Indices: TypeAlias = NDArray[np.int64]
@@ -22,10 +23,17 @@ class Items(NamedTuple):
     Attributes:
         x: (B, C, *spatial), uint8 or float32 in [0, 1].
         labels: int64 (B,), the class of each, where there are classes.
+        captions: what is said of each, B texts, where there are captions.
     """
 
     x: Pixels
     labels: NDArray[np.int64] | None = None
+    captions: Sequence[str] | None = None
+
+    def part(self, own: slice) -> Items:
+        """Some of them."""
+        labels = None if self.labels is None else self.labels[own]
+        return Items(self.x[own], labels, None if self.captions is None else self.captions[own])
 
 
 class Images(Protocol):
@@ -48,6 +56,7 @@ class Images(Protocol):
         gone: those of the names that were known before and are not there any more.
         classes: names of the classes, () if there are none.
         labels: int64 (N,), the class of each image, or None.
+        captioned: whether something is said of each image.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +66,7 @@ class Images(Protocol):
     classes: Sequence[str] = ()
     labels: NDArray[np.int64] | None = None
 
+    captioned: bool = False
     sequential: bool = False
     checked: bool = True
 
@@ -78,8 +88,16 @@ class Images(Protocol):
         """The images alone, each as it is shown where nothing is random."""
         return self.items(indices).x
 
+    def captions(self, place: int) -> Sequence[str]:
+        """All that may be said of an image, of which each showing says one."""
+        return ()
+
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         """Return images with what is known of each.
 
@@ -88,6 +106,8 @@ class Images(Protocol):
             draws: (B, self.draws) uniform numbers in [0, 1); None: the middle is shown.
             chance: gives for the j-th of the batch the stream that another image is drawn from, if
                 that one cannot be decoded; None: one that belongs to its index.
+            choice: (B,) uniform numbers in [0, 1) that choose among the captions of each; None: its
+                first.
         """
         ...
 
@@ -108,7 +128,11 @@ class ArrayImages(Images):
         return len(self._array)
 
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         return Items(self._array[indices], None if self.labels is None else self.labels[indices])
 
@@ -137,6 +161,11 @@ def from_array(array: Pixels, image_size: tuple[int, ...], channels: int) -> Arr
         raise ValueError(f"data has type {array.dtype}: give uint8, or floats in [0, 1]")
     check_unit_range("data", array)
     return ArrayImages(array.astype(np.float32, copy=False))
+
+
+def chosen(things: Sequence[Item], number: float) -> Item:
+    """The one of several things that a uniform number in [0, 1) stands for."""
+    return things[int(number * len(things))]
 
 
 def check_unit_range(name: str, values: Pixels) -> None:

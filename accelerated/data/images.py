@@ -1,4 +1,4 @@
-"""One door for all training data: "digits", a folder, a file, an array, or a MindSpore dataset."""
+"""One door for all training data: by name, a folder, a file, an array, or a MindSpore dataset."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...reference.plain import as_plain
 from ..randomness import Purpose, batch_indices, stream, uniform
-from .arrays import ArrayImages, Images, Items, Pixels, from_array
+from .arrays import Images, Items, Pixels, from_array
+from .built_in import BUILT_IN, open_built_in
 from .classes import select
 from .crops import CENTER, Crop
-from .decode import MODES, to_pixels
-from .digits import digit_labels, load_digits
+from .decode import MODES
 from .folder import open_folder
 from .reading import Reading
 
@@ -40,8 +39,9 @@ def open_images(
     Args:
         source: one of
 
-            * ``"digits"``: the handwritten digits of the package (a folder of that name is
-              ``"./digits"``);
+            * ``"digits"``: the handwritten digits of the package; ``"scenes"``: two of them in
+              colours, with captions (see :mod:`.scenes`). A folder of such a name is
+              ``"./digits"``;
             * a folder: every image in it, at any depth, in any format that Pillow reads, in the
               order of their paths (for what is left out see :mod:`.listing`). Sub-folders are
               classes where every image lies in one;
@@ -83,7 +83,7 @@ def open_images(
     height, width = (*image_size, 1, 1)[:2]
     folder: Path | None = as_plain("data_cache", cache, Path | None)
     how = Reading((channels, height, width), crop, folder, strict, memory_limit, progress)
-    if isinstance(source, (str, os.PathLike)) and source != "digits":
+    if isinstance(source, (str, os.PathLike)) and source not in BUILT_IN:
         _check_channels(channels)
         path: Path = as_plain("data", source, Path)
         if folder and crop.draws:
@@ -108,7 +108,7 @@ def open_images(
         )
     if isinstance(source, str):
         _check_channels(channels)
-        return _open_digits((height, width), channels, only_class)
+        return open_built_in(source, (height, width), channels, only_class)
     _check_no_classes(only_class)
     if isinstance(source, np.ndarray):
         return from_array(source, image_size, channels)
@@ -134,8 +134,8 @@ def read_items(images: Images, seed: int, start: int, count: int) -> Items:
 
     Images that have no order of their own are shuffled anew in each epoch (see
     :func:`..randomness.batch_indices`). They are cropped at random, and replaced where they cannot
-    be decoded, by numbers that belong to the position: so the same (seed, start, count) gives the
-    same batch.
+    be decoded, and one of an image's captions is said, by numbers that belong to the position: so
+    the same (seed, start, count) gives the same batch.
     """
     positions = np.arange(start, start + count)
     indices = positions if images.sequential else batch_indices(seed, images.places, start, count)
@@ -144,7 +144,10 @@ def read_items(images: Images, seed: int, start: int, count: int) -> Items:
     def chance(j: int) -> np.random.Generator:
         return stream(seed, Purpose.REPLACE, index=int(positions[j]))
 
-    return images.items(indices, draws, chance)
+    choice = None
+    if images.captioned:
+        choice = uniform(seed, Purpose.CAPTION, 0, positions, 1)[:, 0]
+    return images.items(indices, draws, chance, choice)
 
 
 def read_spread(images: Images, count: int) -> Items:
@@ -174,17 +177,3 @@ def _check_channels(channels: int) -> None:
 def _check_no_classes(only_class: Sequence[str]) -> None:
     if only_class:
         select((), None, only_class)
-
-
-def _open_digits(
-    image_size: tuple[int, int], channels: int, only_class: Sequence[str]
-) -> ArrayImages:
-    digits, labels = load_digits()[:, 0], digit_labels()
-    classes: tuple[str, ...] = tuple("0123456789")
-    if only_class:
-        places, classes, labels = select(classes, labels, only_class)
-        digits = digits[places]
-    pictures = (Image.fromarray(digit) for digit in digits)
-    images = ArrayImages(np.stack([to_pixels(p, image_size, channels) for p in pictures]))
-    images.classes, images.labels = classes, labels
-    return images

@@ -123,7 +123,11 @@ class DatasetStream(Images):
         return self._length
 
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         start = int(indices[0])
         if not np.array_equal(indices, np.arange(start, start + len(indices))):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..randomness import Purpose, stream
 from ..system.say import bar
-from .arrays import Chance, Draws, Images, Indices, Items
+from .arrays import Chance, Draws, Images, Indices, Items, chosen
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable
 
@@ -139,7 +139,11 @@ class RecordImages(Images):
         return len(self._records) - len(self._broken)
 
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         places: list[int] = indices.tolist()
         drawn = [[]] * len(places) if draws is None else draws.tolist()
@@ -159,7 +163,11 @@ class RecordImages(Images):
                     images[j] = found
             missing = [j for j in missing if images[j] is None]
         labels = None if self.labels is None else self.labels[places]
-        return Items(np.stack(images), labels)  # type: ignore[arg-type]
+        said = None
+        if self.captioned:
+            picked = np.zeros(len(places)) if choice is None else choice
+            said = [chosen(self.captions(p), u) for p, u in zip(places, picked, strict=True)]
+        return Items(np.stack(images), labels, said)  # type: ignore[arg-type]
 
     def skip(self, place: int, why: str) -> None:
         """Note that a record cannot be read.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...reference.plain import PathText, as_plain
 from ..config import TrainerConfig
-from ..data import Crop, Images, open_images, read_names
+from ..data import BUILT_IN, Crop, Images, open_images, read_names
 from .folder import RunFolder
 
 
@@ -33,7 +33,7 @@ def as_source(source: Any) -> Any:
     if not isinstance(source, (str, os.PathLike)):
         return source
     path: str = as_plain("data", source, PathText)
-    return path if isinstance(source, str) or path != "digits" else "./digits"
+    return path if isinstance(source, str) or path not in BUILT_IN else f"./{path}"
 
 
 def known_images(run: RunFolder) -> Known:
@@ -47,7 +47,7 @@ def known_images(run: RunFolder) -> Known:
 
 def noted(source: Any, images: Images) -> dict[str, Any]:
     """What config.json says of images besides what they are called: how many, and where."""
-    named = isinstance(source, str) and source != "digits"
+    named = isinstance(source, str) and source not in BUILT_IN
     # Not resolved: a link may be made to point to where its owner has moved the images.
     return {"count": images.places, "path": str(Path(source).absolute()) if named else None}
 
@@ -68,8 +68,10 @@ def place_of_images(run: RunFolder) -> str:
         ValueError: not a run folder, or there is nothing in either place.
     """
     given, path = run.config.read().data, run.config.images().get("path")
-    if path is None or Path(given).absolute() == Path(path):
+    if path is None:
         return given
+    if Path(given).absolute() == Path(path):
+        return given if given not in BUILT_IN else f"./{given}"
     if Path(path).exists():
         return str(path)
     if Path(given).exists():

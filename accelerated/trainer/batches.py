@@ -78,5 +78,4 @@ class Batches:
         # What cannot be read but in order is read whole, the shares of the others too.
         first = positions.start // whole * whole
         read = read_items(self.images, seed, start + first, whole)
-        own = slice(positions.start - first, positions.stop - first)
-        return Items(read.x[own], None if read.labels is None else read.labels[own])
+        return read.part(slice(positions.start - first, positions.stop - first))

@@ -26,6 +26,9 @@ PURPOSES = {
     "sample_noise": 8,
     "crop": 9,
     "replace": 10,
+    "caption": 14,
+    "untold": 15,
+    "scene": 16,
 }
 """The second word of the key."""
 

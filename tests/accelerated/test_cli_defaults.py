@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from ddpm_mindspore.accelerated.commands.defaults import train_defaults
-from ddpm_mindspore.accelerated.config import DIGITS, FOLDER
+from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, PRESETS, SCENES
+from ddpm_mindspore.accelerated.data import BUILT_IN, open_images
 
 
 def test_without_options_the_digits_are_trained_on() -> None:
     assert train_defaults([]) is DIGITS
     assert train_defaults(["--steps", "3"]) is DIGITS
     assert train_defaults(["--data", "digits"]) is DIGITS
+
+
+def test_what_comes_with_the_package_has_presets_of_its_own() -> None:
+    assert train_defaults(["--data", "scenes"]) is SCENES
+    for name, preset in PRESETS.items():
+        images = open_images(name, preset.sides, preset.network.channels)
+        assert (preset.data, images.shape[1:]) == (name, preset.sides)
+    assert set(PRESETS) == set(BUILT_IN)
 
 
 def test_a_folder_has_defaults_of_its_own() -> None:

@@ -36,6 +36,9 @@ def test_key_and_counter_layout_never_change():
         ("SAMPLE_NOISE", 8),
         ("CROP", 9),
         ("REPLACE", 10),
+        ("CAPTION", 14),
+        ("UNTOLD", 15),
+        ("SCENE", 16),
     ]
     key, counter = np.array([11, 3], np.uint64), np.array([0, 7, 5, 0], np.uint64)
     plain = np.random.Philox(key=key, counter=counter)
