@@ -8,12 +8,16 @@ the same parameter names and the same formulas, so each of its results can stand
     test_average.py    the moving average of the parameters, update by update
     test_weights.py    its checkpoints become runs to sample from, and our runs weights for it
 
+Text to image has witnesses of its own, as widely used:
+
+    test_tokenizer.py  ``transformers``: one text, the same word pieces
+
     tests/witness/run    makes an environment with PyTorch, and runs these tests there
 
-Where the package is not installed, as in everyday runs, nothing here is collected. Its float32
-tables and its float32 time embedding would limit what can be seen, so most comparisons are made
-twice: as the package is, and with everything in it float64 (``Peer.in_float64``), where it has to
-agree to rounding errors.
+What is not installed, as in everyday runs, is not asked: its tests are not collected. The float32
+tables and the float32 time embedding of ``denoising-diffusion-pytorch`` would limit what can be
+seen, so most comparisons are made twice: as the package is, and with everything in it float64
+(``Peer.in_float64``), where it has to agree to rounding errors.
 """
 
 from __future__ import annotations
@@ -30,8 +34,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-NEEDED = ("torch", "denoising_diffusion_pytorch", "ema_pytorch")
-collect_ignore_glob = [] if all(map(find_spec, NEEDED)) else ["test_*.py"]
+NEEDED = {
+    **dict.fromkeys(
+        ("test_average.py", "test_network.py", "test_process.py", "test_weights.py"),
+        ("torch", "denoising_diffusion_pytorch", "ema_pytorch"),
+    ),
+    "test_tokenizer.py": ("transformers",),
+}
+collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]
 
 # What the package imports for its Trainer alone, and the names that it takes from there.
 UNUSED = {

@@ -1,0 +1,1 @@
+"""Text as numbers: host code, which both sides use."""
