@@ -144,9 +144,10 @@ class RunConfig:
 
     Attributes:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or
-            what comes with the program: "digits", 1,797 of them, handwritten, or "scenes", two in
-            colours, with captions. A run that is resumed has those that it had; with others, it
-            goes on if they are named anew.
+            what comes with the program: "digits", 1,797 of them, handwritten; "scenes", two in
+            colours, or "pictures", 902 of animals, food and faces on backgrounds, both with
+            captions. A run that is resumed has those that it had; with others, it goes on if they
+            are named anew.
         image_size: height and width in pixels, one number for squares; images are resized and
             cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
@@ -226,6 +227,19 @@ SCENES = RunConfig(
 )
 """What trains on scenes of two coloured digits."""
 
+PICTURES = RunConfig(
+    data="pictures",
+    image_size=32,
+    device="auto",
+    network=UnetConfig(dim=32, dim_mults=(1, 2, 2), channels=3, attn_heads=2),
+    diffusion=DiffusionConfig(),
+    sampling=SamplingConfig(sampling_timesteps=50),
+    trainer=replace(
+        DIGITS.trainer, train_num_steps=20_000, train_batch_size=32, train_lr=1e-3, num_samples=36
+    ),
+)
+"""What trains on small pictures of many things."""
+
 FOLDER = RunConfig(
     data="FOLDER",
     image_size=64,
@@ -237,5 +251,5 @@ FOLDER = RunConfig(
 )
 """Where training on a folder of images starts from."""
 
-PRESETS = {preset.data: preset for preset in (DIGITS, SCENES)}
+PRESETS = {preset.data: preset for preset in (DIGITS, SCENES, PICTURES)}
 """Where training on what comes with the package starts from."""

@@ -11,9 +11,10 @@ from .arrays import ArrayImages, Images
 from .classes import select
 from .decode import to_pixels
 from .digits import digit_labels, load_digits
+from .pictures import PictureImages
 from .scenes import SceneImages
 
-BUILT_IN = ("digits", "scenes")
+BUILT_IN = ("digits", "scenes", "pictures")
 """A folder of such a name is ``./digits``."""
 
 
@@ -27,6 +28,8 @@ def open_built_in(
     """
     if name == "digits":
         return _open_digits(image_size, channels, only_class)
+    if name == "pictures":
+        return PictureImages(image_size, channels, only_class)
     if only_class:
         select((), None, only_class)
     return SceneImages(image_size, channels)

@@ -40,8 +40,8 @@ def open_images(
         source: one of
 
             * ``"digits"``: the handwritten digits of the package; ``"scenes"``: two of them in
-              colours, with captions (see :mod:`.scenes`). A folder of such a name is
-              ``"./digits"``;
+              colours, with captions; ``"pictures"``: small ones of many things, with captions
+              (see :mod:`.scenes` and :mod:`.pictures`). A folder of such a name is ``"./digits"``;
             * a folder: every image in it, at any depth, in any format that Pillow reads, in the
               order of their paths (for what is left out see :mod:`.listing`). Sub-folders are
               classes where every image lies in one;
