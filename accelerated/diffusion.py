@@ -14,6 +14,7 @@ from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
 from .config import configurations, sides
+from .data.told import check_condition, told
 from .denoiser import clipped, denoiser
 from .networks.network import Network
 from .process import to_model_range, to_unit_range
@@ -34,9 +35,14 @@ class GaussianDiffusion:
         options: every other field of ``DiffusionConfig`` and of ``SamplingConfig`` (in
             :mod:`ddpm_mindspore.reference.config`), whose ``eta`` is ``ddim_sampling_eta`` here.
 
+    Attributes:
+        class_names: what the classes are called, where that is known: ``classes`` may name them.
+
     Raises:
         ValueError: options that contradict each other or do not fit the network.
     """
+
+    class_names: tuple[str, ...] = ()
 
     def __init__(
         self, model: Network, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
@@ -71,11 +77,16 @@ class GaussianDiffusion:
         return (self.model.config.channels, *self.image_size)
 
     def __call__(
-        self, images: NDArray[Any] | Tensor, condition: NDArray[Any] | None = None
+        self,
+        images: NDArray[Any] | Tensor,
+        classes: Any = None,
+        *,
+        condition: NDArray[Any] | None = None,
     ) -> Tensor:
         """The training loss of images (B, C, H, W) in [0, 1] (or uint8): a scalar tensor.
 
-        ``condition``: (B, ...), of each, for a network that takes one.
+        For a network with classes ``classes`` (B,): the class of each, by number or name, or one
+        for all. For one that takes another condition that, ``condition`` (B, ...).
 
         t, noise and the rest are drawn anew for each call. Differentiable, with ``loss = lambda x:
         diffusion(x)``, by ``mindspore.value_and_grad(loss, None, model.trainable_params())``.
@@ -84,8 +95,9 @@ class GaussianDiffusion:
             ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
         x = self._check_images("images", images)
+        known = told(self.model, classes, condition, len(x), self.class_names)
         x_0 = to_model_range(x)
-        batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, condition)
+        batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, known)
         self._calls += 1
         return self._compiled_loss(*batch.tensors())
 
@@ -98,6 +110,8 @@ class GaussianDiffusion:
         condition: NDArray[Any] | None = None,
     ) -> MicroBatch:
         """Everything that is random about one gradient, keyed by (seed, step, position).
+
+        Where the network has classes, a share ``cond_drop_prob`` of them is not told.
 
         Args:
             x_0: (B, C, *spatial) in [-1, 1].
@@ -118,7 +132,10 @@ class GaussianDiffusion:
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        known = self._check_condition(condition, len(x_0))
+        known = check_condition(self.model, condition, len(x_0))
+        if known is not None and config.num_classes is not None and config.cond_drop_prob:
+            untold = coins(seed, Purpose.CLASS, step, positions, config.cond_drop_prob)
+            known = np.where(untold, np.int32(config.num_classes), known)
         return MicroBatch(x_0, t, noise, self_cond_mask, masks, known, self.levels(t))
 
     def sample(
@@ -132,6 +149,7 @@ class GaussianDiffusion:
         seed: int | None = None,
         first: int = 0,
         image_size: int | Sequence[int] | None = None,
+        classes: Any = None,
         condition: NDArray[Any] | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> NDArray[np.float32]:
@@ -149,7 +167,10 @@ class GaussianDiffusion:
             image_size: height and width of another size than was trained on, which the network
                 takes where it can be halved as often as the network does. The pictures may be worse
                 the further it is from that.
-            condition: (num_samples, ...), what each is to be, for a network that takes one.
+            classes: the class of each image, by number or name, or one for all of them; for a
+                network with classes.
+            condition: (num_samples, ...), what each is to be, for a network that takes another
+                condition.
             on_step: called after every step of every batch.
 
         Returns:
@@ -158,8 +179,8 @@ class GaussianDiffusion:
             only these last ones are cut to [0, 1].
 
         Raises:
-            ValueError: a number out of its range, an image size that the network cannot take, or
-                no condition where one is needed.
+            ValueError: a number out of its range, an image size that the network cannot take, a
+                class that there is not, or no condition where one is needed.
         """
         batch_size = as_plain("batch_size", batch_size, int)
         count = batch_size if num_samples is None else as_plain("num_samples", num_samples, int)
@@ -168,7 +189,7 @@ class GaussianDiffusion:
                 raise ValueError(f"{name} {value} must be at least 1")
         size = self.image_size if image_size is None else sides(image_size)
         self.model.config.check_image_size(size)
-        known = self._check_condition(condition, count)
+        known = told(self.model, classes, condition, count, self.class_names)
         plan = self.plan(sampling_timesteps, eta)
         seed = self.seed if seed is None else seed
         shape = (self.model.config.channels, *size)
@@ -203,6 +224,7 @@ class GaussianDiffusion:
         lam: float = 0.5,
         *,
         seed: int | None = None,
+        classes: Any = None,
         condition: NDArray[Any] | None = None,
     ) -> NDArray[np.float32]:
         """Noise two sets of images to step t, mix them, and sample back (2006.11239, section 4.3).
@@ -211,7 +233,7 @@ class GaussianDiffusion:
             x1, x2: (B, C, H, W) in [0, 1] or uint8.
             t: 1..T, how far to noise (default: T); the more, the freer the result.
             lam: the share of x2 in the mixture.
-            condition: (B, ...), what each is to become, for a network that takes one.
+            classes, condition: what each is to become, as ``sample`` takes them.
 
         Returns:
             (B, C, H, W) float32 in [0, 1].
@@ -238,7 +260,7 @@ class GaussianDiffusion:
         signal, sigma = self.schedule.sqrt_alpha_bar[t], self.schedule.sqrt_one_minus_alpha_bar[t]
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
-        known = self._check_condition(condition, len(first))
+        known = told(self.model, classes, condition, len(first), self.class_names)
         return to_unit_range(self._run(plan, x_t, seed, indices, condition=known))
 
     def _run(
@@ -256,18 +278,6 @@ class GaussianDiffusion:
 
         known = None if condition is None else Tensor(condition)
         return run_plan(self._step, plan, x, noise, self.levels, on_step, states, known)
-
-    def _check_condition(self, condition: Any, count: int) -> NDArray[Any] | None:
-        if condition is None and self.model.conditional:
-            raise ValueError("condition is missing: the network is told what each item is")
-        if condition is None:
-            return None
-        known = np.asarray(condition)
-        if not self.model.conditional:
-            raise ValueError(f"condition of shape {known.shape} is for a network that takes one")
-        if known.shape[:1] != (count,):
-            raise ValueError(f"condition of shape {known.shape} must be ({count}, ...)")
-        return known.astype(np.int32) if known.dtype.kind in "iu" else known.astype(np.float32)
 
     def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
         x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)

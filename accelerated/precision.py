@@ -5,9 +5,9 @@ The levels are those of ``mindspore.amp.auto_mixed_precision``:
     O0  everything in float32
     O1  a white list in half precision, each result float32 again: convolutions, matrix products
     O2  all but a black list in half precision; the black list: norms (with the SiLU that follows),
-        softmaxes, the time embedding and its two linear layers
-    O3  everything in half precision; stricter here, norms, softmaxes and the embedding's angles
-        still are not (float16 knows nothing between 999 and 999.5)
+        softmaxes, the embeddings of time and class and their two linear layers
+    O3  everything in half precision; stricter here, norms, softmaxes, the time embedding's angles
+        and the classes' table still are not (float16 knows nothing between 999 and 999.5)
 
 At every level parameters, moments, averages, the network's output and the loss are float32.
 ``reference/precision.py`` defines the scale.
@@ -54,7 +54,7 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
     low = ms.float32 if level == "O0" else getattr(ms, dtype)
     for name, cell in network.cells_and_names():
         if isinstance(cell, MixedCell):
-            kept = level != "O3" and name.startswith("time_mlp")
+            kept = level != "O3" and name.startswith(("time_mlp", "classes_mlp"))
             cell.compute = low if level == "O1" or not kept else ms.float32
             cell.result = ms.float32 if level == "O1" or kept else low
 

@@ -23,6 +23,7 @@ this file.
     DROPOUT         update      position          block   uniform numbers, float32: kept from p on
     CROP            0           place             0       three uniform numbers: size, left, top
     REPLACE         0           place             0       the images to show if one is broken
+    CLASS           update      position          0       a uniform number: no class below p
     CAPTION         0           place             0       a uniform number: which of its captions
     UNTOLD          update      position          0       a uniform number: no caption below p
     SCENE           0           scene             0       seven uniform numbers: what it shows
@@ -65,6 +66,7 @@ class Purpose(IntEnum):
     SAMPLE_NOISE = 8
     CROP = 9
     REPLACE = 10
+    CLASS = 11
     CAPTION = 14
     UNTOLD = 15
     SCENE = 16

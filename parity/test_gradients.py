@@ -86,6 +86,7 @@ def _note(
     given = {"x_0": batch.x_0, "t": batch.t, "noise": batch.noise}
     given |= {"self_cond_mask": batch.self_cond_mask} if net.get("self_condition") else {}
     given |= {f"mask.{i}": mask for i, mask in enumerate(batch.masks or [])}
+    given |= {} if batch.condition is None else {"condition": batch.condition}
     tables = device.schedule(*schedule)
     weight = loss_weight(
         tables,

@@ -69,7 +69,8 @@ def streams(
             for step in steps:
                 Batches(opened, device, door.trainer, World(rank, processes))(step)
         first, count = samples
-        device.sample(2, num_samples=count, first=first)
+        told = None if door.net.num_classes is None else 0
+        device.sample(2, num_samples=count, first=first, classes=told)
     uses = [use for use in recorder.uses() if use.stream.seed == door.trainer.seed]
     # The order of an epoch is drawn by whoever comes to it and does not remember it.
     order = random_table.PURPOSES["shuffle"]
@@ -104,6 +105,8 @@ def table(
             places.add(random_table.stream(seed, "flip", step, position))
         if door.net.self_condition:
             places.add(random_table.stream(seed, "self_condition", step, position))
+        if door.net.num_classes is not None and door.net.cond_drop_prob:
+            places.add(random_table.stream(seed, "class", step, position))
         for layer in range(len(door.dropout_shapes) if door.net.dropout else 0):
             places.add(random_table.stream(seed, "dropout", step, position, layer))
         number = (step - 1) * per_step + position

@@ -1,4 +1,4 @@
-"""What each update of a run sees: images, flips, crops, t, noise, coins and masks, by the table."""
+"""What each update of a run sees: images, classes, flips, crops, t, noise, coins, by the table."""
 
 from __future__ import annotations
 
@@ -85,6 +85,11 @@ def compare(where: str, actual: MicroBatch, expected: training.MicroBatch, share
     if expected.self_cond_mask is not None:
         shown = expected.self_cond_mask[share]
     check(f"self-conditioned {where}", actual.self_cond_mask, shown, 0.0)
+    if expected.condition is None:
+        assert actual.condition is None, f"a condition {where}"
+    else:
+        told = np.empty(0) if actual.condition is None else actual.condition
+        check(f"classes {where}", told, expected.condition[share], 0.0)
     masks = expected.dropout_masks or []
     check(f"dropout masks {where}", len(actual.dropout_masks or []), len(masks), 0.0)
     for layer, mask in enumerate(masks):

@@ -117,12 +117,27 @@ def truth(
         for step in kept:
             average = {name: results[f"ema of {name}, step {step}"] for name in values}
             indices = range(config.num_samples)
-            images = reference.samples(door, average, config.seed, indices)
+            told = classes_drawn(door, given)
+            images = reference.samples(door, average, config.seed, indices, classes=told)
             results[f"samples, step {step}"] = images
         return results
 
     with np.errstate(invalid="ignore"):
         return deep(function, {**values, **inputs})
+
+
+def classes_drawn(door: Door, given: Given) -> Array | None:
+    """The class of each sample: those of the real images beside them, over and over."""
+    if door.net.num_classes is None or given.labels is None:
+        return None
+    told = given.labels[looked_at(door, given)]
+    return np.resize(told, door.trainer.num_samples)
+
+
+def looked_at(door: Door, given: Given) -> list[int]:
+    """The images that are shown beside samples: spread evenly over all."""
+    count = min(door.trainer.num_samples, given.count)
+    return [(2 * i + 1) * given.count // (2 * count) for i in range(count)]
 
 
 def saved(door: Door) -> list[int]:
@@ -162,7 +177,9 @@ def compare(
         group, _, parameter = name.rpartition(", ")[0].partition(" of ")
         if name.startswith("samples"):
             if step == config.train_num_steps:
-                check(f"{prefix}{name}", left.samples(), value, bounds[name])
+                check(
+                    f"{prefix}{name}", left.samples(classes_drawn(door, given)), value, bounds[name]
+                )
             compare_picture(
                 left, f"{prefix}the picture of step {step}", step, door, given, value, bounds[name]
             )
@@ -190,8 +207,7 @@ def compare_picture(
 ) -> None:
     """Each pixel is one that rounding a number within the bound of the truth may give."""
     count = min(door.trainer.num_samples, given.count)
-    spread = [(2 * i + 1) * given.count // (2 * count) for i in range(count)]
-    real = np.stack([given.read(i, ()) for i in spread])
+    real = np.stack([given.read(i, ()) for i in looked_at(door, given)])
     shown = slice(None) if door.net.channels in (1, 3, 4) else slice(1)
     levels = {"drawn": door_run.levels(samples, bound), "real": (np.rint(255.0 * real),) * 2}
     page, columns = left.picture(step), math.ceil(math.sqrt(max(len(samples), count)))

@@ -25,9 +25,8 @@ from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
 from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device, network
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.network import FLOAT32, Options
+from ddpm_mindspore.parity.sides.network import EACH, FLOAT32, Options
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.networks.unet import unet
 
 
 @budget.examples(0.1)
@@ -109,7 +108,7 @@ def batch_of_one(
     expected, bound = truth(net, inputs, time, masks)
     for i in range(len(time)):
         one = slice(i, i + 1)
-        alone = {name: x[one] if name in IMAGES else x for name, x in inputs.items()}
+        alone = {name: x[one] if name in EACH else x for name, x in inputs.items()}
         output = on_device("eager", net, alone, time[one], [mask[one] for mask in masks])
         check(f"unet, image {i} alone", output, expected[one], bound, x=alone["x"], time=time[i])
 
@@ -132,10 +131,6 @@ def at_sizes(
             check(f"unet, size {i} ({mode})", output, expected, bound, x=inputs["x"], time=time)
 
 
-IMAGES = ("x", "x_self_cond")
-"""The inputs that are not parameters."""
-
-
 def draw_inputs(
     net: Options,
     size: Sequence[int],
@@ -144,13 +139,14 @@ def draw_inputs(
     seed: int,
     precision: tuple[str, str] = FLOAT32,
 ) -> tuple[Arrays, list[Array]]:
-    """Images and parameters by name, and dropout masks."""
+    """Images, their classes and parameters by name, and dropout masks."""
     shape = (batch, UnetConfig(**net).channels, *size)
     images = {"x": device.draw(seed, shape)}
     if self_cond:
         images["x_self_cond"] = device.draw(seed + 1, shape)
     masks = network.dropout_masks(net, size, batch, seed)
-    return {**images, **network.parameters(net, seed, precision)}, masks
+    told = network.conditions(net, batch, seed)
+    return {**images, **told, **network.parameters(net, seed, precision)}, masks
 
 
 def truth(
@@ -163,8 +159,7 @@ def truth(
     """The reference's output and the bound."""
 
     def function(arrays: Arrays) -> Arrays:
-        x, x_self_cond = (arrays.get(name) for name in IMAGES)
-        return {"output": unet(arrays, UnetConfig(**net), x, time, x_self_cond, masks or None)}
+        return {"output": network.in_reference(UnetConfig(**net), arrays, time, masks)}
 
     expected, bounds = deep(function, inputs, dtype)
     if dtype == "float32":
@@ -183,9 +178,8 @@ def on_device(
     precision: tuple[str, str] = FLOAT32,
 ) -> Array:
     """The device's output, with the parameters that ``draw_inputs`` gave it."""
-    images = [inputs[name] for name in IMAGES if name in inputs]
-    function = network.forward(network.network(net, precision), len(images) == 2)
-    x, *x_self_cond = images
+    function = network.forward(network.network(net, precision), "x_self_cond" in inputs)
+    x, *known = (inputs[name] for name in EACH if name in inputs)
     floats = [mask.astype(np.float32) for mask in masks]
-    output: Array = device.run(mode, function, x, np.array(time, np.float32), *x_self_cond, *floats)
+    output: Array = device.run(mode, function, x, np.array(time, np.float32), *known, *floats)
     return output

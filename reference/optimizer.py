@@ -66,8 +66,9 @@ def adam_step(
 
 def decays(name: str) -> bool:
     """Whether weight decay pulls this parameter towards 0: the weights of convolutions and of
-    linear layers, which are called ``....weight``; not biases, gains of norms, and memories."""
-    return name.endswith(".weight")
+    linear layers, which are called ``....weight``; not biases, gains of norms, memories, and the
+    rows of classes."""
+    return name.endswith(".weight") and not name.startswith("classes_emb")
 
 
 def global_norm(grads: Arrays) -> float:

@@ -87,6 +87,7 @@ class MicroBatch(NamedTuple):
         self_cond_mask: (B,), 1 where the network is given its own first estimate of x_0, 0 where
             it is given zeros (None: all 0). Needs a network with self_condition.
         dropout_masks: as the network takes them.
+        condition: what the network is told of each item, as it takes it.
     """
 
     x_0: Array
@@ -94,6 +95,7 @@ class MicroBatch(NamedTuple):
     noise: Array
     self_cond_mask: Array | None = None
     dropout_masks: Sequence[Array] | None = None
+    condition: Array | None = None
 
 
 def initial_state(params: Params) -> TrainingState:
@@ -165,7 +167,7 @@ def training_loss(
     and zeros, without dropout and without clipping; no gradient flows through that estimate.
     Raises ValueError for a network that does not return one number for each of x_0's.
     """
-    x_0, t, noise, self_cond_mask, dropout_masks = MicroBatch(*batch)
+    x_0, t, noise, self_cond_mask, dropout_masks, condition = MicroBatch(*batch)
     if net.out_channels != net.channels:
         raise ValueError(
             f"out_dim {net.out_channels} differs from channels {net.channels}: training needs a "
@@ -175,12 +177,12 @@ def training_loss(
     x_self_cond = None
     if self_cond_mask is not None:
         fixed = {name: getval(p) for name, p in params.items()}
-        first = network(fixed, net, x_t, t - 1)
+        first = network(fixed, net, x_t, t - 1, None, None, condition)
         x0_hat = x0_from_output(schedule, config.objective, x_t, t, first)
         x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(
             -1, *(1,) * (x_0.ndim - 1)
         )
-    output = network(params, net, x_t, t - 1, x_self_cond, dropout_masks)
+    output = network(params, net, x_t, t - 1, x_self_cond, dropout_masks, condition)
     goal = target(schedule, config.objective, x_0, t, noise)
     weight = loss_weight(schedule, config.objective, **config.weight_rule)
     return simple_loss(output, goal, weight[t], config.loss_type)

@@ -121,6 +121,31 @@ def time_mlp(rng: Rng, config: NetworkConfig) -> nn.SequentialCell:
     return nn.SequentialCell([embedding, first, nn.Identity(), second])
 
 
+def classes_mlp(rng: Rng, config: NetworkConfig) -> nn.SequentialCell:
+    """Two linear layers for the class of each item; GELU belongs between them."""
+    first = Linear(rng, config.dim, config.time_dim)
+    second = Linear(rng, config.time_dim, config.time_dim)
+    return nn.SequentialCell([first, nn.Identity(), second])
+
+
+class Embedding(nn.Cell):
+    """The row of each label in a table, as a product with zeros and ones.
+
+    Its gradient is a product too, which is the same every time; adding up rows in whatever order
+    they come is not.
+    """
+
+    def __init__(self, rng: Rng, count: int, dim: int) -> None:
+        super().__init__()
+        self.weight = _normal(rng, (count, dim))
+        self.numbers = Tensor(np.arange(count, dtype=np.int32)[None, :])
+
+    def construct(self, labels: Tensor) -> Tensor:
+        """Shapes: labels (B,) int32; the result (B, dim)."""
+        chosen = ops.cast(ops.equal(labels.reshape(-1, 1), self.numbers), ms.float32)
+        return ops.matmul(chosen, self.weight)
+
+
 def gelu(x: Tensor) -> Tensor:
     """``x Phi(x)`` with the exact normal distribution function (arXiv 1606.08415)."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -21,7 +20,7 @@ class Network(nn.Cell):
     """
 
     config: NetworkConfig
-    conditional: ClassVar[bool] = False
+    conditional: bool = False
 
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""

@@ -19,9 +19,11 @@ from .convolutions import Conv2d
 from .layers import (
     Attention,
     Downsample,
+    Embedding,
     LinearAttention,
     ResnetBlock,
     Upsample,
+    classes_mlp,
     gelu,
     time_mlp,
 )
@@ -49,6 +51,7 @@ class Unet(Network):
         rng = stream(seed, Purpose.INIT)
         time_dim = config.time_dim
         self.has_self_condition = config.self_condition
+        self.conditional = config.num_classes is not None
 
         def resnet(dim: int, dim_out: int) -> ResnetBlock:
             return ResnetBlock(rng, dim, dim_out, time_dim, config.dropout)
@@ -58,6 +61,9 @@ class Unet(Network):
 
         self.init_conv = Conv2d(rng, config.in_channels, config.first_dim, 7)
         self.time_mlp = time_mlp(rng, config)
+        if config.num_classes is not None:
+            self.classes_emb = Embedding(rng, config.num_classes + 1, config.dim)
+            self.classes_mlp = classes_mlp(rng, config)
         self.downs = nn.CellList()
         for level in config.levels:
             d, d_out = level.dim_in, level.dim_out
@@ -102,6 +108,7 @@ class Unet(Network):
         time: Tensor,
         x_self_cond: Tensor | None = None,
         dropout_masks: tuple[Tensor, ...] | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Apply the network.
 
@@ -110,6 +117,8 @@ class Unet(Network):
             time: (B,) float, the zero-based index t - 1.
             x_self_cond: (B, channels, H, W), the last estimate of x_0 (zeros where None).
             dropout_masks: one 0/1 mask for each residual block, in forward order, or None.
+            condition: (B,) int32, the class of each image, ``num_classes`` for none; only with
+                classes, and then always.
 
         Returns:
             (B, out_channels, H, W).
@@ -119,7 +128,11 @@ class Unet(Network):
                 x_self_cond = ops.zeros_like(x)
             x = ops.concat((x_self_cond, x), 1)
         t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.time_mlp[3](gelu(t)))
+        t = self.time_mlp[3](gelu(t))
+        if self.conditional:
+            told = self.classes_mlp[0](self.classes_emb(condition))
+            t = t + self.classes_mlp[2](gelu(told))
+        t = ops.silu(t)
 
         # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks

@@ -22,6 +22,8 @@ FROM_A_FOLDER: Case = {
         "channels": 3,
         "self_condition": True,
         "dropout": 0.25,
+        "num_classes": 2,
+        "cond_drop_prob": 0.5,
     },
     "size": (4, 6),
     "diffusion": {
@@ -64,7 +66,7 @@ FROM_A_FOLDER: Case = {
     "resumed_after": 4,
     "params": 1,
 }
-"""A folder of pictures that are cropped at random and flipped, two gradients an update."""
+"""Pictures of two classes, cropped at random and flipped, two gradients an update."""
 
 SPOILED: Case = {
     "net": {"dim": 4, "dim_mults": (1,), "channels": 1},

@@ -28,6 +28,7 @@ class Given:
         read: the pixels of image number i, float64 (C, H, W) in [0, 1], with its three random
             numbers if it is cropped at random (none: the middle).
         files: of a folder, by number.
+        labels: of a folder, the class of each image among those that are trained on.
         broken: numbers of images that cannot be decoded.
     """
 
@@ -35,6 +36,7 @@ class Given:
     count: int
     read: Callable[[int, Sequence[float]], Array]
     files: Sequence[Path] = ()
+    labels: Array | None = None
     broken: Collection[int] = ()
 
     def break_files(self, numbers: Collection[int]) -> Given:
@@ -71,7 +73,9 @@ def give(
     def read(i: int, draw: Sequence[float]) -> Array:
         return cut(chosen[i], shape, config.crop, config.crop_min_share, draw)
 
-    return Given(str(folder), len(chosen), read, [folder / name for name in names])
+    kinds = [name.partition("/")[0] for name in names]
+    labels = np.array([sorted(set(kinds)).index(kind) for kind in kinds])
+    return Given(str(folder), len(chosen), read, [folder / name for name in names], labels)
 
 
 def _write(

@@ -41,6 +41,7 @@ def networks(
         "attn_heads": st.tuples(*[st.integers(1, 3)] * depth),
         "attn_dim_head": st.tuples(*[st.integers(2, 5)] * depth),
         "full_attn": st.booleans() | st.tuples(*[st.booleans()] * depth),
+        "num_classes": st.sampled_from((2, 1, 5)),
     }
     chosen = draw(st.just(set(first)) | st.sets(st.sampled_from(sorted(rest)), max_size=5))
     return {**options, **{name: draw(rest[name]) for name in sorted(chosen)}}
@@ -56,7 +57,7 @@ def sizes(net: Case) -> st.SearchStrategy[tuple[int, int]]:
 @st.composite
 def network_cases(draw: st.DrawFn, levels: tuple[int, ...] = (2, 1, 3), batch: int = 1) -> Case:
     """A network, and the time input of each of at least ``batch`` images: t - 1 for t = 1..4000."""
-    first = ("self_condition", "dropout", "learned_sinusoidal_cond")
+    first = ("self_condition", "dropout", "learned_sinusoidal_cond", "num_classes")
     net = draw(networks(levels, first))
     time = st.sampled_from((999.0, 0.0)) | st.integers(0, 3999).map(float)
     return {
@@ -86,6 +87,7 @@ NETWORK_OPTIONS: dict[str, tuple[Any, ...]] = {
     "output": ("image", "variance", "two"),
     "self_condition": ("shown", "not shown", "none"),
     "dropout": (0.0, 0.5),
+    "num_classes": (None, 2),
     "dim": (8, 16),
     "init_dim": (None, 6),
     "channels": (3, 1),
@@ -132,6 +134,7 @@ def _network(seed: int, row: Case) -> Case:
     full_attn = row["full_attn"]
     net = {
         **{name: row[name] for name in ("dim", "dim_mults", "channels", "dropout", "init_dim")},
+        "num_classes": row["num_classes"],
         **EMBEDDINGS[row["embedding"]],
         **OUTPUTS[row["output"]],
         "self_condition": row["self_condition"] != "none",

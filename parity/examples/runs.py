@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from .images import CLASSES
 from .objectives import weights
 from .optimizers import optimizers
 from .schedules import schedules
@@ -90,6 +91,15 @@ def networks(draw: st.DrawFn) -> Case:
     return options
 
 
+@st.composite
+def classes(draw: st.DrawFn, data: Case, trainer: Case) -> Case:
+    """Of a network that is told the class of each image, where they have one."""
+    if data["kind"] != "folder" or not draw(st.booleans()):
+        return {}
+    count = len(trainer["only_class"]) or len(CLASSES)
+    return {"num_classes": count, "cond_drop_prob": draw(st.sampled_from((0.5, 0.1, 0.0)))}
+
+
 def image_sizes() -> st.SearchStrategy[tuple[int, int]]:
     return st.sampled_from(((4, 6), (2, 2), (2, 3)))
 
@@ -119,6 +129,7 @@ def batch_cases(draw: st.DrawFn) -> Case:
     """Updates of a run, near its start and far from it, of one process or of several."""
     net = draw(networks())
     data, options = draw(pictures(net["channels"]))
+    net |= draw(classes(data, options))
     batch = {
         "train_batch_size": draw(st.sampled_from((2, 3, 1))),
         "gradient_accumulate_every": draw(st.sampled_from((2, 1, 3))),
@@ -229,6 +240,7 @@ def run_cases(draw: st.DrawFn) -> Case:
     """A run of a few updates with any options."""
     net = draw(networks())
     data, options = draw(pictures(net["channels"]))
+    net |= draw(classes(data, options))
     optimizer = draw(optimizers())
     optimizer["train_lr"] = optimizer.pop("lr")
     if optimizer["lr_schedule"] == "cosine":

@@ -12,7 +12,9 @@ from .values import Case, scales, seeds
 
 
 @st.composite
-def gradient_cases(draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", "dropout")) -> Case:
+def gradient_cases(
+    draw: st.DrawFn, first: tuple[str, ...] = ("self_condition", "dropout", "num_classes")
+) -> Case:
     """A network that can be trained, a schedule, a batch and a loss.
 
     l1 is left out: its derivative jumps where the error of a pixel is 0, which a rounding decides.

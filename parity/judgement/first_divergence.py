@@ -17,11 +17,10 @@ from ...accelerated.networks.unet import Unet
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
-from ...reference.networks.unet import unet
 from ..sides import device, network
 from ..sides.device import Array
 from ..sides.network import Options
-from ..sides.parts import IMAGES, Part, parts, worst
+from ..sides.parts import Part, parts, worst
 from .explain import Finding, source
 from .tolerance import Arrays, deep
 
@@ -38,7 +37,7 @@ def of_network(
 
     Args:
         seed: of the parameters, as ``network.parameters`` takes it.
-        inputs: "x", and "x_self_cond" if it is shown an estimate.
+        inputs: "x", "x_self_cond" if it is shown an estimate, "condition" if it is told a class.
         time, masks: as the network takes them.
     """
     values = network.parameters(net, seed)
@@ -62,9 +61,9 @@ def _where(part: Part) -> str:
 
 
 def _call(net: Unet, inputs: Arrays, time: Sequence[float], masks: Sequence[Array]) -> Array:
-    images = [Tensor(inputs[name]) for name in IMAGES if name in inputs]
+    images = [Tensor(inputs[name]) for name in network.EACH if name in inputs]
     kept = [Tensor(mask.astype(np.float32)) for mask in masks]
-    function = network.forward(net, len(images) == 2)
+    function = network.forward(net, "x_self_cond" in inputs)
     output: Array = device.arrays(
         function(images[0], Tensor(np.array(time, np.float32)), *images[1:], *kept)
     )
@@ -77,8 +76,7 @@ def _whole(
     """Whether the output of the whole network is beyond its bound."""
 
     def function(arrays: Arrays) -> Arrays:
-        x, x_self_cond = (arrays.get(name) for name in IMAGES)
-        return {"output": unet(arrays, net.config, x, time, x_self_cond, list(masks) or None)}
+        return {"output": network.in_reference(net.config, arrays, time, masks)}
 
     expected, bounds = deep(function, {**values, **inputs})
     error = np.abs(_call(net, inputs, time, masks) - expected["output"])
@@ -160,7 +158,7 @@ def layer(net: Options, path: str, batch: int, size: tuple[int, int], gradients:
     made = network.network(net)
     factor = made.config.downsample_factor
     shape = (batch, made.config.channels, 2 * factor, 2 * factor)
-    inputs = {"x": device.draw(0, shape)}
+    inputs = {"x": device.draw(0, shape), **network.conditions(net, batch, 0)}
     time = list(np.linspace(1.0, 900.0, batch))
     masks = network.dropout_masks(net, shape[2:], batch, 0)
     (part,) = (p for p in parts(made, values, inputs, time, masks) if p.path == path)

@@ -18,7 +18,6 @@ from ...accelerated import process as accelerated_process
 from ...reference import objective as reference
 from ...reference import process
 from ...reference.config import UnetConfig
-from ...reference.networks.unet import unet
 from ...reference.schedule import Schedule as Tables
 from ...reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
 from ..sides import device, network
@@ -171,8 +170,10 @@ def _given_to_the_network(
     values = network.parameters(net, seed)
     x_t = process.q_sample(tables, np.nan_to_num(batch.x_0), batch.t, batch.noise)
     inputs = {"x": np.asarray(x_t, np.float32)}
+    if batch.condition is not None:
+        inputs["condition"] = batch.condition.astype(np.float32)
     if UnetConfig(**net).self_condition:
-        first = unet(values, UnetConfig(**net), inputs["x"], batch.t - 1)
+        first = network.in_reference(UnetConfig(**net), {**values, **inputs}, batch.t - 1, None)
         estimate = reference.x0_from_output(tables, config.objective, x_t, batch.t, first)
         shown = batch.self_cond_mask.reshape(-1, 1, 1, 1)
         inputs["x_self_cond"] = np.asarray(estimate * shown, np.float32)

@@ -77,7 +77,9 @@ OPERATIONS = {
     "unet": (
         "the Unet of denoising-diffusion-pytorch 2.3.4, with the options `net`, of x, time = t - 1 "
         "and x_self_cond, if it is there; mask.0, mask.1, ... are the dropout masks (0 or 1, kept "
-        "values are divided by 1 - dropout) of the residual blocks in forward order"
+        "values are divided by 1 - dropout) of the residual blocks in forward order; with "
+        "num_classes linear(gelu(linear(row number `condition` of classes_emb))) of classes_mlp is "
+        "added to the time embedding"
     ),
     "training_loss": (
         "q_sample, unet, simple_loss against noise, x_0 or v (`objective`); where self_cond_mask "

@@ -18,6 +18,7 @@ from ...reference import ema, training
 from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 from ...reference.denoiser import Denoiser
 from ...reference.denoiser import denoiser as reference_denoiser
+from ...reference.denoiser import given as given_condition
 from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -82,8 +83,18 @@ class Door:
         return self.net.dropout_shapes(self.size)
 
 
-def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int]) -> MicroBatch:
-    """What is random about a gradient: t, noise, and where there are any, coins and masks."""
+def noised(
+    door: Door,
+    x_0: Array,
+    seed: int,
+    step: int,
+    positions: Sequence[int],
+    labels: Array | None = None,
+) -> MicroBatch:
+    """What is random about a gradient: t, noise, and where there are any, coins and masks.
+
+    ``labels``: the class of each image; coins decide which of them are told.
+    """
     t = random_table.times(seed, step, positions, door.schedule.T)
     noise = random_table.normal(seed, "noise", step, positions, door.shape)
     shown = masks = None
@@ -91,7 +102,12 @@ def noised(door: Door, x_0: Array, seed: int, step: int, positions: Sequence[int
         shown = random_table.coins(seed, "self_condition", step, positions)
     if door.net.dropout:
         masks = random_table.masks(seed, step, positions, door.dropout_shapes, door.net.dropout)
-    return MicroBatch(x_0, t, noise, shown, masks)
+    told = None
+    if door.net.num_classes is not None and labels is not None:
+        share = door.net.cond_drop_prob
+        dropped = random_table.coins(seed, "class", step, positions, share)
+        told = np.where(dropped, door.net.num_classes, labels)
+    return MicroBatch(x_0, t, noise, shown, masks, told)
 
 
 def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> list[MicroBatch]:
@@ -102,24 +118,30 @@ def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> li
     batches = []
     for i in range(config.gradient_accumulate_every):
         positions = range(i * whole, (i + 1) * whole)
-        x_0 = 2.0 * read(door, given, [first + p for p in positions]) - 1.0
+        seen = [first + p for p in positions]
+        x_0 = 2.0 * read(door, given, seen) - 1.0
         if config.augment_horizontal_flip:
             flip = random_table.coins(config.seed, "flip", step, positions)
             x_0[flip] = x_0[flip][..., ::-1]
-        batches.append(noised(door, x_0, config.seed, step, positions))
+        labels = None if given.labels is None else given.labels[shown(door, given, seen)]
+        batches.append(noised(door, x_0, config.seed, step, positions, labels))
     return batches
 
 
 def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
     """Images at these positions of the endless stream of shuffled epochs, in [0, 1]."""
-    seed = door.trainer.seed
-    count, numbers = given.count, random_table.images(seed, given.count, positions)
-    shown = [
+    numbers, cuts = shown(door, given, positions), random_table.crops(door.trainer.seed, positions)
+    return np.stack([given.read(i, draw) for i, draw in zip(numbers, cuts, strict=True)])
+
+
+def shown(door: Door, given: Given, positions: Sequence[int]) -> list[int]:
+    """Which images are at these positions; others where they are broken."""
+    seed, count = door.trainer.seed, given.count
+    numbers = random_table.images(seed, count, positions)
+    return [
         random_table.replaced(seed, count, position, number, given.broken)
         for position, number in zip(positions, numbers, strict=True)
     ]
-    cuts = random_table.crops(seed, positions)
-    return np.stack([given.read(i, draw) for i, draw in zip(shown, cuts, strict=True)])
 
 
 def loss(door: Door, params: Params, batch: MicroBatch) -> Value:
@@ -182,11 +204,12 @@ def sample(
     steps: int | None = None,
     eta: float | None = None,
     size: tuple[int, int] | None = None,
+    classes: Array | None = None,
 ) -> Array:
     """The states (n, 1 + steps, C, H, W) of images with these numbers, from x_T to x_0 in [0, 1].
 
     Ancestral sampling over all T steps, else DDIM. Only x_0 is cut to [0, 1]; ``steps``, ``eta``
-    and ``size``: instead of the configuration's.
+    and ``size``: instead of the configuration's; ``classes``: of each image.
     """
     T = door.diffusion.timesteps
     config = door.sampling.but(sampling_timesteps=steps, eta=eta)
@@ -196,7 +219,7 @@ def sample(
     x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
-    denoise = denoiser(door, params, states)
+    denoise = denoiser(door, params, states, classes)
     if len(path) == T:
         x_0 = ancestral.sample(
             door.schedule,
@@ -219,13 +242,21 @@ def sample(
     return np.stack([*(0.5 * (x + 1.0) for x in states), to_unit_range(x_0)], axis=1)
 
 
-def samples(door: Door, params: Arrays, seed: int, indices: Sequence[int], *walk: Any) -> Array:
+def samples(
+    door: Door, params: Arrays, seed: int, indices: Sequence[int], *walk: Any, **known: Any
+) -> Array:
     """The last of these states: the images in [0, 1]; arguments as those of ``sample``."""
-    return sample(door, params, seed, indices, *walk)[:, -1]
+    return sample(door, params, seed, indices, *walk, **known)[:, -1]
 
 
 def interpolation(
-    door: Door, params: Arrays, images: tuple[Array, Array], t: int, lam: float, seed: int
+    door: Door,
+    params: Arrays,
+    images: tuple[Array, Array],
+    t: int,
+    lam: float,
+    seed: int,
+    classes: Array | None = None,
 ) -> Array:
     """Both sets of images, in [-1, 1], noised to t by one noise, mixed, and sampled back to 0."""
     first, second = images
@@ -238,7 +269,7 @@ def interpolation(
     x_t = a * ((1.0 - lam) * first + lam * second) + b * noise
     x_0 = ancestral.sample(
         door.schedule,
-        denoiser(door, params),
+        denoiser(door, params, classes=classes),
         x_t,
         timesteps=range(t, 0, -1),
         noise=sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
@@ -256,21 +287,27 @@ def sampling_noise(
     )
 
 
-def denoiser(door: Door, params: Arrays, states: list[Array] | None = None) -> Denoiser:
+def denoiser(
+    door: Door,
+    params: Arrays,
+    states: list[Array] | None = None,
+    classes: Array | None = None,
+) -> Denoiser:
     """The reference's, of the network with these parameters; every x_t is added to ``states``."""
 
-    def network(x_t: Array, time: Array, x_self_cond: Array | None) -> Array:
+    def network(x_t: Array, time: Array, x_self_cond: Array | None, known: Any = None) -> Array:
         if states is not None:
             states.append(x_t)
-        return np.asarray(door.network(params, door.net, x_t, time, x_self_cond))
+        return np.asarray(door.network(params, door.net, x_t, time, x_self_cond, condition=known))
 
-    return reference_denoiser(
+    denoise = reference_denoiser(
         network,
         door.schedule,
         door.diffusion.objective,
         self_condition=door.net.self_condition,
         clip=door.sampling.clip_denoised,
     )
+    return denoise if classes is None else given_condition(denoise, classes)
 
 
 def to_unit_range(x_0: Array) -> Array:

@@ -101,12 +101,13 @@ class Left:
             results |= checkpoint(step, {path.stem: load_file(path) for path in files})
         return results
 
-    def samples(self) -> Array:
-        """What the average draws now."""
+    def samples(self, classes: Array | None) -> Array:
+        """What the average draws now, of these classes."""
         door = self._door
         with small_network.in_place_of_the_unet(door.small):
             count, size = door.trainer.num_samples, door.trainer.train_batch_size
-            return self.trainer.ema_diffusion.sample(min(count, size), num_samples=count)
+            drawn = self.trainer.ema_diffusion
+            return drawn.sample(min(count, size), num_samples=count, classes=classes)
 
     def picture(self, step: int) -> Array:
         """The page of samples beside real images."""

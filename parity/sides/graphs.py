@@ -66,7 +66,7 @@ def _types(phase: str) -> frozenset[str]:
 
 
 def _unet() -> Unet:
-    """Every layer but one embedding, dropout, and an estimate that is read."""
+    """Every layer but one embedding, dropout, classes, and an estimate that is read."""
     return Unet(
         dim=4,
         dim_mults=(1, 2),
@@ -76,6 +76,7 @@ def _unet() -> Unet:
         dropout=0.1,
         attn_heads=1,
         attn_dim_head=2,
+        num_classes=2,
     )
 
 
@@ -156,12 +157,13 @@ def _levels() -> device.Array:
 
 
 def _batch(model: nn.Cell) -> MicroBatch:
-    zeros, masks = np.zeros(SHAPE, np.float32), None
+    zeros, masks, told = np.zeros(SHAPE, np.float32), None, None
     if isinstance(model, Unet):
+        told = np.array([0, 2], np.int32)
         shapes = model.dropout_shapes(SHAPE[2:])
         masks = [np.ones((SHAPE[0], *shape), np.bool_) for shape in shapes]
     t, shown = np.array([1, 3], np.int32), np.array([True, False])
-    return MicroBatch(zeros, t, zeros, shown, masks, levels=_levels())
+    return MicroBatch(zeros, t, zeros, shown, masks, told, _levels())
 
 
 GRAPHS: dict[str, Callable[[], None]] = {

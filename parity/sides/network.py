@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import mindspore as ms
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, ops
 
 from ...accelerated import optimizer
 from ...accelerated import training as accelerated_training
@@ -60,16 +61,44 @@ def parameters(options: Options, seed: int, precision: tuple[str, str] = FLOAT32
     return values
 
 
+EACH = ("x", "x_self_cond", "condition")
+"""What a network is given of each image, the class as a float: whole numbers survive rounding."""
+
+
 @device.remembered
 def forward(net: Unet, has_self_cond: bool) -> Callable[..., Tensor]:
-    """(x, time, [x_self_cond], *dropout_masks) to the output."""
+    """(x, time, [x_self_cond], [condition], *dropout_masks) to the output."""
+    first = int(has_self_cond)
+    conditional = net.conditional
 
     def call(x, time, *rest):  # type: ignore[no-untyped-def]
         x_self_cond = rest[0] if has_self_cond else None
-        masks = rest[1:] if has_self_cond else rest
-        return net(x, time, x_self_cond, masks if len(masks) else None)
+        if not conditional:
+            masks = rest[first:]
+            return net(x, time, x_self_cond, masks if len(masks) else None)
+        condition = ops.cast(rest[first], ms.int32)
+        masks = rest[first + 1 :]
+        return net(x, time, x_self_cond, masks if len(masks) else None, condition)
 
     return call
+
+
+def in_reference(
+    config: UnetConfig, arrays: Arrays, time: Any, masks: Sequence[Array] | None
+) -> Array:
+    """The reference's output for what ``arrays`` hold by the names of EACH, and parameters."""
+    x, x_self_cond, condition = (arrays.get(name) for name in EACH)
+    told = None if condition is None else np.rint(condition).astype(np.int32)
+    masks = list(masks or ()) or None
+    return np.asarray(unet.unet(arrays, config, x, time, x_self_cond, masks, told))
+
+
+def conditions(options: Options, batch: int, seed: int) -> Arrays:
+    """{"condition": the class of each image, or none}; nothing for a network without classes."""
+    count = UnetConfig(**options).num_classes
+    if count is None:
+        return {}
+    return {"condition": ((seed + np.arange(batch)) % (count + 1)).astype(np.float32)}
 
 
 def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) -> list[Array]:
@@ -95,6 +124,7 @@ class Batch:
         t: (B,) int32.
         self_cond_mask: (B,) bool, the images that are shown an estimate of their x_0.
         masks: dropout masks, or None.
+        condition: (B,) int32, the class of each image, or None.
     """
 
     x_0: Array
@@ -102,28 +132,31 @@ class Batch:
     noise: Array
     self_cond_mask: Array
     masks: list[Array] | None
+    condition: Array | None = None
 
     def on_device(self, schedule: Schedule, config: training.TrainingConfig) -> MicroBatch:
         levels = Levels(device.schedule(*schedule), config)(self.t)
-        shown = self.self_cond_mask
-        return MicroBatch(self.x_0, self.t, self.noise, shown, self.masks, levels=levels)
+        shown, masks = self.self_cond_mask, self.masks
+        return MicroBatch(self.x_0, self.t, self.noise, shown, masks, self.condition, levels)
 
     def in_reference(self, dtype: Any, self_condition: bool) -> training.MicroBatch:
         x_0, noise = self.x_0.astype(dtype), self.noise.astype(dtype)
         shown = self.self_cond_mask if self_condition else None
-        return training.MicroBatch(x_0, self.t, noise, shown, self.masks)
+        return training.MicroBatch(x_0, self.t, noise, shown, self.masks, self.condition)
 
 
 def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) -> Batch:
     """x_0 in [-1, 1]; with self-conditioning every second image is shown an estimate."""
     config = UnetConfig(**options)
     shape = (len(t), config.channels, *size)
+    told = conditions(options, len(t), seed).get("condition")
     return Batch(
         x_0=np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32),
         t=np.array(t, np.int32),
         noise=device.draw(seed + 1, shape),
         self_cond_mask=(np.arange(len(t)) % 2 == 0) & config.self_condition,
         masks=dropout_masks(options, size, len(t), seed) or None,
+        condition=None if told is None else told.astype(np.int32),
     )
 
 
@@ -143,7 +176,7 @@ def steps_of_batches(
 
 
 def loss(net: Unet, config: training.TrainingConfig) -> Callable[..., Tensor]:
-    """The device's training loss: (x_0, levels, noise, self_cond_mask, masks) to a scalar."""
+    """The device's training loss: a batch's tensors to a scalar."""
     return accelerated_training.training_loss(net, config.loss_type, net.config.self_condition)
 
 

@@ -14,6 +14,7 @@ from unittest import mock
 
 import mindspore as ms
 import numpy as np
+from autograd.tracer import getval
 from mindspore import Tensor, nn, ops
 
 from ...accelerated.networks import layers as accelerated
@@ -21,10 +22,9 @@ from ...accelerated.networks.unet import Unet
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
-from ...reference.networks.unet import unet
 from ...reference.training import value_and_grad
 from ..judgement.tolerance import Arrays, deep
-from . import device
+from . import device, network
 from .device import Array
 
 TRACED = (
@@ -32,6 +32,7 @@ TRACED = (
     "resnet_block",
     "attention",
     "linear_attention",
+    "class_embedding",
     "sinusoidal_embedding",
     "fourier_embedding",
     "linear",
@@ -69,7 +70,8 @@ def parts(
     """The layers in the order in which the reference calls them, with what it gives them."""
     cells = dict(net.cells_and_names())
     before: Array | None = None
-    linear = iter(("time_mlp.1", "time_mlp.3"))
+    linear = iter(("time_mlp.1", "time_mlp.3", "classes_mlp.0", "classes_mlp.2"))
+    gelu = iter(("time_mlp.2", "classes_mlp.1"))
     for function, args in trace(net, values, inputs, time, masks):
         if function in ("pixel_unshuffle", "upsample_nearest"):
             before = args[0]
@@ -78,7 +80,10 @@ def parts(
             path = next(linear)
             yield _linear(path, cells[path], args[0])
         elif function == "gelu":
-            yield _plain("time_mlp.2", "gelu", args[0], None, accelerated.gelu, reference.gelu)
+            path = next(gelu)
+            yield _plain(path, "gelu", args[0], None, accelerated.gelu, reference.gelu)
+        elif function == "class_embedding":
+            yield _classes(cells["classes_emb"], args[0])
         elif function.endswith("embedding"):
             yield _embedding(net, cells["time_mlp.0"], function, args)
         elif function == "resnet_block":
@@ -113,17 +118,13 @@ def trace(
 
         return call
 
-    x, x_self_cond = (inputs[n].astype(np.float64) if n in inputs else None for n in IMAGES)
-    params = {name: value.astype(np.float64) for name, value in values.items()}
+    arrays = {name: x.astype(np.float64) for name, x in {**values, **inputs}.items()}
     with contextlib.ExitStack() as stack:
         for name in TRACED:
             patch = mock.patch.object(reference, name, noting(name, getattr(reference, name)))
             stack.enter_context(patch)
-        unet(params, net.config, x, np.asarray(time), x_self_cond, list(masks) or None)
+        network.in_reference(net.config, arrays, np.asarray(time), masks)
     return calls
-
-
-IMAGES = ("x", "x_self_cond")
 
 
 def _plain(
@@ -147,6 +148,18 @@ def _embedding(net: Unet, cell: nn.Cell, function: str, args: tuple[Any, ...]) -
         return reference.sinusoidal_embedding(time, *args[1:])
 
     return Part("time_mlp.0", kind, {"time": args[0]}, (), cell, cell, expected)
+
+
+def _classes(cell: nn.Cell, labels: Array) -> Part:
+    """The table of classes; labels are floats near whole numbers, as everything that is given."""
+
+    def on_device(labels: Tensor) -> Tensor:
+        return cell(ops.cast(ops.round(ops.stop_gradient(labels)), ms.int32))
+
+    def expected(params: Params, labels: Value) -> Value:
+        return reference.class_embedding(np.rint(getval(labels)), params["classes_emb.weight"])
+
+    return Part("classes_emb", "Embedding", {"labels": labels}, (), cell, on_device, expected)
 
 
 def _linear(path: str, cell: nn.Cell, x: Array) -> Part:

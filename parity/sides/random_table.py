@@ -26,6 +26,7 @@ PURPOSES = {
     "sample_noise": 8,
     "crop": 9,
     "replace": 10,
+    "class": 11,
     "caption": 14,
     "untold": 15,
     "scene": 16,

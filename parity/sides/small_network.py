@@ -2,8 +2,8 @@
 
 What surrounds the network (batches, the trainer, samplers, files) is the same whatever the network
 is; the U-Net costs seconds to compile, this one a fraction of it. It is given everything that the
-U-Net is given, and shows in its output whatever of it is wrong: x, the time, an estimate of x_0 and
-dropout masks; it has parameters that decay, that do not, and one that is not trained.
+U-Net is given, and shows in its output whatever of it is wrong: x, the time, an estimate of x_0,
+dropout masks and a class; it has parameters that decay, that do not, and one that is not trained.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...accelerated.networks import table, unet
 from ...reference.config import UnetConfig
 from ...reference.networks import table as reference_table
 from ...reference.networks.layers import Array as Value
-from ...reference.networks.layers import Params, silu
+from ...reference.networks.layers import Params, class_embedding, silu
 
 CHANNEL = (1, -1, 1, 1)
 
@@ -59,6 +59,10 @@ class SmallNetwork(unet.Unet):
         self.time = Affine(draw(), draw())
         self.outer = Affine(draw(), draw())
         self.frequency = Parameter(draw(), requires_grad=False)
+        self.conditional = self.config.num_classes is not None
+        if self.config.num_classes is not None:
+            rows = [draw().asnumpy() for _ in range(self.config.num_classes + 1)]
+            self.of_class = Parameter(Tensor(np.stack(rows)))
         self.kept_scale = 1.0 / (1.0 - self.config.dropout)
         for name, parameter in self.parameters_and_names():
             parameter.name = name
@@ -69,11 +73,14 @@ class SmallNetwork(unet.Unet):
         time: Tensor,
         x_self_cond: Tensor | None = None,
         dropout_masks: tuple[Tensor, ...] | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         angle = 0.01 * time.reshape(-1, 1, 1, 1) * self.frequency.reshape(1, -1, 1, 1)
         h = self.inner(x) + self.time(ops.cos(angle))
         if self.config.self_condition:
             h = h + self.estimate(ops.zeros_like(x) if x_self_cond is None else x_self_cond)
+        if self.conditional:
+            h = h + ops.gather(self.of_class, condition, 0).reshape(x.shape[0], -1, 1, 1)
         h = ops.silu(h)
         if dropout_masks is not None:
             h = h * dropout_masks[0] * self.kept_scale + dropout_masks[1]
@@ -95,12 +102,14 @@ def small_network(
     time: Value,
     x_self_cond: Value | None = None,
     dropout_masks: Sequence[Value] | None = None,
+    condition: Value | None = None,
 ) -> Value:
-    """outer(silu(inner(x) + time(cos(t f / 100)) + estimate(x0_hat)) keep_1 / (1 - p) + keep_2).
+    """outer(silu(inner(x) + time(cos(t f / 100)) + estimate(x0_hat) + of_class[condition]) keep_1 /
+    (1 - p) + keep_2).
 
-    inner, time, estimate and outer multiply each channel by a number, and add another; the last of
-    the three is there where the network is self-conditioned, and the masks where there are any. The
-    arguments are those of ``reference.unet.unet``.
+    inner, time, estimate and outer multiply each channel by a number, and add another; the estimate
+    is there where the network is self-conditioned, the class where it has classes, and the masks
+    where there are any. The arguments are those of ``reference.unet.unet``.
     """
 
     def affine(name: str, x: Value) -> Value:
@@ -112,6 +121,9 @@ def small_network(
     h = affine("inner", x) + affine("time", anp.cos(angle))
     if config.self_condition:
         h = h + affine("estimate", anp.zeros_like(x) if x_self_cond is None else x_self_cond)
+    if config.num_classes is not None:
+        rows = class_embedding(condition, params["of_class"])
+        h = h + anp.reshape(rows, (len(x), -1, 1, 1))
     h = silu(h)
     if dropout_masks is not None:
         first, second = (mask.astype(x.dtype) for mask in dropout_masks)

@@ -15,6 +15,8 @@ class NetworkConfig:
         self_condition: feed the last estimate of x_0 back in (arXiv 2208.04202).
         dropout: probability of dropping an activation in the first block of each residual pair.
         sinusoidal_pos_emb_theta: longest wavelength of the time embedding / 2 pi.
+        num_classes: how many classes it is told of, if it is.
+        cond_drop_prob: share of items whose class it is not told in training.
         rank: how many sides an item has: 2 for images, 1 for sequences, 0 for vectors.
     """
 
@@ -26,6 +28,8 @@ class NetworkConfig:
     random_fourier_features: bool
     learned_sinusoidal_dim: int
     sinusoidal_pos_emb_theta: float
+    num_classes: int | None = None
+    cond_drop_prob: float = 0.1
 
     rank: ClassVar[int] = 2
 

@@ -45,6 +45,9 @@ class UnetConfig(NetworkConfig):
         attn_heads: attention heads, one number or one for each level.
         full_attn: softmax attention (True) or linear attention (False), one value or one for
             each level (default: softmax attention at the innermost level only).
+        num_classes: tell the network which of so many classes each image is of (default: of none).
+        cond_drop_prob: share of images whose class is not told in training, so that the network
+            learns what is common to all classes too, as guidance needs it (arXiv 2207.12598).
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -65,6 +68,8 @@ class UnetConfig(NetworkConfig):
     attn_dim_head: int | tuple[int, ...] = 32
     attn_heads: int | tuple[int, ...] = 4
     full_attn: bool | tuple[bool, ...] | None = None
+    num_classes: int | None = None
+    cond_drop_prob: float = 0.1
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -73,7 +78,9 @@ class UnetConfig(NetworkConfig):
                 f"dim_mults {self.dim_mults} must hold positive multipliers, for example (1, 2, 4)"
             )
         self.check_numbers()
-        at_least_1(self, "init_dim", "out_dim", "channels")
+        if not 0.0 <= self.cond_drop_prob <= 1.0:
+            raise ValueError(f"cond_drop_prob {self.cond_drop_prob} is a probability: from 0 to 1")
+        at_least_1(self, "init_dim", "out_dim", "channels", "num_classes")
         for name in ("attn_dim_head", "attn_heads"):
             if any(value < 1 for value in self._per_level(name, getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..config import NetworkConfig
 from .layers import Array
 
@@ -38,3 +40,26 @@ def check_arguments(
         expected = [(len(x), *s) for s in config.dropout_shapes(x.shape[2:])]
         if (given := [mask.shape for mask in dropout_masks]) != expected:
             raise ValueError(f"dropout_masks have shapes {given}: they must be {expected}")
+
+
+def check_condition(config: NetworkConfig, batch: int, condition: Array | None) -> None:
+    """Raise ValueError for a class of an item that the network does not know, or none of it."""
+    if condition is None and config.num_classes is None:
+        return
+    if config.num_classes is None:
+        raise ValueError("condition is given, but the network has num_classes=None")
+    if condition is None:
+        raise ValueError(
+            f"condition is missing: give each image's class, 0 to {config.num_classes - 1}, or "
+            f"{config.num_classes} for none"
+        )
+    labels = np.asarray(condition)
+    if labels.shape != (batch,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"condition has shape {labels.shape} and dtype {labels.dtype}: give integers ({batch},)"
+        )
+    for label in labels[(labels < 0) | (labels > config.num_classes)]:
+        raise ValueError(
+            f"condition {label} is no class: they are 0 to {config.num_classes - 1}, and "
+            f"{config.num_classes} stands for none"
+        )

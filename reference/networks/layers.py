@@ -104,6 +104,15 @@ def rms_norm(x: Array, g: Array) -> Array:
     return x / np.sqrt(square) * g * math.sqrt(x.shape[1])
 
 
+def class_embedding(labels: Array, weight: Array) -> Array:
+    """Row ``labels[b]`` of ``weight`` for each b, as a product with zeros and ones.
+
+    Shapes: labels (B,) integers in 0..K-1, weight (K, C), result (B, C).
+    """
+    chosen = np.asarray(labels).reshape(-1, 1) == np.arange(len(weight))
+    return np.dot(chosen.astype(getval(weight).dtype), weight)
+
+
 def upsample_nearest(x: Array) -> Array:
     """Each pixel becomes 2 x 2 equal ones: (B, C, H, W) to (B, C, 2H, 2W); (B, C, L): two."""
     for axis in range(2, x.ndim):

@@ -35,6 +35,14 @@ def time_mlp(config: NetworkConfig) -> Shapes:
     return shapes | linear("time_mlp.3", config.time_dim, config.time_dim)
 
 
+def classes_mlp(config: NetworkConfig) -> Shapes:
+    if config.num_classes is None:
+        return {}
+    shapes: Shapes = {"classes_emb.weight": (config.num_classes + 1, config.dim)}
+    shapes |= linear("classes_mlp.0", config.dim, config.time_dim)
+    return shapes | linear("classes_mlp.2", config.time_dim, config.time_dim)
+
+
 def resnet(name: str, dim: int, dim_out: int, time_dim: int, rank: int = 2) -> Shapes:
     shapes = linear(f"{name}.mlp.1", time_dim, 2 * dim_out)
     for block, width in (("block1", dim), ("block2", dim_out)):
@@ -47,13 +55,14 @@ def initial(shapes: Shapes, rng: np.random.Generator) -> dict[str, Array]:
     """Draw float64 parameters; the result depends on the shapes and on the state of ``rng`` alone.
 
     Convolutions and linear layers: uniform within +-1 / sqrt(fan_in), weights and biases (arXiv
-    1502.01852 with a = sqrt(5)). Norm gains: 1. Memory pairs and Fourier frequencies: N(0, 1).
+    1502.01852 with a = sqrt(5)). Norm gains: 1. Memory pairs, Fourier frequencies and classes:
+    N(0, 1).
     """
 
     def draw(name: str, shape: tuple[int, ...]) -> Array:
         if name.endswith(".g"):
             return np.ones(shape)
-        if name.endswith((".mem_kv", ".weights")):
+        if name.endswith((".mem_kv", ".weights", "classes_emb.weight")):
             return rng.standard_normal(shape)
         _, *fan_in = shapes[name.removesuffix("bias") + "weight" if name.endswith("bias") else name]
         bound = float(np.prod(fan_in)) ** -0.5

@@ -29,8 +29,13 @@ NETWORKS = {
 
 
 def network(params: Params, config: NetworkConfig, *args: Any) -> Array:
-    """Apply the network that the configuration is of, to (x, time, x_self_cond, dropout_masks)."""
-    return NETWORKS[network_name(config)].apply(params, config, *args)
+    """Apply the network that the configuration is of, to (x, time, x_self_cond, dropout_masks).
+
+    And to a condition last, for one that takes any.
+    """
+    *others, condition = args if len(args) == 5 else (*args, None)
+    others = others if condition is None else [*others, condition]
+    return NETWORKS[network_name(config)].apply(params, config, *others)
 
 
 def init(config: NetworkConfig, rng: np.random.Generator) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from autograd.tracer import getval
 
 from ..config import NetworkConfig, UnetConfig
 from . import layers, parameters
-from .arguments import check_arguments
+from .arguments import check_arguments, check_condition
 from .layers import Array, Params
 from .parameters import Shapes
 
@@ -33,8 +33,16 @@ def unet(
     time: Array,
     x_self_cond: Array | None = None,
     dropout_masks: Sequence[Array] | None = None,
+    condition: Array | None = None,
 ) -> Array:
     """Apply the network.
+
+    With classes, what every residual block is told is the time embedding plus that of the class,
+
+        e = time_mlp(time) + W_2 gelu(W_0 E[condition] + b_0) + b_2,
+
+    where E, W and b are ``classes_emb`` and ``classes_mlp``. The last row of E stands for "no
+    class": in training it is put in the place of some labels (arXiv 2207.12598, algorithm 1).
 
     Args:
         params: arrays named and shaped as in ``param_shapes(config)``.
@@ -44,6 +52,8 @@ def unet(
             ``config.self_condition`` (arXiv 2208.04202, section 3.2).
         dropout_masks: None (no dropout, as in sampling), or for each entry (C, H, W) of
             ``config.dropout_shapes`` an array (B, C, H, W): 1 keeps an activation, 0 drops it.
+        condition: (B,) integers, the class of each image, and ``num_classes`` for none. Only with
+            ``config.num_classes``, and then always.
 
     Returns:
         (B, config.out_channels, H, W), of the dtype of ``x`` and ``params``.
@@ -53,9 +63,12 @@ def unet(
     """
     time = np.asarray(time, dtype=x.dtype)
     check_arguments(config, x, time, x_self_cond, dropout_masks)
+    check_condition(config, len(x), condition)
     if config.self_condition:
         x = np.concatenate((np.zeros_like(x) if x_self_cond is None else x_self_cond, x), axis=1)
     embedding = time_embedding(params, config, time)
+    if condition is not None:
+        embedding = embedding + class_embedding(params, condition)
     masks = repeat(None) if dropout_masks is None else iter(dropout_masks)
     return _body(params, config, x, embedding, masks)
 
@@ -111,6 +124,15 @@ def time_embedding(params: Params, config: NetworkConfig, time: Array) -> Array:
     )
 
 
+def class_embedding(params: Params, labels: Array) -> Array:
+    """(B,) to (B, config.time_dim): the row of each class, and two layers."""
+    rows = layers.class_embedding(labels, params["classes_emb.weight"])
+    hidden = layers.linear(rows, params["classes_mlp.0.weight"], params["classes_mlp.0.bias"])
+    return layers.linear(
+        layers.gelu(hidden), params["classes_mlp.2.weight"], params["classes_mlp.2.bias"]
+    )
+
+
 def init(config: UnetConfig, rng: np.random.Generator) -> dict[str, Array]:
     """Draw float64 parameters, as ``parameters.initial`` does."""
     return parameters.initial(param_shapes(config), rng)
@@ -120,7 +142,7 @@ def param_shapes(config: UnetConfig) -> Shapes:
     """Name and shape of every parameter, in the order in which they are drawn."""
     conv, resnet = parameters.conv, parameters.resnet
     shapes = conv("init_conv", config.in_channels, config.first_dim, 7)
-    shapes |= parameters.time_mlp(config)
+    shapes |= parameters.time_mlp(config) | parameters.classes_mlp(config)
     last = len(config.levels) - 1
     for i, v in enumerate(config.levels):
         shapes |= resnet(f"downs.{i}.0", v.dim_in, v.dim_in, config.time_dim)

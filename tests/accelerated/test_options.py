@@ -46,7 +46,7 @@ LARGE = {
 # What some of these values are good for after all.
 FINE: dict[Any, set[str]] = {
     0: {
-        *("dropout", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
+        *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
@@ -59,6 +59,7 @@ FINE: dict[Any, set[str]] = {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
+        "num_classes",
     },
     "": {"only"},
     "20": {

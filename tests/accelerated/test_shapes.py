@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -46,7 +46,7 @@ class StandIn(Network):
 class Told(StandIn):
     """The same with an offset for each of three classes."""
 
-    conditional: ClassVar[bool] = True
+    conditional = True
 
     def __init__(self, dim: int = 4, **options: Any) -> None:
         super().__init__(dim, **options)

@@ -71,8 +71,9 @@ NET = {
     "attn_heads": 1,
     "attn_dim_head": 4,
 }
+TOLD = {**NET, "num_classes": 2}
 FORWARD = {
-    "net": NET,
+    "net": TOLD,
     "size": (2, 3),
     "time": (3.0, 500.0),
     "self_cond": True,
@@ -85,7 +86,7 @@ SIZES = {
     "sizes": ((4, 6), (6, 4), (4, 6)),
 }
 GRADIENTS = {
-    "net": NET,
+    "net": TOLD,
     "size": (2, 3),
     "schedule": ("cosine", 1000, False),
     "t": (1, 1000, 300),

@@ -62,6 +62,7 @@ NO_NUMBERS = {
     "TrainerConfig.resume": "what the examples do after their middle",
     "TrainerConfig.distributed": "test_train_batches and test_distributed draw several processes",
     "TrainerConfig.strict": "whether a broken file is refused",
+    "UnetConfig.cond_drop_prob": "of training: test_train_batches draws it, FROM_A_FOLDER has it",
     "UnetConfig.dim_mults": "the number and shapes of all parameters",
 }
 """Options that change no number by themselves, and why."""

@@ -235,6 +235,75 @@ def test_no_self_condition_means_zeros():
     assert not np.allclose(without, unet(params, config, x, time, condition))
 
 
+CLASSES = {"dim_mults": (1,), "num_classes": 3}
+
+
+def test_a_class_is_added_to_the_time_embedding_of_its_image():
+    config = config_of(CLASSES)
+    params, (x, time, *_) = wave_parameters(config), wave_inputs(config)
+    told = unet(params, config, x, time, condition=np.array([2, 3]))
+    without = {name: p for name, p in params.items() if not name.startswith("classes_")}
+    for b, label in enumerate((2, 3)):
+        hidden = params["classes_mlp.0.weight"] @ params["classes_emb.weight"][label]
+        hidden = hidden + params["classes_mlp.0.bias"]
+        hidden = 0.5 * hidden * (1.0 + np.vectorize(math.erf)(hidden / math.sqrt(2.0)))
+        shift = params["classes_mlp.2.weight"] @ hidden + params["classes_mlp.2.bias"]
+        moved = {**without, "time_mlp.3.bias": without["time_mlp.3.bias"] + shift}
+        same = unet(moved, config_of({"dim_mults": (1,)}), x[b : b + 1], time[b : b + 1])
+        np.testing.assert_allclose(told[b : b + 1], same, rtol=1e-11, atol=1e-12)
+
+
+def test_gradients_reach_the_rows_of_the_classes_that_are_there():
+    config = config_of(CLASSES)
+    x, time, *_ = wave_inputs(config)
+    labels = np.array([0, 2])
+
+    def function(params):
+        return anp.sum(unet(params, config, x, time, condition=labels) ** 2)
+
+    params = wave_parameters(config)
+    _, grads = value_and_grad(function, params)
+    rows = np.abs(grads["classes_emb.weight"]).sum(axis=1)
+    assert np.all(rows[[0, 2]] > 0.0) and np.all(rows[[1, 3]] == 0.0)
+    for name in ("classes_emb.weight", "classes_mlp.0.weight", "classes_mlp.2.bias"):
+        at, h = {}, 1e-5
+        for sign in (-1.0, 1.0):
+            moved = params[name].copy()
+            moved[0] += sign * h
+            at[sign] = function({**params, name: moved})
+        difference = (at[1.0] - at[-1.0]) / (2 * h)
+        assert np.sum(grads[name][0]) == pytest.approx(difference, rel=1e-5, abs=1e-6), name
+
+
+def test_float32_stays_float32_with_classes(flowing):
+    config = config_of(CLASSES)
+    params = {name: p.astype(np.float32) for name, p in wave_parameters(config).items()}
+    x, time, *_ = wave_inputs(config, np.float32)
+    inputs = (x, time, None, None, np.array([1, 3], np.int32))
+    assert unet(params, config, *inputs).dtype == np.float32
+    value_and_grad(weighted_sum(config, inputs), params)
+    assert {g.dtype for g in flowing} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("options", "condition", "message"),
+    [
+        (CLASSES, None, "condition is missing: give each image's class, 0 to 2, or 3 for none"),
+        (CLASSES, [0, 4], "condition 4 is no class: they are 0 to 2, and 3 stands for none"),
+        (CLASSES, [-1, 0], "condition -1 is no class"),
+        (CLASSES, [0.0, 1.0], r"dtype float64: give integers \(2,\)"),
+        (CLASSES, [0], r"condition has shape \(1,\)"),
+        ({"dim_mults": (1,)}, [0, 0], "condition is given, but the network has num_classes=None"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_named(options, condition, message):
+    config = config_of(options)
+    x, time, *_ = wave_inputs(config)
+    given = None if condition is None else np.array(condition)
+    with pytest.raises(ValueError, match=message):
+        unet(wave_parameters(config), config, x, time, condition=given)
+
+
 def test_integer_times_are_the_same_times():
     config = config_of({"dim_mults": (1,)})
     params, (x, time, *_) = wave_parameters(config), wave_inputs(config)

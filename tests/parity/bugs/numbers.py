@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from ..planting import Bug
 
+CLASSES = {
+    "net": {"dim": 4, "dim_mults": (1,), "channels": 1, "num_classes": 3, "cond_drop_prob": 0.5},
+    "data": {"kind": "folder", "count": 7},
+}
+"""Images in folders of their classes, half of which are not told."""
+
 NUMBERS = [
     Bug(
         "steps beyond 2^32 begin again",
@@ -182,6 +188,41 @@ BATCHES = [
         "self_cond_mask = coins(seed, Purpose.SELF_CONDITION, step, positions)",
         "self_cond_mask = np.ones(len(x_0), bool)",
         "train_batches: batches",
+    ),
+    Bug(
+        "a class that is not told is the first",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "np.int32(config.num_classes)",
+        "np.int32(0)",
+        "train_batches: batches",
+        CLASSES,
+    ),
+    Bug(
+        "every class is told",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "known = np.where(untold,",
+        "np.where(untold,",
+        "train_batches: batches",
+        CLASSES,
+    ),
+    Bug(
+        "every image is told the class of the first",
+        "trainer.batches.Batches._micro_batch",
+        "told = items.labels",
+        "told = items.labels[[0] * len(items.labels)]",
+        "train_batches: batches",
+        CLASSES,
+    ),
+    Bug(
+        "classes and self-conditioning toss the same coin",
+        "diffusion.GaussianDiffusion.micro_batch",
+        "Purpose.CLASS",
+        "Purpose.SELF_CONDITION",
+        "randomness_streams: streams",
+        {
+            **{"net": CLASSES["net"], "data": CLASSES["data"]},
+            "trainer": {"seed": 5, "train_batch_size": 3},
+        },
     ),
     Bug(
         "the levels of uint8 are divided by 256",
