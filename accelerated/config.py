@@ -59,6 +59,8 @@ class TrainerConfig(OptimizerConfig):
         crop_min_share: side of random_resized's smallest part, as a share of the largest.
         augment_horizontal_flip: show each image mirrored half of the time.
         only_class: train on these classes alone: sub-folders of the data, or digits.
+        conditional: tell the network the class of each image (its sub-folder, or which digit it
+            is), so that sample --label can ask for one.
         data_memory_gb: decoded images are kept in memory up to this size (inf: all); data that is
             larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at
@@ -99,6 +101,7 @@ class TrainerConfig(OptimizerConfig):
     crop_min_share: float = 0.8
     augment_horizontal_flip: bool = False
     only_class: tuple[str, ...] = ()
+    conditional: bool = False
     data_memory_gb: Unbounded = 2.0
     data_cache: PathText | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000

@@ -165,6 +165,7 @@ def truth(
     if dtype == "float32":
         named = {f"mask.{i}": mask for i, mask in enumerate(masks)}
         given = {**inputs, "time": np.array(time, np.float32), **named}
+        given |= {n: x.astype(np.int32) for n, x in inputs.items() if n == "condition"}
         trace.note(lambda: ("unet", {"net": dict(net)}, given, expected, bounds))
     return expected["output"], bounds["output"]
 

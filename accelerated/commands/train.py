@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ..config import RunConfig
+from ..data import class_names
+from ..data.classes import listed
 from ..runs.folder import RunFolder
+from ..runs.images import class_names_of
 from ..runs.names import checkpoint_folder, sample_picture
 from ..runs.opened import build
 from ..system.runtime import process_count, select_device
@@ -30,6 +33,7 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     """
     device, place = _device_and_place(config)
     world, run = place
+    config = _with_classes(config)
     trainer = Trainer(
         build(config),
         config.data,
@@ -53,6 +57,18 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
         _tell_the_end(trainer, done)
     world.wait()  # msrun ends all processes when the first one ends with a code other than 0
     return DONE if done else INTERRUPTED
+
+
+def _with_classes(config: RunConfig) -> RunConfig:
+    """With as many classes as the data has, where the network is to be told of them.
+
+    Raises:
+        ValueError: data without classes.
+    """
+    if not config.trainer.conditional or config.network.num_classes is not None:
+        return config
+    count = len(class_names(config.data, config.trainer.only_class))
+    return replace(config, network=replace(config.network, num_classes=count))
 
 
 def _device_and_place(config: RunConfig) -> tuple[str, Place]:
@@ -92,6 +108,8 @@ def _announce(trainer: Trainer, device: str) -> None:
         f"device: {device}; {count:,} images of {shape}; a network of {parameters:,} parameters; "
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
+    if names := trainer.diffusion.class_names:
+        say(f"{len(names)} classes: {listed(names)}")
     if trainer.config.from_run is not None:
         say(f"from {trainer.config.from_run} ({trainer.config.from_weights})")
     if trainer.world.size > 1:
@@ -99,6 +117,14 @@ def _announce(trainer: Trainer, device: str) -> None:
             f"{trainer.world.size} processes with {trainer.config.train_batch_size} images each; "
             f"to stop them with a checkpoint: kill -TERM {os.getpid()}"
         )
+
+
+def _how_to_ask(run: RunFolder) -> list[str]:
+    """How to draw images of one class, where there are any."""
+    if not (names := class_names_of(run)):
+        return []
+    folder, name = shlex.quote(str(run.path)), shlex.quote(names[-1])
+    return [f"of one class: ddpm-mindspore sample {folder} --label {name}"]
 
 
 def _summary(run: RunFolder, step: int) -> str:
@@ -117,5 +143,6 @@ def _summary(run: RunFolder, step: int) -> str:
             f"done: {step:,} steps. In {run.path}/",
             *files,
             f"to draw more: ddpm-mindspore sample {shlex.quote(str(run.path))} --num-samples 100",
+            *_how_to_ask(run),
         ]
     )

@@ -4,7 +4,7 @@ from .arrays import Images, Items
 from .built_in import BUILT_IN
 from .crops import Crop
 from .digits import digit_labels, load_digits
-from .images import open_images, read_batch, read_items, read_spread, skipped_text
+from .images import class_names, open_images, read_batch, read_items, read_spread, skipped_text
 from .left_out import note_broken, report
 from .names import read_names, write_names
 from .prefetch import Prefetch
@@ -15,6 +15,7 @@ __all__ = [
     "Images",
     "Items",
     "Prefetch",
+    "class_names",
     "digit_labels",
     "load_digits",
     "note_broken",

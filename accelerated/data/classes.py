@@ -31,7 +31,7 @@ def numbers_of(
     elif given.dtype.kind not in "iu" or not given.size:
         raise ValueError(
             f"{argument} {str(asked)[:60]} must be whole numbers: "
-            f"choose from {_listed(num_classes, names)}"
+            f"choose from {listed(names, num_classes)}"
         )
     for number in given[(given < 0) | (given >= num_classes)].ravel():
         raise ValueError(_no_class(number, num_classes, names, argument))
@@ -48,10 +48,11 @@ def _number(text: str, num_classes: int, names: Sequence[str], argument: str) ->
 
 
 def _no_class(label: object, num_classes: int, names: Sequence[str], argument: str) -> str:
-    return f"{argument} {label} is no class: choose from {_listed(num_classes, names)}"
+    return f"{argument} {label} is no class: choose from {listed(names, num_classes)}"
 
 
-def _listed(num_classes: int, names: Sequence[str]) -> str:
+def listed(names: Sequence[str], num_classes: int = 0) -> str:
+    """The names of classes for a message, the first of very many; their numbers without names."""
     if not names:
         return f"0 to {num_classes - 1}"
     return ", ".join(names[:20]) + ", ..." * (len(names) > 20)
@@ -80,7 +81,7 @@ def select(
         )
     for name in only:
         if name not in classes:
-            shown = _listed(len(classes), classes)
+            shown = listed(classes)
             raise ValueError(f"only_class {name!r} is no class of data: choose from {shown}")
     wanted = [number for number, name in enumerate(classes) if name in only]
     places = np.flatnonzero(np.isin(labels, wanted))

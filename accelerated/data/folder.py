@@ -97,7 +97,7 @@ def open_folder(
             'images, or "digits"'
         )
     if only_class:
-        names = [names[place] for place in select(*_classes(names), only_class)[0]]
+        names = [names[place] for place in select(*classes_of(names), only_class)[0]]
     files = FolderRecords(folder, names, how.shape, how.crop)
     records: Records = cached(files, how)
     in_memory = how.fits_in_memory(len(names))
@@ -121,7 +121,7 @@ def open_folder(
     images.checked = in_memory or how.strict or how.cache is not None
     images.names = [names[place] for place in places]
     images.gone = sorted(set(images.names).difference(found))
-    images.classes, images.labels = _classes(images.names)
+    images.classes, images.labels = classes_of(images.names)
     images.batch(np.arange(1))  # refuses a folder without any image that can be decoded
     return images
 
@@ -179,7 +179,7 @@ def _faults_at_a_glance(
             shown.update(len(places))
 
 
-def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Return the sub-folders, sorted, and which of them each file is in.
 
     None where a file lies in no sub-folder: these images have no classes.

@@ -17,7 +17,8 @@ from .built_in import BUILT_IN, open_built_in
 from .classes import select
 from .crops import CENTER, Crop
 from .decode import MODES
-from .folder import open_folder
+from .folder import classes_of, open_folder
+from .listing import find
 from .reading import Reading
 
 
@@ -122,6 +123,30 @@ def open_images(
         f'data is of type {type(source).__name__}: give a folder, "digits", a MindRecord file, a '
         "NumPy array (N, C, H, W) or a MindSpore dataset"
     )
+
+
+def class_names(
+    source: str | os.PathLike[str] | Any, only_class: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The classes that :func:`open_images` would find; of a folder, without opening an image.
+
+    Raises:
+        ValueError: data without classes; or as ``open_images``.
+    """
+    names: tuple[str, ...] = ()
+    if isinstance(source, str) and source in BUILT_IN:
+        names = tuple(open_built_in(source, (8, 8), 1, only_class).classes)
+    elif isinstance(source, (str, os.PathLike)):
+        path: Path = as_plain("data", source, Path)
+        if not path.is_file():
+            names, labels = classes_of(find(path, strict=False)[0])
+            names = select(names, labels, only_class)[1] if only_class else names
+    if not names:
+        raise ValueError(
+            "data has no classes: conditional needs a folder with a sub-folder for each class, or "
+            "the digits"
+        )
+    return names
 
 
 def read_batch(images: Images, seed: int, start: int, count: int) -> Pixels:

@@ -6,7 +6,7 @@ import gc
 import io
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,35 @@ def grid(
         y, x = gap + i // columns * step_y, gap + i % columns * step_x
         page[y : y + height * scale, x : x + width * scale] = image
     return _image(page)
+
+
+def rows_of_classes(
+    images: NDArray[np.uint8], names: Sequence[str], scale: int | None = None
+) -> Image.Image:
+    """Lay images out with a row for each class, named on its left: image i is of class i mod n.
+
+    The last rows may be shorter. ``images``, ``scale``: as in :func:`grid`.
+
+    Raises:
+        ValueError: as in :func:`grid`.
+    """
+    _check(images)
+    count = min(len(names), len(images))
+    columns = math.ceil(len(images) / len(names))
+    laid = np.full((count * columns, *images.shape[1:]), 255, np.uint8)
+    for i, image in enumerate(images):
+        laid[i % len(names) * columns + i // len(names)] = image
+    page = _on_white(grid(laid, columns, scale))
+    height = page.height / count
+    font = ImageFont.load_default(size=max(15, page.width // 28))
+    side = max(math.ceil(font.getlength(name)) for name in names[:count]) + 12
+    whole = Image.new("RGB", (side + page.width, page.height), "white")
+    draw = ImageDraw.Draw(whole)
+    for row, name in enumerate(names[:count]):
+        at = (side - 6, (row + 0.5) * height)
+        draw.text(at, name, fill=_INK, font=font, anchor="rm")
+    whole.paste(page, (side, 0))
+    return whole
 
 
 def comparison(

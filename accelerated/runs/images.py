@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...reference.config import UnetConfig
 from ...reference.plain import PathText, as_plain
 from ..config import TrainerConfig
 from ..data import BUILT_IN, Crop, Images, open_images, read_names
+from ..data.classes import listed
 from .folder import RunFolder
 
 
@@ -45,11 +48,47 @@ def known_images(run: RunFolder) -> Known:
     return Known(read_names(run.images), run.config.images().get("count"))
 
 
-def noted(source: Any, images: Images) -> dict[str, Any]:
-    """What config.json says of images besides what they are called: how many, and where."""
+def noted(source: Any, images: Images, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """What config.json says of images besides what they are called: how many, and where.
+
+    And ``classes``, what their classes are called, where the network is told of them.
+    """
     named = isinstance(source, str) and source not in BUILT_IN
     # Not resolved: a link may be made to point to where its owner has moved the images.
-    return {"count": images.places, "path": str(Path(source).absolute()) if named else None}
+    found = {"count": images.places, "path": str(Path(source).absolute()) if named else None}
+    return {**found, "classes": list(classes)} if classes else found
+
+
+def check_classes(
+    images: Images, network: UnetConfig, run: RunFolder, config: TrainerConfig
+) -> tuple[str, ...]:
+    """The names of the classes that a network is told of: none if it is not, or they have none.
+
+    Raises:
+        ValueError: the images have others, or their run has had.
+    """
+    if config.conditional and network.num_classes is None:
+        raise ValueError("conditional True needs a network with classes: Unet(num_classes=...)")
+    if network.num_classes is None or not images.classes:
+        return ()
+    count, found = len(images.classes), listed(images.classes)
+    if count != network.num_classes:
+        raise ValueError(
+            f"data has {count} classes ({found}), and the network is told of "
+            f"{network.num_classes}: make num_classes {count}"
+        )
+    before = class_names_of(run) if config.resume else ()
+    if before and before != tuple(images.classes):
+        raise ValueError(
+            f"data has the classes {found}, and the run was trained with {listed(before)}: train "
+            "on these in a new run (another --results-folder)"
+        )
+    return tuple(images.classes)
+
+
+def class_names_of(run: RunFolder) -> tuple[str, ...]:
+    """What the classes of a run's images are called, if it was told of them."""
+    return tuple(run.config.images().get("classes", ()))
 
 
 def called(source: Any, run: RunFolder, *, resume: bool) -> str:

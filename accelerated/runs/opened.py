@@ -16,6 +16,7 @@ from ..diffusion import GaussianDiffusion
 from ..networks.table import build_network
 from .averages import load_average
 from .folder import RunFolder
+from .images import class_names_of
 from .warm_up import remark
 
 
@@ -71,6 +72,7 @@ def open_run(
     run = RunFolder(as_plain("path", path, Path))
     config = run.config.read()
     diffusion = build(config)
+    diffusion.class_names = class_names_of(run)
     if ema is not None:
         check_sigma_rel("ema", ema)
         if weights != "average":

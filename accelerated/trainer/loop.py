@@ -22,7 +22,7 @@ from ..kernels.waiting import Waiter
 from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
 from ..runs.checkpoint import Checkpoint, load_newest
-from ..runs.images import as_source, called, noted, open_run_images
+from ..runs.images import as_source, called, check_classes, noted, open_run_images
 from ..runs.warm_up import remark
 from ..system.distributed import GradientReducer
 from ..system.say import bar, say
@@ -93,7 +93,8 @@ class Trainer:
             if changed := other_sampling(before, self._run_config):
                 self._say(changed)
         self.images = self._open_images(source, new_data)
-        self._noted = noted(source, self.images)
+        diffusion.class_names = check_classes(self.images, model.config, self.run, config)
+        self._noted = noted(source, self.images, diffusion.class_names)
         self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(model.trainable_params(), config)
         self._nonfinite = NonfiniteSteps(

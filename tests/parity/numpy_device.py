@@ -163,8 +163,8 @@ def _masks(inputs: Arrays) -> list[Any] | None:
 
 def unet(inputs: Arrays, options: Arrays) -> Arrays:
     shown, masks = inputs.get("x_self_cond"), _masks(inputs)
-    net = _network(options)
-    return {"output": reference_unet(inputs, net, inputs["x"], inputs["time"], shown, masks)}
+    net, told = _network(options), inputs.get("condition")
+    return {"output": reference_unet(inputs, net, inputs["x"], inputs["time"], shown, masks, told)}
 
 
 def training_loss(inputs: Arrays, options: Arrays) -> Arrays:
@@ -172,19 +172,19 @@ def training_loss(inputs: Arrays, options: Arrays) -> Arrays:
     net, s = _network(options), _schedule(inputs["alpha_bar"])
     shown = inputs.get("self_cond_mask")
     batch = MicroBatch(inputs["x_0"], inputs["t"], inputs["noise"], shown, _masks(inputs))
-    kind = options["objective"]
+    kind, told = options["objective"], inputs.get("condition")
     x_t = process.q_sample(s, batch.x_0, batch.t, batch.noise)
     params = {n: x for n, x in inputs.items() if x.dtype == np.float32 and n not in _OF_A_BATCH}
 
     def estimate() -> Any:
-        first = reference_unet(params, net, x_t, batch.t - 1)
+        first = reference_unet(params, net, x_t, batch.t - 1, condition=told)
         x0_hat = objective.x0_from_output(s, kind, x_t, batch.t, first)
         return x0_hat * shown.astype(np.float32).reshape(-1, 1, 1, 1)  # type: ignore[union-attr]
 
     x_self_cond = None if shown is None else estimate()
 
     def loss(params: Arrays) -> Any:
-        output = reference_unet(params, net, x_t, batch.t - 1, x_self_cond, _masks(inputs))
+        output = reference_unet(params, net, x_t, batch.t - 1, x_self_cond, _masks(inputs), told)
         goal = objective.target(s, kind, batch.x_0, batch.t, batch.noise)
         weight = inputs["weight"][batch.t].astype(np.float32)
         return objective.simple_loss(output, goal, weight, options["loss_type"])

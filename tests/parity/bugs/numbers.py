@@ -218,11 +218,8 @@ BATCHES = [
         "diffusion.GaussianDiffusion.micro_batch",
         "Purpose.CLASS",
         "Purpose.SELF_CONDITION",
-        "randomness_streams: streams",
-        {
-            **{"net": CLASSES["net"], "data": CLASSES["data"]},
-            "trainer": {"seed": 5, "train_batch_size": 3},
-        },
+        "train_batches: batches",
+        CLASSES,
     ),
     Bug(
         "the levels of uint8 are divided by 256",
