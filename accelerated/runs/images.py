@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...reference.config import UnetConfig
+from ...reference.config import NetworkConfig
 from ...reference.plain import PathText, as_plain
 from ..config import TrainerConfig
 from ..data import BUILT_IN, Crop, Images, open_images, read_names
@@ -60,7 +60,7 @@ def noted(source: Any, images: Images, classes: Sequence[str] = ()) -> dict[str,
 
 
 def check_classes(
-    images: Images, network: UnetConfig, run: RunFolder, config: TrainerConfig
+    images: Images, network: NetworkConfig, run: RunFolder, config: TrainerConfig
 ) -> tuple[str, ...]:
     """The names of the classes that a network is told of: none if it is not, or they have none.
 

@@ -37,7 +37,16 @@ WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x"
 BOOLEAN = {
     *("self_condition", "learned_variance", "learned_sinusoidal_cond", "random_fourier_features"),
     *("zero_terminal_snr", "min_snr_loss_weight", "clip_denoised", "augment_horizontal_flip"),
-    *("tensorboard", "resume", "distributed", "strict", "json", "full_attn", "fail_fast"),
+    *(
+        "conditional",
+        "tensorboard",
+        "resume",
+        "distributed",
+        "strict",
+        "json",
+        "full_attn",
+        "fail_fast",
+    ),
 }
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
