@@ -20,7 +20,8 @@ from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device, door_device
 from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides.device import Array
-from ddpm_mindspore.parity.sides.door import Door, Options, noised
+from ddpm_mindspore.parity.sides.door import Door, Options
+from ddpm_mindspore.parity.sides.door_batches import noised
 
 UNET: dict[str, Any] = {
     "dim": 4,

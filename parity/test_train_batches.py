@@ -20,7 +20,8 @@ from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import door_device
-from ddpm_mindspore.parity.sides.door import Options, micro_batches
+from ddpm_mindspore.parity.sides.door import Options
+from ddpm_mindspore.parity.sides.door_batches import micro_batches
 from ddpm_mindspore.reference import training
 
 

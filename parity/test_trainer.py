@@ -31,6 +31,7 @@ from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides import door_device, door_run
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.sides.door import Door, Options
+from ddpm_mindspore.parity.sides.door_batches import micro_batches
 
 
 @budget.examples(0.05)
@@ -97,7 +98,7 @@ def truth(
     config = door.trainer
     shown = replace(given, read=spoil)
     count = range(1, config.train_num_steps + 1)
-    steps = [reference.micro_batches(door, shown, step) for step in count]
+    steps = [micro_batches(door, shown, step) for step in count]
     inputs = {
         name: np.array([[getattr(b, name) for b in batches] for batches in steps], np.float32)
         for name in ("x_0", "noise")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from .images import CLASSES
+from .classes import classes
 from .objectives import weights
 from .optimizers import optimizers
 from .schedules import schedules
@@ -89,15 +89,6 @@ def networks(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         options["self_condition"] = True
     return options
-
-
-@st.composite
-def classes(draw: st.DrawFn, data: Case, trainer: Case) -> Case:
-    """Of a network that is told the class of each image, where they have one."""
-    if data["kind"] != "folder" or not draw(st.booleans()):
-        return {}
-    count = len(trainer["only_class"]) or len(CLASSES)
-    return {"num_classes": count, "cond_drop_prob": draw(st.sampled_from((0.5, 0.1, 0.0)))}
 
 
 def image_sizes() -> st.SearchStrategy[tuple[int, int]]:

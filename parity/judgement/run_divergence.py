@@ -11,7 +11,8 @@ from ...accelerated.trainer.batches import Batches
 from ...reference.training import value_and_grad
 from ..examples.images import Given as Images
 from ..sides import door_device
-from ..sides.door import Door, loss, micro_batches
+from ..sides.door import Door, loss
+from ..sides.door_batches import micro_batches
 from . import update_formulas
 from .explain import Finding, source
 from .tolerance import Arrays

@@ -26,7 +26,6 @@ from ...reference.optimizer import ema_update
 from ...reference.samplers import ancestral, ddim
 from ...reference.schedule import Schedule, spaced_timesteps
 from ...reference.training import MicroBatch, TrainingConfig, TrainingState
-from ..examples.images import Given
 from ..judgement.tolerance import Arrays
 from . import device, random_table, small_network
 from .device import Array
@@ -81,67 +80,6 @@ class Door:
         if self.small:
             return small_network.dropout_shapes(self.net, self.size)
         return self.net.dropout_shapes(self.size)
-
-
-def noised(
-    door: Door,
-    x_0: Array,
-    seed: int,
-    step: int,
-    positions: Sequence[int],
-    labels: Array | None = None,
-) -> MicroBatch:
-    """What is random about a gradient: t, noise, and where there are any, coins and masks.
-
-    ``labels``: the class of each image; coins decide which of them are told.
-    """
-    t = random_table.times(seed, step, positions, door.schedule.T)
-    noise = random_table.normal(seed, "noise", step, positions, door.shape)
-    shown = masks = None
-    if door.net.self_condition:
-        shown = random_table.coins(seed, "self_condition", step, positions)
-    if door.net.dropout:
-        masks = random_table.masks(seed, step, positions, door.dropout_shapes, door.net.dropout)
-    told = None
-    if door.net.num_classes is not None and labels is not None:
-        share = door.net.cond_drop_prob
-        dropped = random_table.coins(seed, "class", step, positions, share)
-        told = np.where(dropped, door.net.num_classes, labels)
-    return MicroBatch(x_0, t, noise, shown, masks, told)
-
-
-def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> list[MicroBatch]:
-    """What update number ``step`` sees, x_0 in float64; ``processes``: that share its images."""
-    config = door.trainer
-    whole = config.train_batch_size * processes
-    first = (step - 1) * whole * config.gradient_accumulate_every
-    batches = []
-    for i in range(config.gradient_accumulate_every):
-        positions = range(i * whole, (i + 1) * whole)
-        seen = [first + p for p in positions]
-        x_0 = 2.0 * read(door, given, seen) - 1.0
-        if config.augment_horizontal_flip:
-            flip = random_table.coins(config.seed, "flip", step, positions)
-            x_0[flip] = x_0[flip][..., ::-1]
-        labels = None if given.labels is None else given.labels[shown(door, given, seen)]
-        batches.append(noised(door, x_0, config.seed, step, positions, labels))
-    return batches
-
-
-def read(door: Door, given: Given, positions: Sequence[int]) -> Array:
-    """Images at these positions of the endless stream of shuffled epochs, in [0, 1]."""
-    numbers, cuts = shown(door, given, positions), random_table.crops(door.trainer.seed, positions)
-    return np.stack([given.read(i, draw) for i, draw in zip(numbers, cuts, strict=True)])
-
-
-def shown(door: Door, given: Given, positions: Sequence[int]) -> list[int]:
-    """Which images are at these positions; others where they are broken."""
-    seed, count = door.trainer.seed, given.count
-    numbers = random_table.images(seed, count, positions)
-    return [
-        random_table.replaced(seed, count, position, number, given.broken)
-        for position, number in zip(positions, numbers, strict=True)
-    ]
 
 
 def loss(door: Door, params: Params, batch: MicroBatch) -> Value:
