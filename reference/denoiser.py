@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import autograd.numpy as np
+from autograd.tracer import getval
 
 from .objective import x0_from_output
 from .schedule import Array, Schedule
@@ -46,10 +47,11 @@ def denoiser(
         nonlocal last
         given = () if condition is None else (condition,)
         output = network(x_t, t - 1, last if self_condition else None, *given)
-        last = x0_from_output(schedule, objective, x_t, t, output)
+        x0_hat = x0_from_output(schedule, objective, x_t, t, output)
         if clip:
-            last = np.clip(last, -1.0, 1.0)
-        return last
+            x0_hat = np.clip(x0_hat, -1.0, 1.0)
+        last = getval(x0_hat)  # no gradient goes through what is remembered
+        return x0_hat
 
     return predict_x0
 

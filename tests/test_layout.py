@@ -31,6 +31,10 @@ MAY_USE = {
         *("reference.ema.profile_error", "reference.objective.loss_weight"),
         *("reference.optimizer.decays", "reference.optimizer.ema_weight"),
         *("reference.optimizer.learning_rate", "reference.precision"),
+        *("reference.degradations", "reference.tasks.paths", "reference.tasks.inversion"),
+        *("reference.tasks.restoration.weights", "reference.tasks.restoration.check_sigma"),
+        *("reference.tasks.posterior_sampling.check_scale", "reference.tasks.super_resolution"),
+        *("reference.tasks.editing.from_strength", "reference.tasks.interpolation.slerp"),
     ),
     "parity": PARTS,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-import numpy as np
+import autograd.numpy as np
 
 from ..process import check_arrays
 from ..schedule import Array, Schedule, levels_at

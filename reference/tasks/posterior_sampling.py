@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import autograd.numpy as np
-from autograd import grad
+import numpy as np
+from autograd.core import make_vjp
 
 from ..degradations import Degradation
 from ..samplers.common import Denoiser, estimate, steps
@@ -49,15 +49,13 @@ def dps(
     """
     pairs = steps(schedule, timesteps)
     check_scale(scale)
-    measured = degradation.of_measured(y)
     x = x_T
     for i, (t, s) in enumerate(pairs):
-        x0_hat = estimate(predict_x0, x, t, clip)
+        x0_hat, slope = misfit_gradient(predict_x0, x, t, y, degradation, clip)
         coef_x0, coef_xt, var = ancestral_step(schedule, t, s)
         moved = coef_x0 * x0_hat + coef_xt * x
         if s > 0:
             moved = moved + math.sqrt(var) * noise(i)
-        slope = misfit_gradient(predict_x0, x, t, measured, degradation, clip)
         x = moved - 2.0 * scale * slope
     return x
 
@@ -66,26 +64,20 @@ def misfit_gradient(
     predict_x0: Denoiser,
     x_t: Array,
     t: float,
-    measured: Array,
+    y: Array,
     degradation: Degradation,
     clip: bool = False,
-) -> Array:
-    """grad_{x_t} |y - A x0_hat(x_t)| of each item, in the shape of x_t; 0 where there is none.
+) -> tuple[Array, Array]:
+    """x0_hat at x_t, and the gradient of each item's misfit: grad_{x_t} |y - A x0_hat(x_t)|.
 
-    In the directions of the degradation |y - A x| = |U^T y - S V^T x|. ``measured``: U^T y.
+    The chain rule: A^T (A x0_hat - y) / |y - A x0_hat|, through the denoiser. 0 where there is no
+    misfit.
     """
-    singular = degradation.singular.astype(x_t.dtype)
-
-    def misfits(x: Array) -> Array:
-        x0_hat = predict_x0(x, np.full(len(x), t))
-        x0_hat = np.clip(x0_hat, -1.0, 1.0) if clip else x0_hat
-        apart: Array = measured - singular * degradation.directions(x0_hat)
-        squares = np.sum(np.reshape(apart**2, (len(x_t), -1)), axis=1)
-        total: Array = np.sum(np.sqrt(np.where(squares > 0.0, squares, 1.0)))
-        return total
-
-    slope: Array = grad(misfits)(x_t)
-    return slope
+    back, x0_hat = make_vjp(lambda x: estimate(predict_x0, x, t, clip), x_t)
+    apart = degradation(x0_hat) - y
+    squares = np.sum(apart.reshape(len(apart), -1) ** 2, axis=1)
+    norms = np.sqrt(np.where(squares > 0.0, squares, 1.0)).reshape((-1,) + (1,) * (x_t.ndim - 1))
+    return x0_hat, back(degradation.transpose(apart / norms))
 
 
 def check_scale(scale: float) -> None:

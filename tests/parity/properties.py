@@ -22,11 +22,13 @@ from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity import test_randomness as randomness
 from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
 from ddpm_mindspore.parity import test_samplers as samplers
+from ddpm_mindspore.parity import test_tasks as tasks
 from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
 from ddpm_mindspore.parity.examples import fixed_runs, plans
+from ddpm_mindspore.parity.examples import tasks as task_cases
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
@@ -199,6 +201,10 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
     "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
     "samplers: trajectory": (samplers.walk, WALK),
+    "tasks: directions": (tasks.directions, {**task_cases.DIRECTIONS[0], **EAGER}),
+    "tasks: repaint": (tasks.painted, {**task_cases.PAINTED[0], **EAGER}),
+    "tasks: ddnm": (tasks.restored, {**task_cases.RESTORED[0], **EAGER}),
+    "tasks: dps": (tasks.followed, {**task_cases.FOLLOWED[0], **EAGER}),
     "samplers: registers": (samplers.registers, plans.MEMORY[0]),
     "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
     "exact: large": (exact.sums, SUM),

@@ -16,12 +16,14 @@ from .rules import RULES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
 from .sums import ROUNDED, SUMS
+from .tasks import TASKS
 from .training import TRAINING
 
 BUGS = [
     *PROCESS,
     *OBJECTIVE,
     *SAMPLERS,
+    *TASKS,
     *LAYERS,
     *KERNELS,
     *NETWORK,

@@ -1,0 +1,79 @@
+"""Bugs in inpainting and restoration."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+TASKS = [
+    Bug(
+        "a basis is not turned",
+        "degradations.out_of_directions",
+        "turned = bases[i].swapaxes(0, 1)",
+        "turned = bases[i]",
+        "tasks: directions",
+    ),
+    Bug(
+        "what is known is put in without its noise",
+        "tasks.inpainting.repaint",
+        "target = target + sigma * noise(2 * i + 1)",
+        "target = target + 0.0 * noise(2 * i + 1)",
+        "tasks: repaint",
+    ),
+    Bug(
+        "what is known is put into the estimate only",
+        "tasks.inpainting.repaint",
+        "factors(a, b, a, b)",
+        "factors(a, b, 0.0, b)",
+        "tasks: repaint",
+    ),
+    Bug(
+        "going up to noise keeps all of the signal",
+        "tasks.paths.Solver.walk",
+        "x * kept",
+        "x",
+        "tasks: repaint",
+    ),
+    Bug(
+        "the measurement's noise is taken for truth",
+        "tasks.restoration.ddnm",
+        "(share * degradation.known)[None]",
+        "degradation.known[None]",
+        "tasks: ddnm",
+    ),
+    Bug(
+        "the noise of a direction goes to another",
+        "tasks.restoration.ddnm",
+        "added = along(degradation.right, each)",
+        "added = each",
+        "tasks: ddnm",
+    ),
+    Bug(
+        "directions that are nearly lost are put in",
+        "tasks.restoration.restoration_step",
+        "gain * (target - seen)",
+        "(target - gain * seen)",
+        "tasks: ddnm",
+        {"sigma_y": 1.0},
+    ),
+    Bug(
+        "the gradient does not go through the network",
+        "tasks.posterior_sampling.posterior_step",
+        "return norms.sum(), x0_hat",
+        "return (norms * 0.0).sum() + ops.stop_gradient(norms).sum(), x0_hat",
+        "tasks: dps",
+    ),
+    Bug(
+        "one norm for the whole batch",
+        "tasks.posterior_sampling.posterior_step",
+        "norms = ops.sqrt(",
+        "squares = ops.ones_like(squares) * squares.mean()\n        norms = ops.sqrt(",
+        "tasks: dps",
+    ),
+    Bug(
+        "the gradient's factor is half of what it is",
+        "tasks.posterior_sampling.dps",
+        "2.0 * scale",
+        "scale",
+        "tasks: dps",
+    ),
+]
