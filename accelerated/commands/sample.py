@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig
 from ..config import Sides, sides
@@ -15,11 +19,10 @@ from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.names import DRAWN
-from ..runs.opened import OpenedRun, open_run
+from ..runs.opened import OpenedRun
 from ..runs.provenance import facts
-from ..system.runtime import select_device
-from ..system.say import bar, say
-from ..system.signals import first_interrupt_waits
+from ..system.say import say
+from .batches import in_batches, opened, tell_the_end
 from .exit_codes import DONE, INTERRUPTED
 from .options import SampleConfig
 
@@ -41,25 +44,16 @@ def sample(config: SampleConfig) -> int:
     replace(run_config, image_size=size, sampling=sampling)
     output = config.run / DRAWN if config.output is None else config.output
     with Drawing(output, config.num_samples) as drawing:
-        device = select_device(config.device)
-        ema = None if config.ema == "default" else config.ema
-        run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
-        for remark in run.remarks:
-            say(remark, error=True)
+        device, run = opened(config)
         say(
             f"device: {device}; drawing {drawing.number} images with the weights of step "
             f"{run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         stopped = _draw(run, config, sampling, size, drawing)
-    found = f"{drawing.finished} of {drawing.number} images"
-    if stopped and drawing.finished:
-        say(f"stopped: {found} are in {output}/, and samples.npy has them too", error=True)
-    elif stopped:
-        say("stopped: no image was finished, and nothing written", error=True)
-    else:
-        shape = (drawing.finished, run.config.network.channels, *sides(size))
-        say(f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG")
+    shape = (drawing.finished, run.config.network.channels, *sides(size))
+    files = f"{output}/grid.png, {output}/samples.npy {shape}, and each image as PNG"
+    tell_the_end(drawing, stopped, f"done: {files}")
     return INTERRUPTED if stopped else DONE
 
 
@@ -81,39 +75,20 @@ def _draw(
     written = _written(run, config, sampling)
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     total = math.ceil(count / size) * len(plan)
-    with (
-        first_interrupt_waits("stopping after this step; once more ends at once") as interrupted,
-        bar(total=total, desc="sampling", unit="step") as shown,
-    ):
 
-        def on_step() -> None:
-            shown.update()
-            if interrupted.is_set():
-                raise InterruptedError
+    def draw(first: int, on_step: Callable[[], None]) -> NDArray[np.uint8]:
+        drawn = diffusion.sample(
+            size,  # the last batch too: another size would be compiled anew
+            first=first,
+            sampling_timesteps=config.sampling_timesteps,
+            eta=config.eta,
+            seed=config.seed,
+            image_size=image_size,
+            on_step=on_step,
+        )
+        return to_uint8(drawn)
 
-        try:
-            for first in range(0, count, size):
-                images = diffusion.sample(
-                    size,  # the last batch too: another size would be compiled anew
-                    first=first,
-                    sampling_timesteps=config.sampling_timesteps,
-                    eta=config.eta,
-                    seed=config.seed,
-                    image_size=image_size,
-                    on_step=on_step,
-                )
-                drawing.add(to_uint8(images[: count - first]), written, text)
-            drawing.close()
-        except InterruptedError:
-            drawing.close()
-            return True
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{drawing.finished} of {count} images are in {drawing.folder}, the others could "
-                f"not be written: {error.strerror}",
-            ) from error
-    return False
+    return in_batches(drawing, size, total, draw, written, text)
 
 
 def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> dict[str, Any]:

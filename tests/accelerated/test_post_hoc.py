@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.commands import sample as commands
+from ddpm_mindspore.accelerated.commands import batches as commands
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.diffusion import GaussianDiffusion
 from ddpm_mindspore.accelerated.ema import power_name

@@ -111,7 +111,7 @@ FILES = [
     ),
     Bug(
         "the command draws with the newest checkpoint, whatever it is told",
-        "commands.sample.sample",
+        "commands.batches.opened",
         "step=config.step",
         "step=None",
         "commands: sample",
