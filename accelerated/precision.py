@@ -54,7 +54,7 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
     low = ms.float32 if level == "O0" else getattr(ms, dtype)
     for name, cell in network.cells_and_names():
         if isinstance(cell, MixedCell):
-            kept = level != "O3" and name.startswith(("time_mlp", "classes_mlp"))
+            kept = level != "O3" and name.startswith(("time_mlp", "time_embed", "classes_mlp"))
             cell.compute = low if level == "O1" or not kept else ms.float32
             cell.result = ms.float32 if level == "O1" or kept else low
 

@@ -26,7 +26,7 @@ MAY_USE = {
     # Of the reference: what runs on the host, which is written once.
     "accelerated": (
         *("accelerated", "reference.config", "reference.plain", "reference.schedule"),
-        *("reference.levels", "reference.text"),
+        *("reference.levels", "reference.text", "reference.networks.initial"),
         *("reference.ema.post_hoc_weights", "reference.ema.power_weight"),
         *("reference.ema.profile_error", "reference.objective.loss_weight"),
         *("reference.optimizer.decays", "reference.optimizer.ema_weight"),

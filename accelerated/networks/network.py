@@ -11,20 +11,8 @@ from numpy.typing import NDArray
 from ...reference.config import NetworkConfig
 
 
-class Network(nn.Cell):
-    """``construct(x, time, x_self_cond, dropout_masks)``, and a condition last where it takes one.
-
-    Attributes:
-        config: channels of x and of the output, self-conditioning, dropout, and which sizes fit.
-        conditional: whether it is told what each item is: its label.
-    """
-
-    config: NetworkConfig
-    conditional: bool = False
-
-    def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
-        return self.config.dropout_shapes(image_size)
+class Weighted(nn.Cell):
+    """What has parameters by name."""
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Host copies of all parameters by name."""
@@ -52,3 +40,19 @@ class Network(nn.Cell):
         # In place: a compiled graph goes on with the memory that it has run with once.
         for name, parameter in parameters.items():
             ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))
+
+
+class Network(Weighted):
+    """``construct(x, time, x_self_cond, dropout_masks)``, and a condition last where it takes one.
+
+    Attributes:
+        config: channels of x and of the output, self-conditioning, dropout, and which sizes fit.
+        conditional: whether it is told what each item is: its label.
+    """
+
+    config: NetworkConfig
+    conditional: bool = False
+
+    def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
+        return self.config.dropout_shapes(image_size)

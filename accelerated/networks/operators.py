@@ -152,6 +152,70 @@ def _scale_and_shift(modulation: Tensor) -> tuple[Tensor, Tensor]:
     return scale, shift
 
 
+def _standardize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """``(x - mean) / sqrt(variance + eps)`` over the rows of x (R, M), and the second's inverse."""
+    average = ops.ones((x.shape[1], 1), x.dtype) / x.shape[1]
+    x = x - ops.matmul(x, average)
+    inverse = 1.0 / ops.sqrt(ops.matmul(x * x, average) + eps)
+    return x * inverse, inverse
+
+
+def _standardize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
+    """dL/dx = (dL/du - mean(dL/du) - u mean(u dL/du)) / sqrt(variance + eps) for its result u."""
+    average = ops.ones((unit.shape[1], 1), unit.dtype) / unit.shape[1]
+    along = ops.matmul(unit * dunit, average)
+    return (dunit - ops.matmul(dunit, average) - unit * along) * inverse
+
+
+class GroupNormalize(nn.Cell):
+    """``gamma u + beta``, u standardised over the pixels of each of the groups of channels.
+
+    Shapes: x (B, C, N), gamma and beta (C,).
+    """
+
+    def __init__(self, groups: int, eps: float) -> None:
+        super().__init__()
+        self.groups, self.eps = groups, eps
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        unit, _ = _standardize(x.reshape(x.shape[0] * self.groups, -1), self.eps)
+        return unit.reshape(x.shape) * gamma.reshape(1, -1, 1) + beta.reshape(1, -1, 1)
+
+    def bprop(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows = (x.shape[0] * self.groups, -1)
+        unit, inverse = _standardize(x.reshape(rows), self.eps)
+        column = gamma.reshape(1, -1, 1)
+        dgamma = _sum_batch_like(_sum_pixels(dout * unit.reshape(x.shape)), column)
+        dbeta = _sum_batch_like(_sum_pixels(dout), column)
+        dx = _standardize_bprop(unit, inverse, (dout * column).reshape(rows))
+        return dx.reshape(x.shape), dgamma.reshape(gamma.shape), dbeta.reshape(beta.shape)
+
+
+class LayerNormalize(nn.Cell):
+    """``gamma u + beta``, u standardised over the channels of each token.
+
+    Shapes: x (R, C), gamma and beta (C,).
+    """
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        return _standardize(x, self.eps)[0] * gamma + beta
+
+    def bprop(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        unit, inverse = _standardize(x, self.eps)
+        ones = ops.ones((1, x.shape[0]), x.dtype)
+        dgamma = ops.matmul(ones, dout * unit).reshape(gamma.shape)
+        dbeta = ops.matmul(ones, dout).reshape(beta.shape)
+        return _standardize_bprop(unit, inverse, dout * gamma), dgamma, dbeta
+
+
 class Softmax(nn.Cell):
     """``exp(x) / sum(exp(x))`` over the last axis."""
 

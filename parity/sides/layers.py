@@ -67,7 +67,7 @@ class Layer:
             output = cast(self.call(*args[:-1]), ms.float32)
             return (output * args[-1]).sum(), output
 
-        positions = tuple(range(len(self.inputs)))
+        positions = tuple(range(len(self.inputs))) or None
         weights = self.cell.trainable_params() or None
         gradient: Callable[..., Any] = ms.value_and_grad(loss, positions, weights, has_aux=True)
         return gradient

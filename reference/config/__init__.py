@@ -1,22 +1,28 @@
 """What both sides are told: one dataclass an idea."""
 
+from .autoencoder import AutoencoderConfig
 from .diffusion import DiffusionConfig
+from .latent_unet import LatentUnetConfig
 from .mlp import MlpConfig
 from .network import NetworkConfig
 from .networks import NETWORKS, AnyNetwork, network_name
 from .optimizer import OptimizerConfig
 from .sampling import SamplingConfig
+from .transformer import TransformerConfig
 from .unet import UnetConfig
 from .unet1d import Unet1DConfig
 
 __all__ = [
     "NETWORKS",
     "AnyNetwork",
+    "AutoencoderConfig",
     "DiffusionConfig",
+    "LatentUnetConfig",
     "MlpConfig",
     "NetworkConfig",
     "OptimizerConfig",
     "SamplingConfig",
+    "TransformerConfig",
     "Unet1DConfig",
     "UnetConfig",
     "network_name",

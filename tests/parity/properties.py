@@ -23,6 +23,7 @@ from ddpm_mindspore.parity import test_randomness as randomness
 from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
 from ddpm_mindspore.parity import test_samplers as samplers
 from ddpm_mindspore.parity import test_tasks as tasks
+from ddpm_mindspore.parity import test_text as text
 from ddpm_mindspore.parity import test_train_batches as train_batches
 from ddpm_mindspore.parity import test_trainer as trainer
 from ddpm_mindspore.parity import test_training as training
@@ -64,6 +65,8 @@ CONV2D = {"kind": "conv2d", "kernel": 3}
 SUM: dict[str, Any] = {"dims": (4, 6), "size": (4, 2), "batch": 3, "seed": 0, **EAGER}
 CALLS = tuple((kind, batch, 0) for batch in (2, 3) for kind in ("attention", "block"))
 AGAIN = {"draws": 2, "modes": ("compiled",)}
+PART = {"dim": 8, "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 0}
+TWO = {"seed": 0, **EAGER}
 HEADS = {"heads": 2, "dim_head": 4, "sharpness": 8.0}
 NET = {
     "dim": 4,
@@ -228,6 +231,22 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "layers: resnet_block": (layers.layer, {**LAYER, "kind": "resnet_block", "dropout": 0.25}),
     "layers: linear_attention": (layers.layer, {**LAYER, **HEADS, "kind": "linear_attention"}),
     "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
+    "text: group_norm": (text.part, {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5}),
+    "text: layer_norm": (text.part, {**PART, "kind": "layer_norm", "eps": 1e-5}),
+    "text: activation": (text.part, {**PART, "kind": "activation", "name": "gelu_tanh"}),
+    "text: geglu": (text.part, {**PART, "kind": "geglu", "gelu": "tanh"}),
+    "text: cross_attention": (text.part, {**PART, "kind": "cross_attention", "heads": 2}),
+    "text: halving_conv": (text.part, {**PART, "kind": "halving_conv", "before": 1}),
+    "text: time_embedding": (text.part, {**PART, "kind": "time_embedding"}),
+    "text: spatial_transformer": (
+        text.part,
+        {**PART, "kind": "spatial_transformer", "heads": 2, "gelu": "tanh"},
+    ),
+    "text: divergence": (text.part, {**PART, "kind": "divergence"}),
+    "text: transformer": (text.text_encoder, {**TWO, "length": 6}),
+    "text: encoder": (text.coder, {**TWO, "kind": "encoder", "size": (4, 6)}),
+    "text: decoder": (text.coder, {**TWO, "kind": "decoder", "size": (4, 6)}),
+    "text: latent_unet": (text.latent_unet, {**TWO, "size": (2, 4)}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),
     "unet: sizes": (unet.at_sizes, SIZES),

@@ -17,6 +17,7 @@ from .sizes import NOT_FINITE, SIZES
 from .state import STATE
 from .sums import ROUNDED, SUMS
 from .tasks import TASKS
+from .text import TEXT
 from .training import TRAINING
 
 BUGS = [
@@ -27,6 +28,7 @@ BUGS = [
     *LAYERS,
     *KERNELS,
     *NETWORK,
+    *TEXT,
     *TRAINING,
     *PRECISION,
     *DISTRIBUTED,

@@ -1,0 +1,198 @@
+"""Bugs in the networks that paint from text."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+
+NORMS = "networks.operators"
+BLOCKS = "networks.blocks"
+CONDITIONING = "networks.conditioning"
+
+TEXT = [
+    Bug(
+        "the group norm has a group for each channel",
+        f"{NORMS}.GroupNormalize.construct",
+        "x.shape[0] * self.groups",
+        "x.shape[0] * x.shape[1]",
+        "text: group_norm",
+    ),
+    Bug(
+        "the group norm's epsilon stands outside of the root",
+        f"{NORMS}._standardize",
+        "ops.sqrt(ops.matmul(x * x, average) + eps)",
+        "(ops.sqrt(ops.matmul(x * x, average)) + eps)",
+        "text: group_norm",
+    ),
+    Bug(
+        "the group norm's gradient forgets that the mean is taken out",
+        f"{NORMS}._standardize_bprop",
+        "- ops.matmul(dunit, average) ",
+        "",
+        "text: group_norm",
+    ),
+    Bug(
+        "the group norm's shift learns of the first item alone",
+        f"{NORMS}.GroupNormalize.bprop",
+        "_sum_batch_like(_sum_pixels(dout), column)",
+        "_sum_pixels(dout)[:1]",
+        "text: group_norm",
+    ),
+    Bug(
+        "the layer norm's gradient forgets the variance",
+        f"{NORMS}._standardize_bprop",
+        " - unit * along",
+        "",
+        "text: layer_norm",
+    ),
+    Bug(
+        "the layer norm's gain is not in its gradient",
+        f"{NORMS}.LayerNormalize.bprop",
+        "dout * gamma",
+        "dout",
+        "text: layer_norm",
+    ),
+    Bug(
+        "QuickGELU is rounded to 1.7",
+        f"{BLOCKS}.quick_gelu",
+        "sigmoid(1.702",
+        "sigmoid(1.7",
+        "text: activation",
+        {"name": "quick_gelu"},
+    ),
+    Bug(
+        "the approximate GELU's cubic term is a little smaller",
+        f"{BLOCKS}.gelu_tanh",
+        "0.044715",
+        "0.0447",
+        "text: activation",
+    ),
+    Bug(
+        "the gate is the first half of the linear layer",
+        f"{CONDITIONING}.Geglu.construct",
+        "value, gate",
+        "gate, value",
+        "text: geglu",
+    ),
+    Bug(
+        "GELU is approximated where it is not to be",
+        f"{CONDITIONING}.Geglu.construct",
+        "gelu_tanh(gate) if self.approximate else gelu(gate)",
+        "gelu_tanh(gate)",
+        "text: geglu",
+        {"gelu": "erf"},
+    ),
+    Bug(
+        "the scores are scaled by the width of all heads",
+        f"{CONDITIONING}.Attend.construct",
+        "* dim_head**-0.5",
+        "* dim**-0.5",
+        "text: cross_attention",
+    ),
+    Bug(
+        "the values of the text are its keys",
+        f"{CONDITIONING}.CrossAttention.construct",
+        "self.to_v(context)",
+        "self.to_k(context)",
+        "text: cross_attention",
+    ),
+    Bug(
+        "the halving convolution begins where it is to be centred",
+        f"{BLOCKS}.HalvingConv.construct",
+        "(row, x) if self.before else (x, row)",
+        "(x, row)",
+        "text: halving_conv",
+        {"before": 1},
+    ),
+    Bug(
+        "the halving convolution is centred where it is to begin",
+        f"{BLOCKS}.HalvingConv.construct",
+        "(column, x) if self.before else (x, column)",
+        "(column, x)",
+        "text: halving_conv",
+        {"before": 0},
+    ),
+    Bug(
+        "the time embedding of latent diffusion has sines first",
+        f"{BLOCKS}.TimeEmbedding.construct",
+        "(ops.cos(angles), ops.sin(angles))",
+        "(ops.sin(angles), ops.cos(angles))",
+        "text: time_embedding",
+    ),
+    Bug(
+        "the slowest frequency of latent diffusion's times is too slow",
+        f"{BLOCKS}.TimeEmbedding.__init__",
+        "(-math.log(10000.0) / half)",
+        "(-math.log(10000.0) / (half - 1))",
+        "text: time_embedding",
+    ),
+    Bug(
+        "the text is read by tokens that are not normalised",
+        f"{CONDITIONING}.TransformerBlock.construct",
+        "self.attn2(self.norm2(x), context)",
+        "self.attn2(x, context)",
+        "text: spatial_transformer",
+    ),
+    Bug(
+        "what the text says replaces the picture",
+        f"{CONDITIONING}.SpatialTransformer.construct",
+        "x + tokens",
+        "tokens",
+        "text: spatial_transformer",
+    ),
+    Bug(
+        "the divergence of latents is not 0 where they are standard normal",
+        "networks.autoencoder.kl",
+        " - 1.0",
+        "",
+        "text: divergence",
+    ),
+    Bug(
+        "tokens see later ones",
+        "networks.transformer.Block.construct",
+        "self.attend(q, k, v, mask)",
+        "self.attend(q, k, v)",
+        "text: transformer",
+    ),
+    Bug(
+        "a text's tokens have no positions",
+        "networks.transformer.Transformer.construct",
+        " + self.positional_embedding[:length]",
+        "",
+        "text: transformer",
+    ),
+    Bug(
+        "the noise of latents is scaled by their variance",
+        "networks.autoencoder.sample",
+        "0.5 * log_variance",
+        "log_variance",
+        "text: encoder",
+    ),
+    Bug(
+        "latents are decoded as they come",
+        "networks.autoencoder.Autoencoder.decode",
+        "z = self.post_quant_conv(z)",
+        "z = z * 1.0",
+        "text: decoder",
+    ),
+    Bug(
+        "the way out meets the way in in the wrong order",
+        "networks.latent_unet.LatentUnet.construct",
+        "skips[-1 - i]",
+        "skips[i]",
+        "text: latent_unet",
+    ),
+    Bug(
+        "the time reaches the residual blocks as it is",
+        "networks.latent_unet.LatentUnet.construct",
+        "ops.silu(self.time_embed[2](ops.silu(t)))",
+        "self.time_embed[2](ops.silu(t))",
+        "text: latent_unet",
+    ),
+    Bug(
+        "the residual blocks are not told the time",
+        "networks.latent_unet.ResidualBlock.construct",
+        "self.in_layers(x) + told.reshape(told.shape[0], told.shape[1], 1, 1)",
+        "self.in_layers(x + 0.0 * told.sum())",
+        "text: latent_unet",
+    ),
+]
