@@ -11,6 +11,7 @@ the same parameter names and the same formulas, so each of its results can stand
 Text to image has witnesses of its own, as widely used:
 
     test_tokenizer.py  ``transformers``: one text, the same word pieces
+    test_latent.py     it and ``diffusers``: text encoder, autoencoder and U-Net of latent diffusion
 
     tests/witness/run    makes an environment with PyTorch, and runs these tests there
 
@@ -40,6 +41,7 @@ NEEDED = {
         ("torch", "denoising_diffusion_pytorch", "ema_pytorch"),
     ),
     "test_tokenizer.py": ("transformers",),
+    "test_latent.py": ("torch", "diffusers", "transformers"),
 }
 collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]
 
