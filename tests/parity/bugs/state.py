@@ -41,7 +41,7 @@ STATE = [
     ),
     Bug(
         "weights are loaded beside the memory that a graph uses",
-        "networks.network.Network.load_arrays",
+        "networks.network.Weighted.load_arrays",
         "ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))",
         "parameter.set_data(Tensor(arrays[name].astype(np.float32)))",
         "unet: forward_compiled",
