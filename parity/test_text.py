@@ -32,6 +32,14 @@ def test_group_norm(case: Case) -> None:
     part(kind="group_norm", **case)
 
 
+def test_large() -> None:
+    """a group norm over more than 65,536 numbers, as a graph"""
+    part(
+        kind="group_norm", dim=2, size=(190, 180), batch=1, scale=1.0, seed=0,
+        groups=1, eps=1e-6, modes=("compiled",),
+    )  # fmt: skip
+
+
 @budget.examples(0.1)
 @given(case=part_cases(eps=(1e-5, 1e-7, 0.5), scales=(1.0, 1e-3, 1e3)))
 def test_layer_norm(case: Case) -> None:

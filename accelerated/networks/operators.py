@@ -152,19 +152,24 @@ def _scale_and_shift(modulation: Tensor) -> tuple[Tensor, Tensor]:
     return scale, shift
 
 
+def _mean(x: Tensor) -> Tensor:
+    """Of each row of x (R, M), as a product with ones: (R, 1).
+
+    Dividing by M instead would be float64 in a graph from M = 65,536 on.
+    """
+    return ops.matmul(x, ops.ones((x.shape[1], 1), x.dtype)) * (1.0 / x.shape[1])
+
+
 def _standardize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """``(x - mean) / sqrt(variance + eps)`` over the rows of x (R, M), and the second's inverse."""
-    average = ops.ones((x.shape[1], 1), x.dtype) / x.shape[1]
-    x = x - ops.matmul(x, average)
-    inverse = 1.0 / ops.sqrt(ops.matmul(x * x, average) + eps)
+    x = x - _mean(x)
+    inverse = 1.0 / ops.sqrt(_mean(x * x) + eps)
     return x * inverse, inverse
 
 
 def _standardize_bprop(unit: Tensor, inverse: Tensor, dunit: Tensor) -> Tensor:
     """dL/dx = (dL/du - mean(dL/du) - u mean(u dL/du)) / sqrt(variance + eps) for its result u."""
-    average = ops.ones((unit.shape[1], 1), unit.dtype) / unit.shape[1]
-    along = ops.matmul(unit * dunit, average)
-    return (dunit - ops.matmul(dunit, average) - unit * along) * inverse
+    return (dunit - _mean(dunit) - unit * _mean(unit * dunit)) * inverse
 
 
 class GroupNormalize(nn.Cell):

@@ -19,14 +19,14 @@ TEXT = [
     Bug(
         "the group norm's epsilon stands outside of the root",
         f"{NORMS}._standardize",
-        "ops.sqrt(ops.matmul(x * x, average) + eps)",
-        "(ops.sqrt(ops.matmul(x * x, average)) + eps)",
+        "ops.sqrt(_mean(x * x) + eps)",
+        "(ops.sqrt(_mean(x * x)) + eps)",
         "text: group_norm",
     ),
     Bug(
         "the group norm's gradient forgets that the mean is taken out",
         f"{NORMS}._standardize_bprop",
-        "- ops.matmul(dunit, average) ",
+        "- _mean(dunit) ",
         "",
         "text: group_norm",
     ),
@@ -40,7 +40,7 @@ TEXT = [
     Bug(
         "the layer norm's gradient forgets the variance",
         f"{NORMS}._standardize_bprop",
-        " - unit * along",
+        " - unit * _mean(unit * dunit)",
         "",
         "text: layer_norm",
     ),
