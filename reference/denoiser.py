@@ -19,8 +19,11 @@ from .schedule import Array, Schedule
 class Denoiser(Protocol):
     """``predict_x0(x_t, t, condition) -> x0_hat``."""
 
-    def __call__(self, x_t: Array, t: Array, condition: Any = None) -> Array:
-        """The estimate of x_0, of the shape of x_t, (B, ...); t: integers (B,) in 1..T."""
+    def __call__(self, x_t: Array, t: Array, condition: Any = None, *shown: Any) -> Array:
+        """The estimate of x_0, of the shape of x_t, (B, ...); t: numbers (B,) in (0, T].
+
+        ``shown``: the last estimate, for a network that is shown one.
+        """
         ...
 
 
@@ -31,6 +34,7 @@ def denoiser(
     *,
     self_condition: bool = False,
     clip: bool = False,
+    guide: Callable[[Denoiser], Denoiser] | None = None,
 ) -> Denoiser:
     """A network whose output has the meaning of ``objective``, as a denoiser.
 
@@ -40,14 +44,22 @@ def denoiser(
         self_condition: show it its last estimate (arXiv 2208.04202, algorithm 2): it is remembered
             here, so make a new denoiser for each walk. Else x_self_cond is None.
         clip: clip every estimate to [-1, 1].
+        guide: makes of the network's estimate a better one, before it is clipped and remembered: a
+            function of (x_t, t, condition, x_self_cond) of another.
     """
     last: Array | None = None
 
+    def alone(x_t: Array, t: Array, condition: Any = None, x_self_cond: Any = None) -> Array:
+        given = () if condition is None else (condition,)
+        output = network(x_t, t - 1, x_self_cond, *given)
+        return x0_from_output(schedule, objective, x_t, t, output)
+
+    estimate = alone if guide is None else guide(alone)
+
     def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Array:
         nonlocal last
-        given = () if condition is None else (condition,)
-        output = network(x_t, t - 1, last if self_condition else None, *given)
-        x0_hat = x0_from_output(schedule, objective, x_t, t, output)
+        shown = (last,) if self_condition else ()
+        x0_hat = estimate(x_t, t, condition, *shown)
         if clip:
             x0_hat = np.clip(x0_hat, -1.0, 1.0)
         last = getval(x0_hat)  # no gradient goes through what is remembered
@@ -61,7 +73,7 @@ def given(predict_x0: Denoiser, condition: Any) -> Denoiser:
 
     known = condition
 
-    def knowing(x_t: Array, t: Array, condition: Any = None) -> Array:
-        return predict_x0(x_t, t, known)
+    def knowing(x_t: Array, t: Array, condition: Any = None, *shown: Any) -> Array:
+        return predict_x0(x_t, t, known, *shown)
 
     return knowing
