@@ -63,7 +63,16 @@ def clipped(predict_x0: Denoiser) -> Denoiser:
         condition: Tensor | None = None,
         x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        x0_hat = predict_x0(x_t, levels, condition, x_self_cond)
-        return ops.clamp(x0_hat, -1.0, 1.0)
+        return within(predict_x0(x_t, levels, condition, x_self_cond))
 
     return clip
+
+
+def within(x0_hat: Tensor) -> Tensor:
+    """An estimate cut to [-1, 1]."""
+    return ops.clamp(x0_hat, -1.0, 1.0)
+
+
+def as_it_is(x0_hat: Tensor) -> Tensor:
+    """An estimate to which nothing is done."""
+    return x0_hat

@@ -16,6 +16,7 @@ from .batch import MicroBatch
 from .config import configurations, sides
 from .data.told import check_condition, told
 from .denoiser import clipped, denoiser
+from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
@@ -65,10 +66,9 @@ class GaussianDiffusion:
         self.levels = Levels(self.schedule, config)
         self.loss = training_loss(model, config.loss_type, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        predict_x0 = denoiser(model)
-        self._step = compiled(
-            sampling_step(clipped(predict_x0) if sampling.clip_denoised else predict_x0)
-        )
+        predict_x0, clips = denoiser(model), sampling.clip_denoised
+        self._step = compiled(sampling_step(clipped(predict_x0) if clips else predict_x0))
+        self._guidance = Guidance(model, self._step, clips)
         self._calls = 0
 
     @property
@@ -151,7 +151,10 @@ class GaussianDiffusion:
         image_size: int | Sequence[int] | None = None,
         classes: Any = None,
         condition: NDArray[Any] | None = None,
+        weak: Network | None = None,
+        classifier: Classifier | None = None,
         on_step: Callable[[], None] = lambda: None,
+        **guidance: Any,
     ) -> NDArray[np.float32]:
         """Draw images.
 
@@ -167,10 +170,11 @@ class GaussianDiffusion:
             image_size: height and width of another size than was trained on, which the network
                 takes where it can be halved as often as the network does. The pictures may be worse
                 the further it is from that.
-            classes: the class of each image, by number or name, or one for all of them; for a
-                network with classes.
-            condition: (num_samples, ...), what each is to be, for a network that takes another
-                condition.
+            classes: the class of each image, by number or name, or one for all of them.
+            condition: (num_samples, ...), for a network that is told something else of each.
+            weak, classifier: to guide by a weaker network of the same data, or by the gradient of
+                log p(what is wanted | x_t), (B,), of (x_t, t); see ``guidance.py``.
+            guidance: ``cond_scale`` and all that ``SamplingConfig`` has of it, for this call.
             on_step: called after every step of every batch.
 
         Returns:
@@ -190,7 +194,9 @@ class GaussianDiffusion:
         size = self.image_size if image_size is None else sides(image_size)
         self.model.config.check_image_size(size)
         known = told(self.model, classes, condition, count, self.class_names)
+        sampling = self.sampling.but(**guidance)
         plan = self.plan(sampling_timesteps, eta)
+        rows = self.levels(plan.timesteps)
         seed = self.seed if seed is None else seed
         shape = (self.model.config.channels, *size)
         batches = []
@@ -201,7 +207,8 @@ class GaussianDiffusion:
             states = [x_T] if return_all_timesteps else None
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
-            drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each)
+            step = self._guidance.walk(sampling, rows, of_each, weak, classifier)
+            drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each, step)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)
         if not return_all_timesteps:
@@ -272,12 +279,13 @@ class GaussianDiffusion:
         on_step: Callable[[], None] = lambda: None,
         states: list[NDArray[np.float32]] | None = None,
         condition: NDArray[Any] | None = None,
+        step: Callable[..., Any] | None = None,
     ) -> NDArray[np.float32]:
         def noise(i: int) -> NDArray[np.float32]:
             return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
         known = None if condition is None else Tensor(condition)
-        return run_plan(self._step, plan, x, noise, self.levels, on_step, states, known)
+        return run_plan(step or self._step, plan, x, noise, self.levels, on_step, states, known)
 
     def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
         x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)

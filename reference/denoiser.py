@@ -48,12 +48,7 @@ def denoiser(
             function of (x_t, t, condition, x_self_cond) of another.
     """
     last: Array | None = None
-
-    def alone(x_t: Array, t: Array, condition: Any = None, x_self_cond: Any = None) -> Array:
-        given = () if condition is None else (condition,)
-        output = network(x_t, t - 1, x_self_cond, *given)
-        return x0_from_output(schedule, objective, x_t, t, output)
-
+    alone = estimates(network, schedule, objective)
     estimate = alone if guide is None else guide(alone)
 
     def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Array:
@@ -66,6 +61,17 @@ def denoiser(
         return x0_hat
 
     return predict_x0
+
+
+def estimates(network: Callable[..., Array], schedule: Schedule, objective: str) -> Denoiser:
+    """The same without a memory: it is given the last estimate, where there is one."""
+
+    def estimate(x_t: Array, t: Array, condition: Any = None, x_self_cond: Any = None) -> Array:
+        known = () if condition is None else (condition,)
+        output = network(x_t, t - 1, x_self_cond, *known)
+        return x0_from_output(schedule, objective, x_t, t, output)
+
+    return estimate
 
 
 def given(predict_x0: Denoiser, condition: Any) -> Denoiser:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from ...reference.config import SamplingConfig
 from ...reference.config.diffusion import OBJECTIVES, SCHEDULES
 from ...reference.plain import PathText, check_choice, make_plain
 from ..config import ImageSize, check_sigma_rel
@@ -20,7 +21,21 @@ class SampleConfig:
 
     Attributes:
         run: folder of a run, as train has written it.
-        num_samples: images to draw.
+        num_samples: images to draw (default: 64, or of a run with classes as many of each as come
+            to about that).
+        label: the class of the images, or several, by name or number, for a run that was trained
+            with --conditional (default: all of them, in turn, and a row of the grid for each).
+        guidance: how much is made of the class: 1 nothing more, above 1 guidance: 2 obeys more, and
+            varies less (arXiv 2207.12598; default: as the run was configured).
+        guidance_interval: guide only where the noise, as a multiple of the signal, is above the
+            first and not above the second (arXiv 2404.07724).
+        guidance_rescale: share in which guided estimates get back their spread (arXiv 2305.08891).
+        guidance_parallel: share kept of a change that only makes an estimate stronger: 0 for
+            adaptive projected guidance (arXiv 2410.02416).
+        guidance_norm: the largest change of an estimate (likewise).
+        guidance_momentum: share of the last step's change that is added (likewise).
+        autoguidance: step of an earlier checkpoint of the run, to guide by its weakness and not by
+            the absence of a class (arXiv 2406.02070); with --guidance.
         sampling_timesteps: steps for each image (default: as the run was configured); fewer than
             the run's timesteps means DDIM, as many ancestral sampling.
         eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
@@ -40,7 +55,15 @@ class SampleConfig:
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    num_samples: int = 64
+    num_samples: int | None = None
+    label: tuple[str, ...] = ()
+    guidance: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+    guidance_rescale: float | None = None
+    guidance_parallel: float | None = None
+    guidance_norm: float | None = None
+    guidance_momentum: float | None = None
+    autoguidance: int | None = None
     sampling_timesteps: int | None = None
     eta: float | None = None
     seed: int = 0
@@ -61,12 +84,15 @@ class SampleConfig:
                     f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
                 )
         check_choice("device", self.device, DEVICES)
-        if self.eta is not None and not 0.0 <= self.eta <= 1.0:
-            raise ValueError(f"eta {self.eta} must be from 0 to 1")
+        if self.guidance is not None and self.guidance < 0:
+            raise ValueError(f"guidance {self.guidance} must not be negative")
         _at_least_1(self, "num_samples", "batch_size", "sampling_timesteps", "image_size")
-        for name, value in (("step", self.step), ("seed", self.seed)):
+        for name in ("step", "seed", "autoguidance"):
+            value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} {value} must not be negative")
+        shared = {field.name for field in fields(SamplingConfig)}
+        SamplingConfig().but(**{n: v for n, v in vars(self).items() if n in shared})
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.names import DRAWN
-from ..runs.opened import OpenedRun
-from ..runs.provenance import facts
+from ..runs.opened import OpenedRun, open_run
+from ..runs.provenance import facts, guidance
 from ..system.say import say
 from .batches import in_batches, opened, tell_the_end
 from .exit_codes import DONE, INTERRUPTED
+from .labels import Labels, guidance_of
 from .options import SampleConfig
 
 
@@ -38,19 +39,27 @@ def sample(config: SampleConfig) -> int:
         OSError: a full disk.
     """
     run_config = RunFolder(config.run).config.read()
-    sampling = run_config.sampling.but(sampling_timesteps=config.sampling_timesteps, eta=config.eta)
+    sampling = run_config.sampling.but(
+        sampling_timesteps=config.sampling_timesteps, eta=config.eta, **guidance_of(config)
+    )
+    labels = Labels(config, RunFolder(config.run))
+    if sampling.guides and not labels.count and config.autoguidance is None:
+        raise ValueError(
+            f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "
+            "earlier checkpoint to guide by (--autoguidance): leave it out"
+        )
     size = run_config.image_size if config.image_size is None else config.image_size
     # Raises ValueError for what the network cannot take, or the schedule does not have.
     replace(run_config, image_size=size, sampling=sampling)
     output = config.run / DRAWN if config.output is None else config.output
-    with Drawing(output, config.num_samples) as drawing:
+    with Drawing(output, labels.number(config.num_samples), labels.names) as drawing:
         device, run = opened(config)
         say(
             f"device: {device}; drawing {drawing.number} images with the weights of step "
             f"{run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
-        stopped = _draw(run, config, sampling, size, drawing)
+        stopped = _draw(run, config, sampling, size, drawing, labels)
     shape = (drawing.finished, run.config.network.channels, *sides(size))
     files = f"{output}/grid.png, {output}/samples.npy {shape}, and each image as PNG"
     tell_the_end(drawing, stopped, f"done: {files}")
@@ -63,6 +72,7 @@ def _draw(
     sampling: SamplingConfig,
     image_size: Sides,
     drawing: Drawing,
+    labels: Labels,
 ) -> bool:
     """Draw batch by batch, and write each when it is finished; whether it was interrupted.
 
@@ -72,7 +82,11 @@ def _draw(
     diffusion, count = run.diffusion, drawing.number
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
     text = facts(run.config, run.step, run.weights, sampling, config.seed)
-    written = _written(run, config, sampling)
+    written = _written(run, config, sampling, labels)
+    weak = None
+    if config.autoguidance is not None:
+        earlier = open_run(config.run, weights=config.weights, step=config.autoguidance)
+        weak = earlier.diffusion.model
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     total = math.ceil(count / size) * len(plan)
 
@@ -84,14 +98,19 @@ def _draw(
             eta=config.eta,
             seed=config.seed,
             image_size=image_size,
+            classes=labels.of(range(first, first + size)),
+            weak=weak,
             on_step=on_step,
+            **guidance_of(config),
         )
         return to_uint8(drawn)
 
     return in_batches(drawing, size, total, draw, written, text)
 
 
-def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> dict[str, Any]:
+def _written(
+    run: OpenedRun, config: SampleConfig, sampling: SamplingConfig, labels: Labels
+) -> dict[str, Any]:
     """What drew the pictures, for drawn.json."""
     T = run.config.diffusion.timesteps
     sampler = sampling.sampler(T)
@@ -103,6 +122,9 @@ def _written(run: OpenedRun, config: SampleConfig, sampling: SamplingConfig) -> 
         "sampler": sampler,
         "steps": sampling.steps(T),
         "eta": sampling.eta if sampler == "ddim" else None,
+        "labels": list(labels.names) or None,
+        "guidance": guidance(sampling) or None,
+        "autoguidance": config.autoguidance,
         "seed": config.seed,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
     }

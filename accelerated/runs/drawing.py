@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,11 @@ _HEADER = 128  # bytes of samples.npy before its pixels
 class Drawing:
     """Within it, no other process draws into the folder.
 
+    Args:
+        folder: where they are written.
+        number: how many.
+        labels: what the classes of pictures 0, 1, ... are called, over and over.
+
     Attributes:
         number: pictures that are to be drawn.
         finished: how many of them are in the folder.
@@ -50,8 +55,9 @@ class Drawing:
             is not of a drawing. Nothing is changed then.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, labels: Sequence[str] = ()) -> None:
         self.folder, self.number, self.finished = folder, number, 0
+        self._labels = labels
         self._facts: dict[str, Any] = {}
         self._text: dict[str, str] = {}
         self._shown: list[NDArray[np.uint8]] = []
@@ -115,7 +121,7 @@ class Drawing:
         try:
             for i in range(len(images)):
                 pictures.save_singles(
-                    shown[i : i + 1], self.folder, self._text, first=self.finished
+                    shown[i : i + 1], self.folder, self._text_of(self.finished), self.finished
                 )
                 self._append(images[i])
                 self.finished += 1
@@ -134,8 +140,15 @@ class Drawing:
         if self.finished:
             first = np.concatenate(self._shown)[: self.finished]
             text = {**self._text, "Images": f"0-{self.finished - 1}"}
-            pictures.save_png(pictures.grid(first), self.folder / "grid.png", text)
+            rows = 1 < len(self._labels) <= len(first) // 2
+            page = pictures.rows_of_classes(first, self._labels) if rows else pictures.grid(first)
+            pictures.save_png(page, self.folder / "grid.png", text)
             self._describe(begun=self.finished)
+
+    def _text_of(self, number: int) -> dict[str, str]:
+        if not self._labels:
+            return self._text
+        return {**self._text, "Label": self._labels[number % len(self._labels)]}
 
     def _check(self) -> None:
         """See that nothing here is anyone else's, or at least that it stays where it is."""

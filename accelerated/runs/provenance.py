@@ -11,6 +11,9 @@ import hashlib
 import importlib.metadata
 import json
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from ...reference.config import SamplingConfig
 from ..config import RunConfig
@@ -26,6 +29,18 @@ def run_digest(config: RunConfig) -> str:
     own["image_size"] = config.sides
     own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def guidance(sampling: SamplingConfig) -> dict[str, Any]:
+    """The options of guidance that are not as without it, if there is any, by short names."""
+    if not sampling.guides:
+        return {}
+    found = {"guidance": sampling.cond_scale}
+    usual = SamplingConfig()
+    for name, value in asdict(sampling).items():
+        if name.startswith("guidance_") and value != getattr(usual, name):
+            found[name] = value
+    return found
 
 
 def facts(
@@ -50,5 +65,9 @@ def facts(
         "Sampler": sampler,
         "Sampling steps": str(sampling.steps(T)),
         **({"Eta": f"{sampling.eta:g}"} if sampler == "ddim" else {}),
+        **{
+            name.replace("_", " ").capitalize(): " ".join(f"{x:g}" for x in np.atleast_1d(value))
+            for name, value in guidance(sampling).items()
+        },
         "Seed": str(seed),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -75,12 +76,17 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor]]:
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors):  # type: ignore[no-untyped-def]
         x0_hat = predict_x0(x, levels, condition, x_self_cond)
-        moved = factors[0] * x + factors[1] * x0_hat + factors[2] * noise
-        for i in range(len(registers)):
-            moved = moved + factors[3 + i] * registers[i]
-        return moved, x0_hat
+        return move(x, x0_hat, noise, registers, factors), x0_hat
 
     return step
+
+
+def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Tensor:
+    """Where a row of a plan leads."""
+    moved = factors[0] * x + factors[1] * x0_hat + factors[2] * noise
+    for i in range(len(registers)):
+        moved = moved + factors[3 + i] * registers[i]
+    return moved
 
 
 def run_plan(

@@ -31,6 +31,7 @@ from . import device, random_table, small_network
 from .device import Array
 
 Options = Mapping[str, Any]
+Guide = Callable[[Denoiser], Denoiser]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +144,13 @@ def sample(
     eta: float | None = None,
     size: tuple[int, int] | None = None,
     classes: Array | None = None,
+    guide: Guide | None = None,
 ) -> Array:
     """The states (n, 1 + steps, C, H, W) of images with these numbers, from x_T to x_0 in [0, 1].
 
     Ancestral sampling over all T steps, else DDIM. Only x_0 is cut to [0, 1]; ``steps``, ``eta``
-    and ``size``: instead of the configuration's; ``classes``: of each image.
+    and ``size``: instead of the configuration's; ``classes``: of each image; ``guide``: as
+    ``reference.denoiser`` takes it.
     """
     T = door.diffusion.timesteps
     config = door.sampling.but(sampling_timesteps=steps, eta=eta)
@@ -157,7 +160,7 @@ def sample(
     x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
-    denoise = denoiser(door, params, states, classes)
+    denoise = denoiser(door, params, states, classes, guide)
     if len(path) == T:
         x_0 = ancestral.sample(
             door.schedule,
@@ -230,22 +233,35 @@ def denoiser(
     params: Arrays,
     states: list[Array] | None = None,
     classes: Array | None = None,
+    guide: Guide | None = None,
 ) -> Denoiser:
     """The reference's, of the network with these parameters; every x_t is added to ``states``."""
 
-    def network(x_t: Array, time: Array, x_self_cond: Array | None, known: Any = None) -> Array:
-        if states is not None:
-            states.append(x_t)
-        return np.asarray(door.network(params, door.net, x_t, time, x_self_cond, condition=known))
-
     denoise = reference_denoiser(
-        network,
+        network(door, params),
         door.schedule,
         door.diffusion.objective,
         self_condition=door.net.self_condition,
         clip=door.sampling.clip_denoised,
+        guide=guide,
     )
-    return denoise if classes is None else given_condition(denoise, classes)
+    known = denoise if classes is None else given_condition(denoise, classes)
+
+    def noting(x_t: Array, t: Array, condition: Any = None, *shown: Any) -> Array:
+        if states is not None:
+            states.append(x_t)
+        return known(x_t, t)
+
+    return noting
+
+
+def network(door: Door, params: Arrays) -> Callable[..., Array]:
+    """The reference's network with these parameters, as its denoiser asks it."""
+
+    def output(x_t: Array, time: Array, x_self_cond: Array | None, known: Any = None) -> Array:
+        return np.asarray(door.network(params, door.net, x_t, time, x_self_cond, condition=known))
+
+    return output
 
 
 def to_unit_range(x_0: Array) -> Array:

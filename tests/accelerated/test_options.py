@@ -51,24 +51,28 @@ BOOLEAN = {
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
     *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
+    *("cond_scale", "guidance", "guidance_norm"),
 }
 # What some of these values are good for after all.
 FINE: dict[Any, set[str]] = {
     0: {
         *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
+        *("cond_scale", "guidance", "guidance_rescale", "guidance_parallel", "guidance_momentum"),
+        "autoguidance",
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
     10**30: LARGE,
     20.5: LARGE,
     math.inf: {"max_grad_norm", "data_memory_gb"},
-    (): {"ema_sigma_rels", "only_class", "image_size"},
+    (): {"ema_sigma_rels", "only_class", "label", "image_size"},
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
-        "num_classes",
+        *("num_classes", "guidance", "guidance_interval", "guidance_rescale"),
+        *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
     },
     "": {"only"},
     "20": {
@@ -80,6 +84,9 @@ FINE: dict[Any, set[str]] = {
 
 # ... which is not so everywhere.
 NOT_FINE = {
+    *((SamplingConfig, name, None) for name in ("guidance_rescale", "guidance_parallel")),
+    (SamplingConfig, "guidance_momentum", None),
+    *((TrainerConfig, "num_samples", None),),
     *((DiffusionConfig, name, None) for name in ("timesteps", "objective", "beta_schedule")),
     *((RunConfig, name, None) for name in ("data", "image_size")),
     (SamplingConfig, "eta", None),

@@ -14,6 +14,7 @@ from ddpm_mindspore.parity import test_effective as effective
 from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
+from ddpm_mindspore.parity import test_guidance as guidance
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_levels as levels
 from ddpm_mindspore.parity import test_objective as objective
@@ -30,6 +31,7 @@ from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
 from ddpm_mindspore.parity.examples import fixed_runs, plans
 from ddpm_mindspore.parity.examples import tasks as task_cases
+from ddpm_mindspore.parity.examples.guidance import FIXED
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
@@ -209,6 +211,11 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "tasks: ddnm": (tasks.restored, {**task_cases.RESTORED[0], **EAGER}),
     "tasks: dps": (tasks.followed, {**task_cases.FOLLOWED[0], **EAGER}),
     "samplers: registers": (samplers.registers, plans.MEMORY[0]),
+    "guidance: combined": (
+        guidance.combined,
+        {"options": {"cond_scale": 3.0}, "scale": 1.0, "seed": 0, **EAGER},
+    ),
+    "guidance: walk": (guidance.walk, {**FIXED[0], **EAGER}),
     "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
     "exact: large": (exact.sums, SUM),
     "exact: split": (exact.split, {"sizes": (70_000, 3), "seed": 0, "kernels": "auto", **EAGER}),

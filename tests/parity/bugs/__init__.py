@@ -8,6 +8,7 @@ from .door import FILES, RUNS, SAMPLING
 from .files import RUN_FILES
 from .formulas import OBJECTIVE, PROCESS, SAMPLERS
 from .graphs import GRAPHS
+from .guidance import GUIDANCE
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
@@ -24,6 +25,7 @@ BUGS = [
     *PROCESS,
     *OBJECTIVE,
     *SAMPLERS,
+    *GUIDANCE,
     *TASKS,
     *LAYERS,
     *KERNELS,

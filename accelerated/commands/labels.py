@@ -1,0 +1,64 @@
+"""What is asked for of a run with classes: which of them, how many of each, and how insistently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.classes import numbers_of
+from ..runs.folder import RunFolder
+from ..runs.images import class_names_of
+from .options import SampleConfig
+
+USUAL = 64
+"""Images that are drawn where no one says how many."""
+
+
+class Labels:
+    """The classes of images 0, 1, ...: those that are asked for, or all, over and over.
+
+    Image number i is then of the same class, and of the same noise, however many are drawn.
+
+    Attributes:
+        names: what they are called; empty for a run without classes.
+        count: how many classes the run has.
+
+    Raises:
+        ValueError: a class that the run does not have; the message says which it has.
+    """
+
+    def __init__(self, config: SampleConfig, run: RunFolder) -> None:
+        known = class_names_of(run)
+        self.count = run.config.read().network.num_classes or 0
+        if config.label and not self.count:
+            raise ValueError(
+                f"label {config.label[0]!r} is for a run with classes, which this one was not "
+                "trained with (train --conditional): leave it out"
+            )
+        self._numbers = np.arange(self.count, dtype=np.int32)
+        if config.label:
+            self._numbers = numbers_of(list(config.label), self.count, known, "label")
+        self.names = [known[k] if known else str(k) for k in self._numbers]
+
+    def number(self, asked: int | None) -> int:
+        """How many images to draw: as asked, or about USUAL, equally many of each class."""
+        if asked is not None:
+            return asked
+        classes = len(self.names) or 1
+        return USUAL if classes > USUAL else USUAL // classes * classes
+
+    def of(self, images: Sequence[int]) -> NDArray[np.int32] | None:
+        """The class of each of these images; None for a run without classes."""
+        if not self.count:
+            return None
+        found: NDArray[np.int32] = self._numbers[np.asarray(images) % len(self._numbers)]
+        return found
+
+
+def guidance_of(config: SampleConfig) -> dict[str, Any]:
+    """What the options of a command change of ``SamplingConfig`` about guidance."""
+    given = {name: value for name, value in vars(config).items() if name.startswith("guidance_")}
+    return {**given, "cond_scale": config.guidance}
