@@ -118,7 +118,7 @@ def walk(
 
     weaker = {f"weak {name}": value for name, value in others.items()}
     expected, bounds = deep(function, {**values, **weaker})
-    asked = {"num_samples": count, "classes": classes, "return_all_timesteps": True}
+    asked: dict[str, Any] = {"num_samples": count, "classes": classes, "return_all_timesteps": True}
     for mode in modes:
         with device.eager() if mode == "eager" else nullcontext():
             actual = made.sample(2, **asked, **help_by, **options)
