@@ -67,7 +67,7 @@ def sample(
         assert (
             commands.sample(SampleConfig(run, output=output, device=device.name(), **options)) == 0
         )
-        compare(output, expected, bound)
+        compare(output, expected, bound, labels_of(door, options))
 
 
 def averages(door: Door, steps: Sequence[int], seed: int) -> dict[tuple[int, float], Arrays]:
@@ -85,6 +85,9 @@ def truth(
     """The images in [0, 1], and the bound."""
     ema, last = options.get("ema", "default"), options.get("step") or last
     names = kept[last, AVERAGE].keys()
+    told = door.net.num_classes is not None
+    changed = {name: v for name, v in options.items() if name.startswith("guidance_")}
+    guidance = door.sampling.but(**changed, cond_scale=options.get("guidance"))
 
     def function(arrays: Arrays) -> Arrays:
         def of(step: int, width: float) -> Arrays:
@@ -99,9 +102,16 @@ def truth(
             ]
             made = reconstruct(snapshots, last, ema)
             average = {name: made[name].astype(average[name].dtype) for name in names}
+        weak = None
+        if earlier := options.get("autoguidance"):
+            weak = of(earlier, TRAINED if options.get("weights") == "trained" else AVERAGE)
         indices = range(options["num_samples"])
         walk = (options.get(name) for name in ("sampling_timesteps", "eta", "image_size"))
-        images = reference.samples(door, average, options.get("seed", 0), indices, *walk)
+        known = {
+            "classes": np.resize(labels_of(door, options), len(indices)) if told else None,
+            "guide": reference.class_guide(door, guidance, weak),
+        }
+        images = reference.samples(door, average, options.get("seed", 0), indices, *walk, **known)
         return {"images": images}
 
     inputs = {
@@ -113,7 +123,13 @@ def truth(
     return expected["images"], bounds["images"]
 
 
-def compare(output: Path, expected: Array, bound: float) -> None:
+def labels_of(door: Door, options: Options) -> list[int]:
+    """The classes of images 0, 1, ..., over and over."""
+    asked = options.get("label") or range(door.net.num_classes or 0)
+    return [int(label) for label in asked]
+
+
+def compare(output: Path, expected: Array, bound: float, labels: Sequence[int]) -> None:
     """samples.npy, 00000.png and so on, and grid.png."""
     low, high = door_run.levels(expected, bound)
     middle, spread = (low + high) / 2.0, (high - low) / 2.0
@@ -127,8 +143,11 @@ def compare(output: Path, expected: Array, bound: float) -> None:
     check("how many files", count, len(expected), 0.0)
     with Image.open(output / "grid.png") as picture:
         actual = np.asarray(picture)
-    pages = [
-        np.asarray(pictures.grid(edge[:, shown].astype(np.uint8)), np.float64)
-        for edge in (low, high)
-    ]
+
+    def page(edge: Array) -> Array:
+        if 1 < len(labels) <= len(edge) // 2:
+            return np.asarray(pictures.rows_of_classes(edge, [str(k) for k in labels]), np.float64)
+        return np.asarray(pictures.grid(edge), np.float64)
+
+    pages = [page(edge[:, shown].astype(np.uint8)) for edge in (low, high)]
     check("grid.png", actual, (pages[0] + pages[1]) / 2.0, (pages[1] - pages[0]) / 2.0)

@@ -22,11 +22,10 @@ from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.sides.door import Door, Options
 from ddpm_mindspore.reference.config import SamplingConfig
-from ddpm_mindspore.reference.denoiser import Denoiser, estimates
+from ddpm_mindspore.reference.denoiser import Denoiser
 from ddpm_mindspore.reference.guidance import (
     ANYWHERE,
     classifier_guided,
-    guided,
     inside,
     less_parallel,
     rescaled,
@@ -140,19 +139,8 @@ def guided_by(
     config, schedule = SamplingConfig(**options), door.schedule
     interval = config.guidance_interval or ANYWHERE
     if by != "classifier":
-        other = estimates(reference.network(door, weak), schedule, door.diffusion.objective)
-        return guided(
-            alone,
-            schedule,
-            door.net.num_classes,
-            scale=config.cond_scale,
-            weak=other if by == "weak" else None,
-            interval=interval,
-            rescale=config.guidance_rescale,
-            parallel=config.guidance_parallel,
-            norm=np.inf if config.guidance_norm is None else config.guidance_norm,
-            momentum=config.guidance_momentum,
-        )
+        guide = reference.class_guide(door, config, weak if by == "weak" else None)
+        return alone if guide is None else guide(alone)
 
     def gradient(x_t: Array, t: Array) -> Array:
         factor = -0.02 * np.asarray(t).reshape(-1, *(1,) * (x_t.ndim - 1))

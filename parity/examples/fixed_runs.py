@@ -36,6 +36,12 @@ FROM_A_FOLDER: Case = {
         "min_snr_loss_weight": True,
         "min_snr_gamma": 0.7,
         "eta": 0.6,
+        "cond_scale": 2.5,
+        "guidance_interval": (0.01, 50.0),
+        "guidance_rescale": 0.6,
+        "guidance_parallel": 0.4,
+        "guidance_norm": 0.1,
+        "guidance_momentum": -0.3,
     },
     "data": {"kind": "folder", "count": 9},
     "trainer": {
@@ -66,7 +72,7 @@ FROM_A_FOLDER: Case = {
     "resumed_after": 4,
     "params": 1,
 }
-"""Pictures of two classes, cropped at random and flipped, two gradients an update."""
+"""Pictures of two classes, cropped at random and flipped, two gradients an update; guided."""
 
 SPOILED: Case = {
     "net": {"dim": 4, "dim_mults": (1,), "channels": 1},
@@ -137,7 +143,16 @@ RUN: Case = {
     "params": 4,
 }
 
+TOLD: Case = {**RUN, "net": {**RUN["net"], "num_classes": 3}}
+GUIDED: Case = {
+    **{"label": ("2", "0"), "guidance": 2.0, "autoguidance": 1000, "guidance_rescale": 0.6},
+    **{"guidance_interval": (0.3, 20.0), "guidance_parallel": 0.4, "guidance_norm": 0.1},
+    "guidance_momentum": -0.3,
+}
+
 COMMANDS: tuple[Case, ...] = (
+    {**TOLD, "options": {"num_samples": 6, "batch_size": 4, "guidance": 3.0}},
+    {**TOLD, "options": {"num_samples": 4, "batch_size": 2, **GUIDED}},
     {**RUN, "options": {"num_samples": 3, "batch_size": 2, "ema": 0.08, "seed": 3}},
     {**RUN, "options": {"num_samples": 3, "batch_size": 2, "sampling_timesteps": 3}},
     {

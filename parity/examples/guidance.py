@@ -79,7 +79,7 @@ FIXED: tuple[Case, ...] = tuple(
                 {
                     **{"cond_scale": 3.0, "guidance_rescale": 0.7, "guidance_parallel": 0.3},
                     **{"guidance_norm": 0.5, "guidance_momentum": -0.5},
-                    "guidance_interval": (0.2, 3.0),
+                    "guidance_interval": (0.9, 50.0),
                 },
             ),
             ("weak", True, {"sampling_timesteps": 3, "eta": 0.6}, {"cond_scale": 2.0}),

@@ -283,8 +283,13 @@ def command_cases(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         options["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
         options["eta"] = draw(st.sampled_from((0.7, 0.0)))
+    net = draw(networks())
+    if draw(st.booleans()):
+        net["num_classes"] = 3
+        options["guidance"] = draw(st.sampled_from((2.0, None)))
+        options["label"] = draw(st.sampled_from((("1", "0"), ("2",), ())))
     return {
-        "net": draw(networks()),
+        "net": net,
         "size": draw(image_sizes()),
         "diffusion": draw(samplings()),
         "seed": draw(st.sampled_from((9, 2**33))),

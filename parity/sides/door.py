@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from ...accelerated.config import TrainerConfig
 from ...accelerated.ema import power_name
 from ...reference import ema, training
 from ...reference.config import DiffusionConfig, SamplingConfig, UnetConfig
-from ...reference.denoiser import Denoiser
+from ...reference.denoiser import Denoiser, estimates
 from ...reference.denoiser import denoiser as reference_denoiser
 from ...reference.denoiser import given as given_condition
+from ...reference.guidance import ANYWHERE, guided
 from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -160,6 +161,7 @@ def sample(
     x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
+    guide = class_guide(door, config) if guide is None else guide
     denoise = denoiser(door, params, states, classes, guide)
     if len(path) == T:
         x_0 = ancestral.sample(
@@ -181,6 +183,27 @@ def sample(
             clip=config.clip_denoised,
         )
     return np.stack([*(0.5 * (x + 1.0) for x in states), to_unit_range(x_0)], axis=1)
+
+
+def class_guide(door: Door, config: SamplingConfig, weak: Arrays | None = None) -> Guide | None:
+    """Guidance as it is configured, by no class or by a network with ``weak`` parameters."""
+    if not config.guides:
+        return None
+    other = None
+    if weak is not None:
+        other = estimates(network(door, weak), door.schedule, door.diffusion.objective)
+    return partial(
+        guided,
+        schedule=door.schedule,
+        null=door.net.num_classes,
+        scale=config.cond_scale,
+        weak=other,
+        interval=config.guidance_interval or ANYWHERE,
+        rescale=config.guidance_rescale,
+        parallel=config.guidance_parallel,
+        norm=np.inf if config.guidance_norm is None else config.guidance_norm,
+        momentum=config.guidance_momentum,
+    )
 
 
 def samples(

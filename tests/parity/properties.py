@@ -184,6 +184,7 @@ SAMPLES = (
 MIXED = {"kind": "uint8", "t": 3, "lam": 0.3, "given_seed": None}
 COMMAND = {
     **DRAWING,
+    "net": {**SMALL, "num_classes": 3},
     "diffusion": {"timesteps": 4},
     "steps": (1000, 2000, 3000),
     "options": {
@@ -195,6 +196,7 @@ COMMAND = {
         "seed": 3,
         "sampling_timesteps": 3,
         "eta": 0.7,
+        **fixed_runs.GUIDED,
     },
 }
 HALF = {"level": "O2", "dtype": "float16", "scale": 300.0}

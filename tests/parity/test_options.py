@@ -54,6 +54,7 @@ NO_NUMBERS = {
     "TrainerConfig.from_weights": "SPOILED starts from the trained ones: see the bug planted there",
     "TrainerConfig.amp_level": "test_precision_levels asks for more than the usual error",
     "TrainerConfig.amp_dtype": "a CPU has float16 only; test_precision compares layers in bfloat16",
+    "TrainerConfig.conditional": "where num_classes comes from, which FROM_A_FOLDER says itself",
     "TrainerConfig.max_nonfinite_steps": "when training stops, after which nothing is computed",
     "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
     "TrainerConfig.data_cache": "images from a cache are the same",
