@@ -116,9 +116,9 @@ OBJECTIVE = [
 SAMPLERS = [
     Bug(
         "the clip is computed and dropped",
-        "denoiser.clipped",
+        "denoiser.within",
         "return ops.clamp(x0_hat, -1.0, 1.0)",
-        "_ = ops.clamp(x0_hat, -1.0, 1.0)\n        return x0_hat",
+        "_ = ops.clamp(x0_hat, -1.0, 1.0)\n    return x0_hat",
         "samplers: trajectory",
     ),
     Bug(
@@ -137,7 +137,7 @@ SAMPLERS = [
     ),
     Bug(
         "only the newest estimate is read",
-        "samplers.plan.sampling_step",
+        "samplers.plan.move",
         "factors[3 + i] * registers[i]",
         "factors[3] * registers[0]",
         "samplers: registers",
