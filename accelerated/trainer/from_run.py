@@ -81,10 +81,13 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Trainer
 
     source, step = source_run(config.from_run)
     network = source.config.read().network
-    # Dropout has no parameters, and is what one changes to go on with fewer images.
+    # Neither has parameters: dropout is what one changes to go on with fewer images.
     same = model.config
     if network_name(same) == network_name(network):
-        same = replace(same, dropout=network.dropout)  # type: ignore[type-var]
+        changed = {"dropout": network.dropout}
+        if network.num_classes is not None:
+            changed["cond_drop_prob"] = network.cond_drop_prob
+        same = replace(same, **changed)  # type: ignore[type-var]
     if other := first_difference("network", network, same):
         raise ValueError(
             f"{other} in the run in {str(source.path)!r}: a run starts from another's weights with "

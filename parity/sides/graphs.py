@@ -24,7 +24,8 @@ from mindspore.train.anf_ir_pb2 import ModelProto
 
 from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
-from ...accelerated.denoiser import clipped, denoiser
+from ...accelerated.denoiser import clipped, denoiser, within
+from ...accelerated.guidance import classifier_step, guided_step
 from ...accelerated.networks.convolutions import Conv2d, Linear
 from ...accelerated.networks.layers import (
     Attention,
@@ -131,6 +132,16 @@ def _sampling(network: Callable[[], nn.Cell]) -> Callable[[], None]:
     return build
 
 
+def _guided() -> None:
+    """Both kinds of guidance: two estimates asked for at once, and one with a gradient."""
+    image, predict = Tensor(np.zeros(SHAPE, np.float32)), denoiser(_Small())
+    factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(3)))
+    numbers = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5)))
+    given = (image, Tensor(_levels()), image, None, image, (), factors)
+    ms.jit(guided_step(predict, within))(*given, image, numbers, None)
+    ms.jit(classifier_step(predict, within))(*given, Tensor(1.0, ms.float32), image)
+
+
 def _training(
     network: Callable[[], nn.Cell],
     loss_type: str,
@@ -168,6 +179,7 @@ def _batch(model: nn.Cell) -> MicroBatch:
 
 GRAPHS: dict[str, Callable[[], None]] = {
     "sampling step": _sampling(_Small),
+    "sampling step, guided": _guided,
     "training step": _training(_unet, "l2", 1),
     "training step, mixed precision": _training(_OneOfEach, "l2", 1, "O3"),
     "training step, l1, accumulated": _training(_Small, "l1", 2),

@@ -127,7 +127,7 @@ def main() -> None:
         if asked.json:
             asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         if asked.picture:
-            drawn, _ = draw(run, 12, {"cond_scale": 2.0})
+            drawn, _ = draw(run, 12, {"cond_scale": 1.5})
             page = pictures.rows_of_classes(drawn, list("0123456789"), scale=5)
             pictures.save_png(page.convert("L"), asked.picture)
 
