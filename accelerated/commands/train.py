@@ -6,7 +6,6 @@ import os
 import shlex
 from dataclasses import asdict, replace
 
-from ...reference.config import UnetConfig
 from ..config import RunConfig
 from ..data import class_names
 from ..data.classes import listed
@@ -64,12 +63,10 @@ def _with_classes(config: RunConfig) -> RunConfig:
     """With as many classes as the data has, where the network is to be told of them.
 
     Raises:
-        ValueError: data without classes, or a network that cannot be told of any.
+        ValueError: data without classes.
     """
     if not config.trainer.conditional or config.network.num_classes is not None:
         return config
-    if not isinstance(config.network, UnetConfig):
-        raise ValueError("conditional True is for images alone: leave it out")
     count = len(class_names(config.data, config.trainer.only_class))
     return replace(config, network=replace(config.network, num_classes=count))
 

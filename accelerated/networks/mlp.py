@@ -41,6 +41,7 @@ class Mlp(Network):
         self.has_self_condition = config.self_condition
         self.init = Linear(rng, config.in_channels, config.dim)
         self.time_mlp = time_mlp(rng, config)
+        self.make_classes(rng)
         self.blocks = nn.CellList(
             [
                 ResnetBlock(rng, config.dim, config.dim, config.time_dim, config.dropout, rank=0)
@@ -57,6 +58,7 @@ class Mlp(Network):
         time: Tensor,
         x_self_cond: Tensor | None = None,
         dropout_masks: tuple[Tensor, ...] | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Apply the network.
 
@@ -65,6 +67,7 @@ class Mlp(Network):
             time: (B,) float, the zero-based time t - 1.
             x_self_cond: (B, channels), the last estimate of x_0 (zeros where None).
             dropout_masks: one 0/1 mask (B, dim) for each block, or None.
+            condition: (B,) int32, the class of each item, as ``Unet`` takes it.
 
         Returns:
             (B, channels).
@@ -74,7 +77,7 @@ class Mlp(Network):
                 x_self_cond = ops.zeros_like(x)
             x = ops.concat((x_self_cond, x), 1)
         t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.time_mlp[3](gelu(t)))
+        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
         masks = dropout_masks
         if masks is None:
             masks = (None,) * len(self.blocks)

@@ -9,6 +9,7 @@ from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig
+from .layers import Embedding, classes_mlp, gelu
 
 
 class Weighted(nn.Cell):
@@ -56,3 +57,18 @@ class Network(Weighted):
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
         return self.config.dropout_shapes(image_size)
+
+    def make_classes(self, rng: np.random.Generator) -> None:
+        """Make what a class is told by, where the configuration has any."""
+        config = self.config
+        self.conditional = config.num_classes is not None
+        if config.num_classes is not None:
+            self.classes_emb = Embedding(rng, config.num_classes + 1, config.dim)
+            self.classes_mlp = classes_mlp(rng, config)
+
+    def with_class(self, embedding: Tensor, condition: Tensor | None) -> Tensor:
+        """The embedding of the time, (B, time_dim), and of the class of each item (B,)."""
+        if self.conditional:
+            told = self.classes_mlp[0](self.classes_emb(condition))
+            embedding = embedding + self.classes_mlp[2](gelu(told))
+        return embedding

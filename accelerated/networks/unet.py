@@ -19,11 +19,9 @@ from .convolutions import Conv2d
 from .layers import (
     Attention,
     Downsample,
-    Embedding,
     LinearAttention,
     ResnetBlock,
     Upsample,
-    classes_mlp,
     gelu,
     time_mlp,
 )
@@ -51,7 +49,6 @@ class Unet(Network):
         rng = stream(seed, Purpose.INIT)
         time_dim = config.time_dim
         self.has_self_condition = config.self_condition
-        self.conditional = config.num_classes is not None
 
         def resnet(dim: int, dim_out: int) -> ResnetBlock:
             return ResnetBlock(rng, dim, dim_out, time_dim, config.dropout)
@@ -61,9 +58,7 @@ class Unet(Network):
 
         self.init_conv = Conv2d(rng, config.in_channels, config.first_dim, 7)
         self.time_mlp = time_mlp(rng, config)
-        if config.num_classes is not None:
-            self.classes_emb = Embedding(rng, config.num_classes + 1, config.dim)
-            self.classes_mlp = classes_mlp(rng, config)
+        self.make_classes(rng)
         self.downs = nn.CellList()
         for level in config.levels:
             d, d_out = level.dim_in, level.dim_out
@@ -128,11 +123,7 @@ class Unet(Network):
                 x_self_cond = ops.zeros_like(x)
             x = ops.concat((x_self_cond, x), 1)
         t = self.time_mlp[1](self.time_mlp[0](time))
-        t = self.time_mlp[3](gelu(t))
-        if self.conditional:
-            told = self.classes_mlp[0](self.classes_emb(condition))
-            t = t + self.classes_mlp[2](gelu(told))
-        t = ops.silu(t)
+        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
 
         # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks

@@ -52,6 +52,7 @@ class Unet1D(Network):
         last = len(config.widths) - 1
         self.init_conv = Conv1d(rng, config.in_channels, config.first_dim, 7)
         self.time_mlp = time_mlp(rng, config)
+        self.make_classes(rng)
         self.downs = nn.CellList()
         for i, (d, d_out) in enumerate(config.widths):
             down = Conv1d(rng, d, d_out, 3) if i == last else Conv1d(rng, d, d_out, 4, stride=2)
@@ -78,6 +79,7 @@ class Unet1D(Network):
         time: Tensor,
         x_self_cond: Tensor | None = None,
         dropout_masks: tuple[Tensor, ...] | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Apply the network.
 
@@ -86,6 +88,7 @@ class Unet1D(Network):
             time: (B,) float, the zero-based time t - 1.
             x_self_cond: (B, channels, L), the last estimate of x_0 (zeros where None).
             dropout_masks: one 0/1 mask for each residual block, in forward order, or None.
+            condition: (B,) int32, the class of each item, as ``Unet`` takes it.
 
         Returns:
             (B, out_channels, L).
@@ -95,7 +98,7 @@ class Unet1D(Network):
                 x_self_cond = ops.zeros_like(x)
             x = ops.concat((x_self_cond, x), 1)
         t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.time_mlp[3](gelu(t)))
+        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
 
         # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks

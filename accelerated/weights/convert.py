@@ -86,6 +86,11 @@ def export_weights(
     from ..runs.folder import RunFolder
 
     config = RunFolder(run).config.read()
+    if config.network.num_classes is not None:
+        raise ValueError(
+            f"the run in {str(run)!r} is told of classes, which no network of {PEER} is: its "
+            "weights can be drawn with here alone"
+        )
     checkpoint = load_newest(run, [which]).checkpoint
     data = safetensors.numpy.save(checkpoint.tensors[which], metadata={"format": "pt"})
     try:

@@ -24,6 +24,8 @@ class MlpConfig(NetworkConfig):
         learned_sinusoidal_dim: number of those frequencies, times two. Even.
         sinusoidal_pos_emb_theta: longest wavelength of the fixed sinusoidal embedding / 2 pi.
         dropout: probability of dropping an activation in the first layer of each block.
+        num_classes: tell the network which of so many classes each item is of (default: of none).
+        cond_drop_prob: share of items whose class is not told in training (arXiv 2207.12598).
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -40,6 +42,8 @@ class MlpConfig(NetworkConfig):
     learned_sinusoidal_dim: int = 16
     sinusoidal_pos_emb_theta: float = 10000.0
     dropout: float = 0.0
+    num_classes: int | None = None
+    cond_drop_prob: float = 0.1
 
     def __post_init__(self) -> None:
         make_plain(self)

@@ -77,6 +77,9 @@ class NetworkConfig:
             raise ValueError(
                 f"learned_sinusoidal_dim {self.learned_sinusoidal_dim} must be even and positive"
             )
+        at_least_1(self, "num_classes")
+        if not 0.0 <= self.cond_drop_prob <= 1.0:
+            raise ValueError(f"cond_drop_prob {self.cond_drop_prob} is a probability: from 0 to 1")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout {self.dropout} is a probability: at least 0, less than 1")
         if not self.sinusoidal_pos_emb_theta > 0:

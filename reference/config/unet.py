@@ -78,9 +78,7 @@ class UnetConfig(NetworkConfig):
                 f"dim_mults {self.dim_mults} must hold positive multipliers, for example (1, 2, 4)"
             )
         self.check_numbers()
-        if not 0.0 <= self.cond_drop_prob <= 1.0:
-            raise ValueError(f"cond_drop_prob {self.cond_drop_prob} is a probability: from 0 to 1")
-        at_least_1(self, "init_dim", "out_dim", "channels", "num_classes")
+        at_least_1(self, "init_dim", "out_dim", "channels")
         for name in ("attn_dim_head", "attn_heads"):
             if any(value < 1 for value in self._per_level(name, getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")

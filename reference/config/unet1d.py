@@ -30,6 +30,8 @@ class Unet1DConfig(NetworkConfig):
         attn_heads: heads of the innermost attention.
         linear_attn_dim_head: channels per head of the linear attention on every level.
         linear_attn_heads: heads of the linear attention.
+        num_classes: tell the network which of so many classes each item is of (default: of none).
+        cond_drop_prob: share of items whose class is not told in training (arXiv 2207.12598).
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -51,6 +53,8 @@ class Unet1DConfig(NetworkConfig):
     attn_heads: int = 4
     linear_attn_dim_head: int = 32
     linear_attn_heads: int = 4
+    num_classes: int | None = None
+    cond_drop_prob: float = 0.1
 
     def __post_init__(self) -> None:
         make_plain(self)

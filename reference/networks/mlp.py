@@ -16,7 +16,7 @@ from . import layers, parameters
 from .arguments import check_arguments
 from .layers import Array, Params
 from .parameters import Shapes
-from .unet import time_embedding
+from .unet import embedded
 
 __all__ = ["MlpConfig", "init", "mlp", "param_shapes"]
 
@@ -28,6 +28,7 @@ def mlp(
     time: Array,
     x_self_cond: Array | None = None,
     dropout_masks: Sequence[Array] | None = None,
+    condition: Array | None = None,
 ) -> Array:
     """Apply the network.
 
@@ -39,6 +40,7 @@ def mlp(
             ``config.self_condition`` (arXiv 2208.04202, section 3.2).
         dropout_masks: None (no dropout, as in sampling), or for each block an array (B, dim): 1
             keeps an activation, 0 drops it.
+        condition: (B,) integers, the class of each item, as the U-Net of images takes it.
 
     Returns:
         (B, channels), of the dtype of ``x`` and ``params``.
@@ -49,7 +51,7 @@ def mlp(
     time = np.asarray(time, dtype=x.dtype)
     check_arguments(config, x, time, x_self_cond, dropout_masks)
     masks = repeat(None) if dropout_masks is None else iter(dropout_masks)
-    embedding = time_embedding(params, config, time)
+    embedding = embedded(params, config, time, condition)
     if config.self_condition:
         x = np.concatenate((np.zeros_like(x) if x_self_cond is None else x_self_cond, x), axis=1)
     x = layers.conv(params, "init", x)
@@ -66,7 +68,7 @@ def init(config: MlpConfig, rng: np.random.Generator) -> dict[str, Array]:
 def param_shapes(config: MlpConfig) -> Shapes:
     """Name and shape of every parameter, in the order in which they are drawn."""
     shapes = parameters.linear("init", config.in_channels, config.dim)
-    shapes |= parameters.time_mlp(config)
+    shapes |= parameters.time_mlp(config) | parameters.classes_mlp(config)
     for i in range(config.depth):
         shapes |= parameters.resnet(
             f"blocks.{i}", config.dim, config.dim, config.time_dim, config.rank

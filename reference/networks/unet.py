@@ -20,7 +20,7 @@ from .arguments import check_arguments, check_condition
 from .layers import Array, Params
 from .parameters import Shapes
 
-__all__ = ["MEMORY_PAIRS", "UnetConfig", "init", "param_shapes", "time_embedding", "unet"]
+__all__ = ["MEMORY_PAIRS", "UnetConfig", "embedded", "init", "param_shapes", "unet"]
 
 MEMORY_PAIRS = 4
 """Learned key-value pairs in each attention layer."""
@@ -63,12 +63,9 @@ def unet(
     """
     time = np.asarray(time, dtype=x.dtype)
     check_arguments(config, x, time, x_self_cond, dropout_masks)
-    check_condition(config, len(x), condition)
     if config.self_condition:
         x = np.concatenate((np.zeros_like(x) if x_self_cond is None else x_self_cond, x), axis=1)
-    embedding = time_embedding(params, config, time)
-    if condition is not None:
-        embedding = embedding + class_embedding(params, condition)
+    embedding = embedded(params, config, time, condition)
     masks = repeat(None) if dropout_masks is None else iter(dropout_masks)
     return _body(params, config, x, embedding, masks)
 
@@ -122,6 +119,16 @@ def time_embedding(params: Params, config: NetworkConfig, time: Array) -> Array:
     return layers.linear(
         layers.gelu(hidden), params["time_mlp.3.weight"], params["time_mlp.3.bias"]
     )
+
+
+def embedded(params: Params, config: NetworkConfig, time: Array, condition: Array | None) -> Array:
+    """What residual blocks are told, (B, config.time_dim): the time, and the class if there is one.
+
+    Raises ValueError for a condition that does not fit.
+    """
+    check_condition(config, len(time), condition)
+    embedding = time_embedding(params, config, time)
+    return embedding if condition is None else embedding + class_embedding(params, condition)
 
 
 def class_embedding(params: Params, labels: Array) -> Array:

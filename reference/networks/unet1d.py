@@ -18,7 +18,7 @@ from . import layers, parameters
 from .arguments import check_arguments
 from .layers import Array, Params
 from .parameters import Shapes
-from .unet import time_embedding
+from .unet import embedded
 
 __all__ = ["Unet1DConfig", "init", "param_shapes", "unet1d"]
 
@@ -32,6 +32,7 @@ def unet1d(
     time: Array,
     x_self_cond: Array | None = None,
     dropout_masks: Sequence[Array] | None = None,
+    condition: Array | None = None,
 ) -> Array:
     """Apply the network.
 
@@ -43,6 +44,7 @@ def unet1d(
             ``config.self_condition`` (arXiv 2208.04202, section 3.2).
         dropout_masks: None (no dropout, as in sampling), or for each entry (C, L) of
             ``config.dropout_shapes`` an array (B, C, L): 1 keeps an activation, 0 drops it.
+        condition: (B,) integers, the class of each item, as the U-Net of images takes it.
 
     Returns:
         (B, config.out_channels, L), of the dtype of ``x`` and ``params``.
@@ -53,7 +55,7 @@ def unet1d(
     time = np.asarray(time, dtype=x.dtype)
     check_arguments(config, x, time, x_self_cond, dropout_masks)
     masks = repeat(None) if dropout_masks is None else iter(dropout_masks)
-    embedding = time_embedding(params, config, time)
+    embedding = embedded(params, config, time, condition)
 
     def resnet(name: str, x: Array) -> Array:
         return layers.resnet_block(params, name, x, embedding, next(masks), config.dropout)
@@ -106,7 +108,7 @@ def param_shapes(config: Unet1DConfig) -> Shapes:
         return parameters.resnet(name, dim, dim_out, time_dim, RANK)
 
     shapes = parameters.conv("init_conv", config.in_channels, config.first_dim, 7, RANK)
-    shapes |= parameters.time_mlp(config)
+    shapes |= parameters.time_mlp(config) | parameters.classes_mlp(config)
     for i, (dim, dim_out) in enumerate(config.widths):
         shapes |= resnets(f"downs.{i}", dim, dim)
         shapes |= _attention(f"downs.{i}.2", dim, config, full=False)

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.data.classes import numbers_of
 from ddpm_mindspore.accelerated.data.told import told
+from ddpm_mindspore.accelerated.networks.table import build_network
+from ddpm_mindspore.reference.config import MlpConfig, Unet1DConfig
+from ddpm_mindspore.reference.networks.table import network
 
 NAMES = ("ape", "bee", "cat")
 
@@ -111,3 +115,30 @@ def test_a_class_changes_what_is_drawn(diffusion: GaussianDiffusion) -> None:
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(one[0], other[0])
     assert np.abs(one[1] - other[1]).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (Unet1DConfig(dim=4, dim_mults=(1,), channels=2, attn_heads=1, num_classes=2), (2, 4)),
+        (MlpConfig(dim=8, depth=2, channels=5, num_classes=2), (5,)),
+    ],
+    ids=["sequences", "vectors"],
+)
+def test_networks_over_sequences_and_vectors_are_told_as_the_reference_is(
+    config: Any, shape: tuple[int, ...]
+) -> None:
+    model = build_network(config)
+    rng = np.random.default_rng(0)
+    x, time = rng.standard_normal((3, *shape)), np.array([1.0, 30.0, 400.0])
+    labels = np.array([2, 0, 1], np.int32)
+    exact = {name: value.astype(np.float64) for name, value in model.arrays().items()}
+    expected = network(exact, config, x, time, None, None, labels)
+    given = (Tensor(x.astype(np.float32)), Tensor(time.astype(np.float32)))
+    actual = model(*given, None, None, Tensor(labels)).asnumpy()
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    other = network(exact, config, x, time, None, None, labels[::-1])
+    assert np.abs(other - expected).max() > 1e-3
+    diffusion = GaussianDiffusion(model, image_size=shape[1:], timesteps=3)
+    drawn = diffusion.sample(2, classes=1, cond_scale=2.0)
+    assert drawn.shape == (2, *shape) and np.isfinite(drawn).all()

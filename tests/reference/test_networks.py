@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from ddpm_mindspore.reference.config import NETWORKS, MlpConfig, Unet1DConfig, U
 from ddpm_mindspore.reference.config import network_name as name_of
 from ddpm_mindspore.reference.networks import layers, table
 from ddpm_mindspore.reference.networks.parameters import initial
+from ddpm_mindspore.reference.networks.unet import class_embedding
 
 RNG = np.random.default_rng(4)
 SEQUENCES = Unet1DConfig(
@@ -149,3 +152,23 @@ def test_every_configuration_has_a_name_and_functions():
     assert [name_of(c) for c in (UnetConfig(4), SEQUENCES, VECTORS)] == ["unet", "unet1d", "mlp"]
     with pytest.raises(ValueError, match="of no kind that is known"):
         name_of(object())
+
+
+@pytest.mark.parametrize(("config", "shape"), [(SEQUENCES, (2, 8)), (VECTORS, (5,))])
+def test_a_class_moves_what_the_blocks_are_told_of_the_time(config, shape):
+    told = replace(config, num_classes=2)
+    params = table.init(told, RNG)
+    x, time = normal(3, *shape), np.array([3.0, 40.0, 500.0])
+    out = table.network(params, told, x, time, None, None, np.array([1, 0, 2]))
+    without = {name: p for name, p in params.items() if not name.startswith("classes_")}
+    for b, label in enumerate((1, 0, 2)):
+        shift = class_embedding(params, np.array([label]))[0]
+        moved = {**without, "time_mlp.3.bias": without["time_mlp.3.bias"] + shift}
+        alone = table.network(moved, config, x[b : b + 1], time[b : b + 1])
+        np.testing.assert_allclose(out[b : b + 1], alone, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match="condition is missing: give each image's class, 0 to 1"):
+        table.network(params, told, x, time)
+    with pytest.raises(ValueError, match="num_classes 0 must be at least 1"):
+        replace(config, num_classes=0)
+    with pytest.raises(ValueError, match=r"cond_drop_prob 1\.5 is a probability"):
+        replace(config, cond_drop_prob=1.5)

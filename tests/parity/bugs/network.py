@@ -271,14 +271,14 @@ NETWORK = [
     ),
     Bug(
         "the class is told by its embedding alone",
-        "networks.unet.Unet.construct",
-        "t = t + self.classes_mlp",
-        "t = 0.0 * t + self.classes_mlp",
+        "networks.network.Network.with_class",
+        "embedding + self.classes_mlp",
+        "0.0 * embedding + self.classes_mlp",
         "unet: forward",
     ),
     Bug(
         "the class is told without its GELU",
-        "networks.unet.Unet.construct",
+        "networks.network.Network.with_class",
         "(gelu(told))",
         "(told)",
         "unet: forward",
