@@ -15,7 +15,7 @@ from ..reference.schedule import make_schedule, spaced_timesteps
 from .batch import MicroBatch
 from .config import configurations, sides
 from .data.told import check_condition, told
-from .denoiser import clipped, denoiser
+from .denoiser import as_it_is, clipped, denoiser, within
 from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import to_model_range, to_unit_range
@@ -68,7 +68,7 @@ class GaussianDiffusion:
         self._compiled_loss = compiled(self.loss)
         predict_x0, clips = denoiser(model), sampling.clip_denoised
         self._step = compiled(sampling_step(clipped(predict_x0) if clips else predict_x0))
-        self._guidance = Guidance(model, self._step, clips)
+        self._guidance = Guidance(model, self._step, within if clips else as_it_is)
         self._calls = 0
 
     @property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..reference.config import SamplingConfig
 from ..reference.levels import NOISE, SIGNAL, TIME
 from ..reference.schedule import Table
-from .denoiser import Denoiser, as_it_is, denoiser, within
+from .denoiser import Denoiser, denoiser
 from .networks.network import Network
 from .process import column
 from .samplers.plan import move
@@ -71,7 +71,7 @@ def _deviation(x: Tensor) -> Tensor:
 
 
 def guided_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Step:
-    """The device step with two estimates: the next x, x0_hat, and the running change.
+    """The device step with two estimates: what ``sampling_step`` gives, and the running change.
 
     Beside what ``sampling_step`` takes, the running change, the numbers, and the other estimate.
     Where that is None, ``condition`` is that of both halves of a batch twice as large, (2B, ...),
@@ -87,13 +87,13 @@ def guided_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Step
             x0_hat = predict_x0(x, levels, condition, x_self_cond)
         x0_hat, running = combined(x0_hat, other, running, numbers)
         x0_hat = limit(x0_hat)
-        return move(x, x0_hat, noise, registers, factors), x0_hat, running
+        return (*move(x, x0_hat, noise, registers, factors), running)
 
     return step
 
 
 def classifier_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Step:
-    """The device step with the gradient of a classifier: the next x, and x0_hat.
+    """The device step with the gradient of a classifier: what ``sampling_step`` gives.
 
     Beside what ``sampling_step`` takes, the scale, and the gradient by x, of its shape.
     """
@@ -103,7 +103,7 @@ def classifier_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> 
         sigma = column(levels, NOISE, x)
         factor = scale * sigma * sigma / column(levels, SIGNAL, x)
         x0_hat = limit(x0_hat + factor * gradient)
-        return move(x, x0_hat, noise, registers, factors), x0_hat
+        return move(x, x0_hat, noise, registers, factors)
 
     return step
 
@@ -114,12 +114,12 @@ class Guidance:
     Args:
         model: whose denoiser it is.
         plain: the compiled step without guidance.
-        clips: whether every estimate is cut to [-1, 1] at last.
+        limit: what is done to every estimate at last, as cutting it to [-1, 1].
     """
 
-    def __init__(self, model: Network, plain: Step, clips: bool) -> None:
+    def __init__(self, model: Network, plain: Step, limit: Callable[[Tensor], Tensor]) -> None:
         self._model, self._plain = model, plain
-        self._predict_x0, self._limit = denoiser(model), within if clips else as_it_is
+        self._predict_x0, self._limit = denoiser(model), limit
         self._guided = compiled(guided_step(self._predict_x0, self._limit))
         self._with_classifier = compiled(classifier_step(self._predict_x0, self._limit))
         self._weaker: dict[Network, Step] = {}

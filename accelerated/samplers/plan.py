@@ -76,17 +76,17 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor]]:
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors):  # type: ignore[no-untyped-def]
         x0_hat = predict_x0(x, levels, condition, x_self_cond)
-        return move(x, x0_hat, noise, registers, factors), x0_hat
+        return move(x, x0_hat, noise, registers, factors)
 
     return step
 
 
-def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Tensor:
-    """Where a row of a plan leads."""
+def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Any:
+    """All that a step gives, once it has its estimate: where a row of a plan leads, and x0_hat."""
     moved = factors[0] * x + factors[1] * x0_hat + factors[2] * noise
     for i in range(len(registers)):
         moved = moved + factors[3 + i] * registers[i]
-    return moved
+    return moved, x0_hat
 
 
 def run_plan(
