@@ -7,7 +7,7 @@ import io
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ from ..system.files import replace_file
 
 _VISIBLE = 48  # pixels that a small image is enlarged to, at least
 _INK = "#404040"
+# Where Pillow's own font ends, with Latin: fonts that a system may have, by their files.
+_WIDE_FONTS = (
+    *("NotoSansCJK-Regular.ttc", "SourceHanSansSC-Regular.otf", "wqy-microhei.ttc"),
+    *("wqy-zenhei.ttc", "simhei.ttf", "PingFang.ttc"),
+)
 _COLOUR = "#1f5fa8"
 
 
@@ -76,15 +81,25 @@ def rows_of_classes(
         laid[i % len(names) * columns + i // len(names)] = image
     page = _on_white(grid(laid, columns, scale))
     height = page.height / count
-    font = ImageFont.load_default(size=max(15, page.width // 28))
-    side = max(math.ceil(font.getlength(name)) for name in names[:count]) + 12
+    shown, font = _legible(names[:count], size=max(15, min(page.width // 28, round(0.4 * height))))
+    side = max(math.ceil(font.getlength(name)) for name in shown) + 12
     whole = Image.new("RGB", (side + page.width, page.height), "white")
     draw = ImageDraw.Draw(whole)
-    for row, name in enumerate(names[:count]):
+    for row, name in enumerate(shown):
         at = (side - 6, (row + 0.5) * height)
         draw.text(at, name, fill=_INK, font=font, anchor="rm")
     whole.paste(page, (side, 0))
     return whole
+
+
+def _legible(names: Sequence[str], size: int) -> tuple[list[str], Any]:
+    """The names and a font that has their letters, or where there is none the rows' numbers."""
+    if all(ord(letter) < 0x250 for name in names for letter in name):
+        return list(names), ImageFont.load_default(size=size)
+    for file in _WIDE_FONTS:
+        with suppress(OSError):
+            return list(names), ImageFont.truetype(file, size)
+    return [str(row + 1) for row in range(len(names))], ImageFont.load_default(size=size)
 
 
 def comparison(

@@ -157,6 +157,16 @@ def test_a_grid_has_a_row_a_class(tmp_path: Path) -> None:
         assert grid.size == pictures.rows_of_classes(images, NAMES).size
 
 
+def test_names_that_no_font_has_are_told_by_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_WIDE_FONTS", ("no-such-font.ttf",))
+    images = np.zeros((4, 1, 4, 4), np.uint8)
+    page, same, other = (
+        pictures.rows_of_classes(images, names).tobytes()
+        for names in (["小鸟", "大鱼"], ["1", "2"], ["a", "b"])
+    )
+    assert page == same != other
+
+
 def test_data_has_the_classes_that_the_network_is_told_of(folders: Path, tmp_path: Path) -> None:
     images = open_images(folders, (8, 8), 1)
     run, trainer = RunFolder(tmp_path / "new"), DIGITS.trainer
