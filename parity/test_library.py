@@ -107,7 +107,11 @@ def _convolution(
 def _rounding(seed: int) -> list[Call]:
     x, dout = device.draw(seed, (2, 4, 33, 601))
     g, modulation = device.draw(seed, (1, 33, 1, 1)), device.draw(seed, (4, 66))
+    gamma, beta = device.draw(seed, (2, 33))
+    settings = np.array([3, 1e-5], np.float32)
     return [
+        Call("standardize", [x, gamma, beta, settings], [x.shape]),
+        Call("standardize_gradient", [x, gamma, settings, dout], [x.shape, (33,), (33,)]),
         Call("normalize", [x, g], [x.shape]),
         Call("normalize_gradient", [x, g, dout], [x.shape, g.shape]),
         Call("normalize_silu", [x, g, modulation], [x.shape]),

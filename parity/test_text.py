@@ -15,7 +15,7 @@ from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.parity.examples.text import AUTOENCODER, TEXT, UNET, UNETS, part_cases
-from ddpm_mindspore.parity.examples.values import Case
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import deep
 from ddpm_mindspore.parity.report import budget
@@ -23,25 +23,36 @@ from ddpm_mindspore.parity.sides import device, text
 from ddpm_mindspore.parity.sides.layers import Layer
 
 EAGER = ("eager",)
+GROUPS: Case = {"groups": (2, 1, 4), "eps": (1e-5, 1e-6, 0.5)}
+PART: Case = {"dim": 8, "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 0}
 
 
-@budget.examples(0.1)
-@given(case=part_cases(groups=(2, 1, 4), eps=(1e-5, 1e-6, 0.5), scales=(1.0, 1e-3, 1e3)))
+@first([{**PART, "groups": 2, "eps": 0.5, "kernels": "stock"}])
+@budget.examples(0.2)
+@given(case=part_cases(scales=(1.0, 1e-3, 1e3), **GROUPS, kernels=device.KERNELS))
 def test_group_norm(case: Case) -> None:
     """gamma (x - mean) / sqrt(variance + eps) + beta, over the pixels of a group of channels"""
     part(kind="group_norm", **case)
 
 
-def test_large() -> None:
+@pytest.mark.parametrize("kernels", device.KERNELS)
+def test_large(kernels: str) -> None:
     """a group norm over more than 65,536 numbers, as a graph"""
-    part(
-        kind="group_norm", dim=2, size=(190, 180), batch=1, scale=1.0, seed=0,
-        groups=1, eps=1e-6, modes=("compiled",),
-    )  # fmt: skip
+    large: Case = {"dim": 4, "size": (190, 180), "batch": 2, "groups": 2, "eps": 1e-6}
+    options: Case = {**PART, **large, "kernels": kernels, "modes": ("compiled",)}
+    part(kind="group_norm", **options)
 
 
-@budget.examples(0.1)
-@given(case=part_cases(eps=(1e-5, 1e-7, 0.5), scales=(1.0, 1e-3, 1e3)))
+@pytest.mark.parametrize("kernels", device.KERNELS)
+def test_large_tokens(kernels: str) -> None:
+    """a layer norm of more tokens than share their sums"""
+    options: Case = {**PART, "dim": 35, "size": (150, 1), "batch": 3, "kernels": kernels}
+    part(kind="layer_norm", **options, eps=1e-5)
+
+
+@first([{**PART, "eps": 0.5, "kernels": "stock"}])
+@budget.examples(0.2)
+@given(case=part_cases(scales=(1.0, 1e-3, 1e3), eps=(1e-5, 1e-7, 0.5), kernels=device.KERNELS))
 def test_layer_norm(case: Case) -> None:
     """gamma (x - mean) / sqrt(variance + eps) + beta, over the channels of a token"""
     part(kind="layer_norm", **case)

@@ -1,4 +1,4 @@
-"""Compiled operators for the CPU, in float32: convolution, norm with SiLU, softmax.
+"""Compiled operators for the CPU, in float32: convolution, norms, softmax.
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
@@ -156,6 +156,44 @@ class CompiledNormalizeSilu(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         dx, dg, dmodulation = self.gradient(x, g, modulation, dout)
         return dx, dg, dmodulation
+
+
+class CompiledGroupNormalize(nn.Cell):
+    """``gamma u + beta``, u standardised over the pixels of each of the groups of channels.
+
+    Shapes: x (B, C, N), gamma and beta (C,).
+    """
+
+    def __init__(self, groups: int, eps: float) -> None:
+        super().__init__()
+        self.settings = Tensor([groups, eps], ms.float32)
+
+        def three(x: Any, gamma: Any, settings: Any, dout: Any) -> tuple[Any, Any, Any]:
+            return x, gamma, gamma
+
+        self.normalize = _operator("standardize", _first, 1)
+        self.gradient = _operator("standardize_gradient", three, 3)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        return self.normalize(x, gamma, beta, self.settings)
+
+    def bprop(
+        self, x: Tensor, gamma: Tensor, beta: Tensor, out: Tensor, dout: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dx, dgamma, dbeta = self.gradient(x, gamma, self.settings, dout)
+        return dx, dgamma, dbeta
+
+
+class CompiledLayerNormalize(nn.Cell):
+    """The same over the channels of each token: x (R, C), gamma and beta (C,)."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.normalize = CompiledGroupNormalize(1, eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        rows, dim = x.shape
+        return self.normalize(x.reshape(rows, dim, 1), gamma, beta).reshape(rows, dim)
 
 
 class CompiledSoftmax(nn.Cell):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...reference.networks.initial import draw
 from ..precision import MixedCell, cast
 from .layers import upsample_nearest
-from .operators import Convolution, GroupNormalize, LayerNormalize
+from .operators import Convolution, GroupNormalize, LayerNormalize, fastest
 
 Values: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any]]
 """From a parameter's name and shape to its value."""
@@ -130,7 +130,7 @@ class GroupNorm(Part):
         super().__init__()
         self.gamma = parameter(values, f"{name}.gamma", dim)
         self.beta = parameter(values, f"{name}.beta", dim)
-        self.normalize = GroupNormalize(groups, eps)
+        self.normalize = fastest(GroupNormalize, groups, eps)
 
     def construct(self, x: Tensor) -> Tensor:
         rows = cast(x, ms.float32).reshape(x.shape[0], x.shape[1], -1)
@@ -145,7 +145,7 @@ class LayerNorm(Part):
         super().__init__()
         self.gamma = parameter(values, f"{name}.gamma", dim)
         self.beta = parameter(values, f"{name}.beta", dim)
-        self.normalize = LayerNormalize(eps)
+        self.normalize = fastest(LayerNormalize, eps)
 
     def construct(self, x: Tensor) -> Tensor:
         rows = cast(x, ms.float32).reshape(-1, x.shape[-1])

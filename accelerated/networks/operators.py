@@ -241,6 +241,8 @@ class Split(nn.Cell):
 
 
 COMPILED: dict[type[nn.Cell], Callable[..., nn.Cell]] = {
+    GroupNormalize: kernels.CompiledGroupNormalize,
+    LayerNormalize: kernels.CompiledLayerNormalize,
     Normalize: kernels.CompiledNormalize,
     NormalizeSilu: kernels.CompiledNormalizeSilu,
     Softmax: kernels.CompiledSoftmax,

@@ -60,7 +60,17 @@ u, g, m, d = draw(4, 32, 600), draw(1, 32, 1, 1), draw(1, 64), draw(4, 32, 600)
 norm, du, dg, dm = (np.empty_like(a) for a in (u, u, g, m))
 call("normalize_silu", u, g, m, norm)
 call("normalize_silu_gradient", u, g, m, d, du, dg, dm)
-np.savez(sys.stdout.buffer, out, dx, dw, db, norm, du, dg, dm)
+gamma, beta, settings = draw(32), draw(32), np.array([4, 1e-5], np.float32)
+group, dgroup, dgamma, dbeta = (np.empty_like(a) for a in (u, u, gamma, beta))
+call("standardize", u, gamma, beta, settings, group)
+call("standardize_gradient", u, gamma, settings, d, dgroup, dgamma, dbeta)
+tokens, dtokens = draw(700, 96, 1), draw(700, 96, 1)
+gain, shift, one = draw(96), draw(96), np.array([1, 1e-5], np.float32)
+layer, dlayer, dgain, dshift = (np.empty_like(a) for a in (tokens, tokens, gain, shift))
+call("standardize", tokens, gain, shift, one, layer)
+call("standardize_gradient", tokens, gain, one, dtokens, dlayer, dgain, dshift)
+results = (out, dx, dw, db, norm, du, dg, dm, group, dgroup, dgamma, dbeta)
+np.savez(sys.stdout.buffer, *results, layer, dlayer, dgain, dshift)
 """
 
 
@@ -153,6 +163,27 @@ def test_large_values_and_zeros_stay_numbers_and_a_nan_stays_one() -> None:
     out = kernels.CompiledNormalizeSilu()(*map(Tensor, (x, g, modulation))).asnumpy()
     assert np.isnan(out[0, :, 3]).all()
     assert np.isfinite(np.delete(out, 3, 2)).all()
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("batch", "dim", "pixels", "groups"),
+    [(1, 1, 1, 1), (2, 6, 1, 3), (3, 8, 5, 2), (1, 4, 4097, 2), (300, 40, 1, 4), (6, 48, 300, 8)],
+)
+def test_groups_are_standardised_as_the_stock_operator_does(
+    batch: int, dim: int, pixels: int, groups: int
+) -> None:
+    x, gamma, beta = draw(batch, dim, pixels) + 0.5, draw(dim), draw(dim) * 0.5
+    both = (k(groups, 1e-3) for k in (kernels.CompiledGroupNormalize, operators.GroupNormalize))
+    close(*(gradients(cell, x, gamma, beta) for cell in both))
+
+
+@needs_library
+@pytest.mark.parametrize(("tokens", "dim"), [(1, 1), (3, 5), (64, 16), (65, 17), (700, 96)])
+def test_tokens_are_standardised_as_the_stock_operator_does(tokens: int, dim: int) -> None:
+    x, gamma, beta = draw(tokens, dim) + 0.5, draw(dim), draw(dim) * 0.5
+    both = (k(1e-3) for k in (kernels.CompiledLayerNormalize, operators.LayerNormalize))
+    close(*(gradients(cell, x, gamma, beta) for cell in both))
 
 
 @needs_library

@@ -240,8 +240,14 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "layers: resnet_block": (layers.layer, {**LAYER, "kind": "resnet_block", "dropout": 0.25}),
     "layers: linear_attention": (layers.layer, {**LAYER, **HEADS, "kind": "linear_attention"}),
     "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
-    "text: group_norm": (text.part, {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5}),
-    "text: layer_norm": (text.part, {**PART, "kind": "layer_norm", "eps": 1e-5}),
+    "text: group_norm": (
+        text.part,
+        {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5, "kernels": "stock"},
+    ),
+    "text: layer_norm": (
+        text.part,
+        {**PART, "kind": "layer_norm", "eps": 1e-5, "kernels": "stock"},
+    ),
     "text: activation": (text.part, {**PART, "kind": "activation", "name": "gelu_tanh"}),
     "text: geglu": (text.part, {**PART, "kind": "geglu", "gelu": "tanh"}),
     "text: cross_attention": (text.part, {**PART, "kind": "cross_attention", "heads": 2}),

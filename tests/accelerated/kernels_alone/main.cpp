@@ -75,6 +75,24 @@ void normalize_silu() {
   same("normalize_silu", out, right);
 }
 
+void standardize() {
+  const int64_t B = 3, C = 40, N = 777, G = 5, M = C / G * N;
+  Array x({B, C, N}, 9), gamma({C}, 10), beta({C}, 11), settings({2}), out({B, C, N}), right = out;
+  settings[0] = G, settings[1] = 0.01f;
+  call("standardize", {&x, &gamma, &beta, &settings, &out});
+  for (int64_t group = 0; group < B * G; ++group) {
+    double mean = 0, variance = 0;
+    for (int64_t i = group * M; i < (group + 1) * M; ++i) mean += x[i] / M;
+    for (int64_t i = group * M; i < (group + 1) * M; ++i) variance += std::pow(x[i] - mean, 2) / M;
+    for (int64_t i = group * M; i < (group + 1) * M; ++i) {
+      const int64_t c = i / N % C;
+      const double unit = (x[i] - mean) / std::sqrt(variance + 0.01);
+      right[i] = static_cast<float>(gamma[c] * unit + beta[c]);
+    }
+  }
+  same("standardize", out, right);
+}
+
 void softmax_gradient() {
   const int64_t rows = 900, n = 101;
   Array y({rows, n}, 4), dy({rows, n}, 5), out({rows, n}), right = out;
@@ -121,6 +139,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   normalize_silu();
+  standardize();
   softmax_gradient();
   if (argc > 3) convolution();
 }

@@ -38,6 +38,14 @@ TEXT = [
         "text: group_norm",
     ),
     Bug(
+        "the compiled group norm's gradient takes its output for its input",
+        "kernels.CompiledGroupNormalize.bprop",
+        "self.gradient(x, gamma",
+        "self.gradient(out, gamma",
+        "text: group_norm",
+        {"kernels": "auto"},
+    ),
+    Bug(
         "the layer norm's gradient forgets the variance",
         f"{NORMS}._standardize_bprop",
         " - unit * _mean(unit * dunit)",
