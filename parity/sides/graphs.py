@@ -26,6 +26,9 @@ from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
 from ...accelerated.denoiser import clipped, denoiser, within
 from ...accelerated.guidance import classifier_step, guided_step
+from ...accelerated.networks import blocks
+from ...accelerated.networks.autoencoder import LOG_VARIANCE, kl, sample
+from ...accelerated.networks.conditioning import SpatialTransformer
 from ...accelerated.networks.convolutions import Conv2d, Linear
 from ...accelerated.networks.layers import (
     Attention,
@@ -37,11 +40,13 @@ from ...accelerated.networks.layers import (
     Upsample,
     gelu,
 )
+from ...accelerated.networks.transformer import Transformer
 from ...accelerated.networks.unet import Unet
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.samplers import sampling_step
 from ...accelerated.training import TrainStep, training_loss
+from ...reference.config import LatentUnetConfig
 from . import device
 
 SHAPE = (2, 1, 4, 4)
@@ -122,6 +127,41 @@ class _Small(nn.Cell):
         return self.conv(x) + self.linear(self.embedding(time)).reshape(-1, 1, 1, 1)
 
 
+class _Painting(nn.Cell):
+    """Every part of the networks that paint from text once, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        values = blocks.drawn(np.random.default_rng(0))
+        config = LatentUnetConfig(
+            dim=4, dim_mults=(1,), heads=1, context_dim=2, groups=2, gelu="tanh"
+        )
+        self.text = Transformer(vocabulary=3, length=2, width=2, layers=1, heads=1)
+        self.time = blocks.TimeEmbedding(4)
+        self.halve = blocks.HalvingConv(values, "a", 4, before=1)
+        self.read = SpatialTransformer(values, "b", 4, config)
+        self.double = blocks.DoublingConv(values, "c", 4)
+        self.end = blocks.NormSiluConv(values, ("d", "e"), 4, 4, 2, 1e-5)
+
+    def construct(self, x, time, ids, noise):  # type: ignore[no-untyped-def]
+        x = self.read(self.halve(x), self.text(ids)) + self.time(time).reshape(-1, 4, 1, 1)
+        x = self.end(self.double(x))
+        moments = ops.concat((x[:, :2], ops.clamp(x[:, 2:], *LOG_VARIANCE)), 1)
+        return sample(moments, noise).sum() + kl(moments).sum()
+
+
+def _painting() -> None:
+    network = _Painting()
+    gradient = ms.value_and_grad(network, None, network.trainable_params())
+
+    def step(x, time, ids, noise):  # type: ignore[no-untyped-def]
+        return gradient(x, time, ids, noise)
+
+    image, time = np.zeros((2, 4, 4, 4), np.float32), np.ones(2, np.float32)
+    ids = np.zeros((2, 2), np.int32)
+    ms.jit(step)(*map(Tensor, (image, time, ids, image[:, :2])))
+
+
 def _sampling(network: Callable[[], nn.Cell]) -> Callable[[], None]:
     def build() -> None:
         step = ms.jit(sampling_step(clipped(denoiser(network()))))
@@ -184,5 +224,6 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "training step, mixed precision": _training(_OneOfEach, "l2", 1, "O3"),
     "training step, l1, accumulated": _training(_Small, "l1", 2),
     "training step, huber, accumulated": _training(_Small, "huber", 2),
+    "training step, from text": _painting,
 }
 """What is compiled, by name: a function that compiles it."""

@@ -120,7 +120,7 @@ ROUNDED = [
         "a linear layer is in float16 at O0",
         "networks.convolutions.Linear.construct",
         "cast(self.weight, self.compute)",
-        "cast(cast(self.weight, ms.float16), self.compute)",
+        "cast(self.weight.half(), self.compute)",
         "effective: float32",
         {"operator": "linear"},
     ),
