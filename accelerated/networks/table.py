@@ -14,7 +14,12 @@ from ...reference.config import NetworkConfig, network_name
 if TYPE_CHECKING:
     from .network import Network
 
-CLASSES = {"unet": ".unet:Unet", "unet1d": ".unet1d:Unet1D", "mlp": ".mlp:Mlp"}
+CLASSES = {
+    "unet": ".unet:Unet",
+    "unet1d": ".unet1d:Unet1D",
+    "mlp": ".mlp:Mlp",
+    "latent_unet": ".latent_unet:LatentUnet",
+}
 """For each of ``reference.config.NETWORKS``."""
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from .latent_unet import LatentUnetConfig
 from .mlp import MlpConfig
 from .network import NetworkConfig
 from .unet import UnetConfig
 from .unet1d import Unet1DConfig
 
-AnyNetwork: TypeAlias = UnetConfig | Unet1DConfig | MlpConfig
+AnyNetwork: TypeAlias = UnetConfig | Unet1DConfig | MlpConfig | LatentUnetConfig
 """The configuration of one of them."""
 
 NETWORKS: dict[str, type[AnyNetwork]] = {
     "unet": UnetConfig,
     "unet1d": Unet1DConfig,
     "mlp": MlpConfig,
+    "latent_unet": LatentUnetConfig,
 }
-"""Of images (C, H, W), of sequences (C, L) and of vectors (C,)."""
+"""Of images (C, H, W), sequences (C, L), vectors (C,), and of images or latents with a text."""
 
 
 def network_name(config: NetworkConfig) -> str:

@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ddpm_mindspore.reference.config import NETWORKS, MlpConfig, Unet1DConfig, UnetConfig
+from ddpm_mindspore.reference.config import (
+    NETWORKS,
+    LatentUnetConfig,
+    MlpConfig,
+    Unet1DConfig,
+    UnetConfig,
+)
 from ddpm_mindspore.reference.config import network_name as name_of
 from ddpm_mindspore.reference.networks import layers, table
 from ddpm_mindspore.reference.networks.parameters import initial
@@ -150,6 +156,7 @@ def test_sizes_that_do_not_fit_are_refused():
 def test_every_configuration_has_a_name_and_functions():
     assert NETWORKS.keys() == table.NETWORKS.keys()
     assert [name_of(c) for c in (UnetConfig(4), SEQUENCES, VECTORS)] == ["unet", "unet1d", "mlp"]
+    assert name_of(LatentUnetConfig()) == "latent_unet"
     with pytest.raises(ValueError, match="of no kind that is known"):
         name_of(object())
 
