@@ -151,6 +151,7 @@ class GaussianDiffusion:
         image_size: int | Sequence[int] | None = None,
         classes: Any = None,
         condition: NDArray[Any] | None = None,
+        negative: NDArray[Any] | None = None,
         weak: Network | None = None,
         classifier: Classifier | None = None,
         on_step: Callable[[], None] = lambda: None,
@@ -158,7 +159,6 @@ class GaussianDiffusion:
     ) -> NDArray[np.float32]:
         """Draw images.
 
-        Ancestral sampling (2006.11239, algorithm 2) over all T steps, DDIM (2010.02502) over fewer.
         Image number i depends on (seed, i) alone, whatever the batch size.
 
         Args:
@@ -172,8 +172,8 @@ class GaussianDiffusion:
                 the further it is from that.
             classes: the class of each image, by number or name, or one for all of them.
             condition: (num_samples, ...), for a network that is told something else of each.
-            weak, classifier: to guide by a weaker network of the same data, or by the gradient of
-                log p(what is wanted | x_t), (B,), of (x_t, t); see ``guidance.py``.
+            negative: (...), what it is guided away from: the states of the empty text, say.
+            weak, classifier: a weaker network, or a classifier to guide by; see ``guidance.py``.
             guidance: ``cond_scale`` and all that ``SamplingConfig`` has of it, for this call.
             on_step: called after every step of every batch.
 
@@ -207,7 +207,7 @@ class GaussianDiffusion:
             states = [x_T] if return_all_timesteps else None
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
-            step = self._guidance.walk(sampling, rows, of_each, weak, classifier)
+            step = self._guidance.walk(sampling, rows, of_each, weak, classifier, negative)
             drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each, step)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)

@@ -131,6 +131,7 @@ class Guidance:
         condition: NDArray[Any] | None,
         weak: Network | None = None,
         classifier: Classifier | None = None,
+        negative: NDArray[Any] | None = None,
     ) -> Step:
         """A step for one walk, which takes what that without guidance takes.
 
@@ -140,21 +141,24 @@ class Guidance:
             condition: (B, ...), what is asked for.
             weak: a weaker network, which gives the other estimate.
             classifier: instead of another estimate.
+            negative: (...), what the other estimate is told in place of ``condition``, where that
+                is no class.
 
         Raises:
-            ValueError: nothing to be guided by, a weaker network of other items, or a classifier
-                where nothing is left of x_0.
+            ValueError: nothing to be guided by, a negative condition of another shape, a weaker
+                network of other items, or a classifier where nothing is left of x_0.
         """
         if weak is not None:
             self._check(weak)
         guide = self._by_classifier(config, levels, classifier) if classifier else None
         if guide is None and config.guides:
-            if weak is None and self._model.config.num_classes is None:
+            classes = self._model.config.num_classes
+            if weak is None and classes is None and (negative is None or condition is None):
                 raise ValueError(
-                    f"cond_scale {config.cond_scale} needs a network with classes, a weaker one or "
-                    "a classifier: leave it at 1"
+                    f"cond_scale {config.cond_scale} needs a network with classes, a weaker one, "
+                    "a classifier or a negative condition: leave it at 1"
                 )
-            guide = self._by_another(config, condition, weak)
+            guide = self._by_another(config, condition, weak, negative)
         if guide is None:
             return self._plain
         wanted = iter(inside(levels, config.guidance_interval))
@@ -174,7 +178,11 @@ class Guidance:
                 )
 
     def _by_another(
-        self, config: SamplingConfig, condition: NDArray[Any] | None, weak: Network | None
+        self,
+        config: SamplingConfig,
+        condition: NDArray[Any] | None,
+        weak: Network | None,
+        negative: NDArray[Any] | None,
     ) -> Step:
         device_step, numbers = self._guided, _scalars(numbers_of(config))
         if weak is not None and weak not in self._weaker:
@@ -183,7 +191,7 @@ class Guidance:
         by = None if weak is None else self._weaker[weak]
         told = condition
         if weak is None and condition is not None:
-            nothing = np.full_like(condition, self._model.config.num_classes)
+            nothing = self._nothing(condition, negative)
             told = np.concatenate((condition, nothing))
         known = None if told is None else Tensor(told)
         running: Tensor | None = None
@@ -197,6 +205,16 @@ class Guidance:
             return tuple(moved)
 
         return step
+
+    def _nothing(self, condition: NDArray[Any], negative: NDArray[Any] | None) -> NDArray[Any]:
+        if negative is None:
+            return np.full_like(condition, self._model.config.num_classes)
+        if np.shape(negative) != condition.shape[1:]:
+            raise ValueError(
+                f"negative of shape {np.shape(negative)} must be {condition.shape[1:]}, as the "
+                "condition of one item"
+            )
+        return np.broadcast_to(negative, condition.shape).astype(condition.dtype)
 
     def _by_classifier(self, config: SamplingConfig, levels: Table, classifier: Classifier) -> Step:
         if not np.all(levels[:, SIGNAL] > 0.0):

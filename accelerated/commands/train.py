@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import asdict, replace
 
+from ...reference.config import LatentUnetConfig
 from ..config import RunConfig
 from ..data import class_names
 from ..data.classes import listed
@@ -63,12 +64,15 @@ def _with_classes(config: RunConfig) -> RunConfig:
     """With as many classes as the data has, where the network is to be told of them.
 
     Raises:
-        ValueError: data without classes.
+        ValueError: data without classes, or a network that is told something else.
     """
-    if not config.trainer.conditional or config.network.num_classes is not None:
+    network = config.network
+    if not config.trainer.conditional or network.num_classes is not None:
         return config
+    if isinstance(network, LatentUnetConfig):
+        raise ValueError("conditional True is for networks with classes: this one is told texts")
     count = len(class_names(config.data, config.trainer.only_class))
-    return replace(config, network=replace(config.network, num_classes=count))
+    return replace(config, network=replace(network, num_classes=count))
 
 
 def _device_and_place(config: RunConfig) -> tuple[str, Place]:

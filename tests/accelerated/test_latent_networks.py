@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from ddpm_mindspore.accelerated import GaussianDiffusion
 from ddpm_mindspore.accelerated.networks.autoencoder import Autoencoder
 from ddpm_mindspore.accelerated.networks.latent_unet import LatentUnet
 from ddpm_mindspore.accelerated.networks.transformer import Transformer
@@ -105,3 +106,24 @@ def test_the_time_is_embedded_in_float32(level: str) -> None:
     kept = {cell.compute for cell in network.time_embed.cells()}
     assert kept == ({ms.float16} if level in ("O1", "O3") else {ms.float32})
     assert network.first.convolve.compute == ms.float16
+
+
+def test_pictures_are_drawn_from_a_text_and_away_from_another() -> None:
+    network = LatentUnet(**{**UNET, "dim_mults": (1,)}, channels=2)
+    parameters(network, latent_unet.param_shapes)
+    diffusion = GaussianDiffusion(network, image_size=2, timesteps=9, sampling_timesteps=2)
+    wanted, empty = normal(2, 3, 6), normal(3, 6)
+    plain = diffusion.sample(2, condition=wanted)
+    same = diffusion.sample(2, condition=np.stack((empty, empty)))
+    guided = {"num_samples": 2, "cond_scale": 3.0, "negative": empty}
+    # Nothing leads away from what is wanted itself.
+    still = diffusion.sample(2, condition=np.stack((empty, empty)), **guided)
+    np.testing.assert_allclose(still, same, atol=1e-5)
+    away = diffusion.sample(2, condition=wanted, **guided)
+    assert np.abs(away - plain).max() > 0.01
+    with pytest.raises(ValueError, match=r"cond_scale 3\.0 needs .* or a negative condition"):
+        diffusion.sample(2, condition=wanted, cond_scale=3.0)
+    with pytest.raises(ValueError, match=r"negative of shape \(6,\) must be \(3, 6\)"):
+        diffusion.sample(2, condition=wanted, negative=empty[0], cond_scale=3.0)
+    with pytest.raises(ValueError, match="condition is missing"):
+        diffusion.sample(2)

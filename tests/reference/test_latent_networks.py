@@ -285,7 +285,7 @@ def test_arguments_that_do_not_fit(changed: dict[str, Any], told: str) -> None:
         (LatentUnetConfig, {"dim": 20}, "groups 8 must divide the width .* and 20 .*: choose 5"),
         (LatentUnetConfig, {"dim": 8, "heads": 3}, "heads 3 must divide the width 8"),
         (LatentUnetConfig, {"attention": (True,)}, "has 1 entries"),
-        (LatentUnetConfig, {"gelu": "relu"}, "gelu 'relu' must be 'erf' or 'tanh'"),
+        (LatentUnetConfig, {"gelu": "relu"}, "gelu 'relu' must be 'tanh' or 'erf'"),
         (LatentUnetConfig, {"extra_channels": -1}, "extra_channels -1 must be at least 0"),
         (LatentUnetConfig, {"blocks": 0}, "blocks 0 must be at least 1"),
         (LatentUnetConfig, {"dropout": 1.0}, "dropout 1.0 is a probability"),

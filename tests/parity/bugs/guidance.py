@@ -95,7 +95,7 @@ GUIDANCE = [
     ),
     Bug(
         "no class is the last one",
-        "guidance.Guidance._by_another",
+        "guidance.Guidance._nothing",
         "self._model.config.num_classes)",
         "self._model.config.num_classes - 1)",
         "guidance: walk",
