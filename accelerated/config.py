@@ -11,8 +11,10 @@ import tyro
 from ..reference.config import (
     AnyNetwork,
     DiffusionConfig,
+    MlpConfig,
     OptimizerConfig,
     SamplingConfig,
+    Unet1DConfig,
     UnetConfig,
 )
 from ..reference.plain import PathText, Unbounded, as_plain, check_choice, make_plain
@@ -61,6 +63,7 @@ class TrainerConfig(OptimizerConfig):
         only_class: train on these classes alone: sub-folders of the data, or digits.
         conditional: tell the network the class of each image (its sub-folder, or which digit it
             is), so that sample --label can ask for one.
+        leave_out: columns of a table that are not learned, such as texts and dates.
         data_memory_gb: decoded images are kept in memory up to this size (inf: all); data that is
             larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at
@@ -102,6 +105,7 @@ class TrainerConfig(OptimizerConfig):
     augment_horizontal_flip: bool = False
     only_class: tuple[str, ...] = ()
     conditional: bool = False
+    leave_out: tuple[str, ...] = ()
     data_memory_gb: Unbounded = 2.0
     data_cache: PathText | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
@@ -149,10 +153,11 @@ class RunConfig:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or
             what comes with the program: "digits", 1,797 of them, handwritten; "scenes", two in
             colours, or "pictures", 902 of animals, food and faces on backgrounds, both with
-            captions. A run that is resumed has those that it had; with others, it goes on if they
-            are named anew.
+            captions; a folder of WAV files; a CSV file, whose lines are vectors, or with
+            --sequence-length the places of one series. A run that is resumed has those that it had;
+            with others, it goes on if they are named anew.
         image_size: height and width in pixels, one number for squares; images are resized and
-            cropped to it. Divisible by 2 ** (len(dim_mults) - 1).
+            cropped to it. Of sequences the length. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         network: the U-Net, or the network over sequences or vectors.
         diffusion: the diffusion process.
@@ -161,7 +166,7 @@ class RunConfig:
     """
 
     data: PathText
-    image_size: Sides
+    image_size: Annotated[Sides, tyro.conf.arg(aliases=["--sequence-length"])]
     device: str
     network: tyro.conf.OmitArgPrefixes[tyro.conf.AvoidSubcommands[AnyNetwork]]
     diffusion: tyro.conf.OmitArgPrefixes[DiffusionConfig]
@@ -171,9 +176,21 @@ class RunConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
-        if len(self.sides) == 2:  # else data that are no images, and a network of one's own
+        object.__setattr__(self, "image_size", self._size())
+        # The U-Net's configuration may also be that of a network of one's own, of other data.
+        if len(self.sides) == 2 or self.network.rank != 2:
             self.network.check_image_size(self.sides)
         self.sampling.steps(self.diffusion.timesteps)
+
+    def _size(self) -> Sides:
+        """One number is the length of a sequence, where the network is for sequences."""
+        if self.network.rank == 0 and self.image_size != ():
+            raise ValueError(
+                f"image_size {self.image_size} is for images and sequences: a vector has none"
+            )
+        if self.network.rank == 1 and isinstance(self.image_size, int):
+            return (self.image_size,)
+        return self.image_size
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -242,6 +259,42 @@ PICTURES = RunConfig(
     ),
 )
 """What trains on small pictures of many things."""
+
+SEQUENCES = RunConfig(
+    data="SEQUENCES",
+    image_size=256,
+    device="auto",
+    network=Unet1DConfig(dim=32, dim_mults=(1, 2, 4), channels=1),
+    diffusion=DiffusionConfig(auto_normalize=False),
+    sampling=SamplingConfig(sampling_timesteps=100),
+    trainer=TrainerConfig(
+        train_num_steps=5000,
+        train_batch_size=32,
+        train_lr=5e-4,
+        warmup_steps=100,
+        ema_update_every=1,
+        num_samples=8,
+    ),
+)
+"""Where training on sequences starts from: windows of recordings or of a series."""
+
+TABLE = RunConfig(
+    data="TABLE",
+    image_size=(),
+    device="auto",
+    network=MlpConfig(dim=128, depth=4, channels=1),
+    diffusion=DiffusionConfig(auto_normalize=False),
+    sampling=SamplingConfig(sampling_timesteps=100),
+    trainer=TrainerConfig(
+        train_num_steps=5000,
+        train_batch_size=128,
+        train_lr=1e-3,
+        warmup_steps=100,
+        ema_update_every=1,
+        num_samples=256,
+    ),
+)
+"""Where training on the lines of a table starts from."""
 
 FOLDER = RunConfig(
     data="FOLDER",

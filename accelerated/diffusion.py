@@ -66,7 +66,7 @@ class GaussianDiffusion:
         self.levels = Levels(self.schedule, config)
         self.loss = training_loss(model, config.loss_type, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        predict_x0, clips = denoiser(model), sampling.clip_denoised
+        predict_x0, clips = denoiser(model), sampling.clip_denoised and config.auto_normalize
         self._step = compiled(sampling_step(clipped(predict_x0) if clips else predict_x0))
         self._guidance = Guidance(model, self._step, within if clips else as_it_is)
         self._calls = 0
@@ -96,7 +96,7 @@ class GaussianDiffusion:
         """
         x = self._check_images("images", images)
         known = told(self.model, classes, condition, len(x), self.class_names)
-        x_0 = to_model_range(x)
+        x_0 = to_model_range(x, self.config.auto_normalize)
         batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, known)
         self._calls += 1
         return self._compiled_loss(*batch.tensors())
@@ -211,8 +211,9 @@ class GaussianDiffusion:
             drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each, step)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)
-        if not return_all_timesteps:
-            return to_unit_range(images)
+        normalize = self.config.auto_normalize
+        if not return_all_timesteps or not normalize:
+            return to_unit_range(images, normalize=normalize)
         on_the_way, last = np.split(images, [-1], axis=1)
         return np.concatenate([to_unit_range(on_the_way, clip=False), to_unit_range(last)], axis=1)
 
@@ -254,8 +255,10 @@ class GaussianDiffusion:
             raise ValueError(f"t {t} is outside 1..{T}")
         if not 0.0 <= lam <= 1.0:
             raise ValueError(f"lam {lam} is outside [0, 1]")
+        normalize = self.config.auto_normalize
         first, second = (
-            to_model_range(self._check_images(name, x)) for name, x in (("x1", x1), ("x2", x2))
+            to_model_range(self._check_images(name, x), normalize)
+            for name, x in (("x1", x1), ("x2", x2))
         )
         if first.shape != second.shape:
             raise ValueError(f"x2 has shape {second.shape}: give it x1's, {first.shape}")
@@ -268,7 +271,8 @@ class GaussianDiffusion:
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
         known = told(self.model, classes, condition, len(first), self.class_names)
-        return to_unit_range(self._run(plan, x_t, seed, indices, condition=known))
+        drawn = self._run(plan, x_t, seed, indices, condition=known)
+        return to_unit_range(drawn, normalize=normalize)
 
     def _run(
         self,
@@ -293,6 +297,8 @@ class GaussianDiffusion:
             raise ValueError(
                 f"{name} of shape {x.shape} must be (B, {', '.join(map(str, self.shape))})"
             )
+        if not self.config.auto_normalize and np.isfinite(x).all():
+            return x
         if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
             raise ValueError(
                 f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"

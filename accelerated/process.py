@@ -16,14 +16,23 @@ from ..reference.levels import NOISE, SIGNAL
 from ..reference.schedule import Table
 
 
-def to_model_range(images: NDArray[Any]) -> NDArray[np.float32]:
-    """Images as users see them, uint8 or floats in [0, 1], as the process sees them: [-1, 1]."""
+def to_model_range(images: NDArray[Any], normalize: bool = True) -> NDArray[np.float32]:
+    """Images as users see them, uint8 or floats in [0, 1], as the process sees them: [-1, 1].
+
+    Without ``normalize`` both are the same.
+    """
+    if not normalize:
+        return images.astype(np.float32)
     scale = 2.0 / 255.0 if images.dtype == np.uint8 else 2.0
     return images.astype(np.float32) * np.float32(scale) - np.float32(1.0)
 
 
-def to_unit_range(x_0: NDArray[np.float32], clip: bool = True) -> NDArray[np.float32]:
+def to_unit_range(
+    x_0: NDArray[np.float32], clip: bool = True, normalize: bool = True
+) -> NDArray[np.float32]:
     """The way back, to [0, 1]; values beyond it are clipped, or not."""
+    if not normalize:
+        return x_0
     images = (x_0 + np.float32(1.0)) * np.float32(0.5)
     return np.clip(images, 0.0, 1.0) if clip else images
 

@@ -49,7 +49,7 @@ def in_batches(
     drawing: Drawing,
     size: int,
     total: int,
-    draw: Callable[[int, Callable[[], None]], NDArray[np.uint8]],
+    draw: Callable[[int, Callable[[], None]], NDArray[Any]],
     written: dict[str, Any],
     text: dict[str, str],
 ) -> bool:
@@ -87,7 +87,7 @@ def in_batches(
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"{drawing.finished} of {drawing.number} images are in {drawing.folder}, the "
+                f"{drawing.finished} of {drawing.number} {drawing.form.noun} are in {drawing.folder}, the "
                 f"others could not be written: {error.strerror}",
             ) from error
     return False
@@ -95,10 +95,11 @@ def in_batches(
 
 def tell_the_end(drawing: Drawing, stopped: bool, done: str) -> None:
     """Say what is in the folder now: ``done``, unless it was interrupted."""
-    found = f"{drawing.finished} of {drawing.number} images"
+    found = f"{drawing.finished} of {drawing.number} {drawing.form.noun}"
     if stopped and drawing.finished:
         say(f"stopped: {found} are in {drawing.folder}/, and samples.npy has them too", error=True)
     elif stopped:
-        say("stopped: no image was finished, and nothing written", error=True)
+        none = "no image" if drawing.form.noun == "images" else f"none of the {drawing.form.noun}"
+        say(f"stopped: {none} was finished, and nothing written", error=True)
     else:
         say(done)

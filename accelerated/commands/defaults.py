@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import DIGITS, FOLDER, PRESETS, RunConfig
+from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import value_of
+from .presets import preset
 
 
 def start_of_training(args: list[str]) -> tuple[RunConfig, dict[str, Any]]:
@@ -34,11 +35,11 @@ def train_defaults(args: list[str]) -> RunConfig:
     if resume and not help_is_asked_for:
         return _of_the_run(args)
     if source is None or help_is_asked_for:
-        return DIGITS if data is None else PRESETS.get(data, FOLDER)
+        return preset(data, args)
     from ..trainer.from_run import like_source
 
     like = like_source(FOLDER, source, data)
-    return like_source(PRESETS[like.data], source, data) if like.data in PRESETS else like
+    return like_source(preset(like.data, args), source, data)
 
 
 def _of_the_run(args: list[str]) -> RunConfig:

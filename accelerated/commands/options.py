@@ -47,8 +47,9 @@ class SampleConfig:
         ema: with which average: "default", or the length of one as a share of training, which is
             made from the checkpoints of a run with ema_sigma_rels.
         step: draw with the checkpoint of this step (default: the newest).
-        image_size: height and width in pixels, one number for squares (default: as the run was
-            configured). The network takes other sizes too; how good they look is not promised.
+        image_size: height and width in pixels, one number for squares, or the length of sequences
+            (default: as the run was configured). The network takes other sizes too; how good they
+            look is not promised.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
             files make room.
@@ -71,7 +72,7 @@ class SampleConfig:
     weights: Literal["average", "trained"] = "average"
     ema: float | Literal["default"] = "default"
     step: int | None = None
-    image_size: ImageSize | None = None
+    image_size: Annotated[ImageSize | None, tyro.conf.arg(aliases=["--sequence-length"])] = None
     device: str = "auto"
     output: Path | None = None
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig
 from ..config import Sides, sides
+from ..data.scaling import from_dict
 from ..diffusion import GaussianDiffusion
-from ..process import to_uint8
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
+from ..runs.forms import form_of
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts, guidance
@@ -50,18 +51,20 @@ def sample(config: SampleConfig) -> int:
         )
     size = run_config.image_size if config.image_size is None else config.image_size
     # Raises ValueError for what the network cannot take, or the schedule does not have.
-    replace(run_config, image_size=size, sampling=sampling)
+    size = replace(run_config, image_size=size, sampling=sampling).image_size
     output = config.run / DRAWN if config.output is None else config.output
-    with Drawing(output, labels.number(config.num_samples), labels.names) as drawing:
+    scaling = from_dict(RunFolder(config.run).config.images().get("scaling"))
+    form = form_of(len(sides(run_config.image_size)), scaling, labels.names)
+    with Drawing(output, labels.number(config.num_samples), labels.names, form) as drawing:
         device, run = opened(config)
         say(
-            f"device: {device}; drawing {drawing.number} images with the weights of step "
+            f"device: {device}; drawing {drawing.number} {form.noun} with the weights of step "
             f"{run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         stopped = _draw(run, config, sampling, size, drawing, labels)
     shape = (drawing.finished, run.config.network.channels, *sides(size))
-    files = f"{output}/grid.png, {output}/samples.npy {shape}, and each image as PNG"
+    files = f"{output}/{form.first}, {output}/samples.npy {shape}{form.others}"
     tell_the_end(drawing, stopped, f"done: {files}")
     return INTERRUPTED if stopped else DONE
 
@@ -90,7 +93,7 @@ def _draw(
     plan = diffusion.plan(config.sampling_timesteps, config.eta)
     total = math.ceil(count / size) * len(plan)
 
-    def draw(first: int, on_step: Callable[[], None]) -> NDArray[np.uint8]:
+    def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
         drawn = diffusion.sample(
             size,  # the last batch too: another size would be compiled anew
             first=first,
@@ -103,7 +106,7 @@ def _draw(
             on_step=on_step,
             **guidance_of(config),
         )
-        return to_uint8(drawn)
+        return drawing.form.units(drawn)
 
     return in_batches(drawing, size, total, draw, written, text)
 

@@ -11,6 +11,7 @@ from ..config import RunConfig
 from ..data import class_names
 from ..data.classes import listed
 from ..runs.folder import RunFolder
+from ..runs.forms import form_of
 from ..runs.images import class_names_of
 from ..runs.names import checkpoint_folder, sample_picture
 from ..runs.opened import build
@@ -107,9 +108,10 @@ def _tell_the_end(trainer: Trainer, done: bool) -> None:
 
 def _announce(trainer: Trainer, device: str) -> None:
     parameters = sum(p.size for p in trainer.diffusion.model.trainable_params())
+    noun = form_of(len(trainer.images.shape) - 1).noun
     count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
     say(
-        f"device: {device}; {count:,} images of {shape}; a network of {parameters:,} parameters; "
+        f"device: {device}; {count:,} {noun} of {shape}; a network of {parameters:,} parameters; "
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
     if names := trainer.diffusion.class_names:
@@ -133,7 +135,7 @@ def _how_to_ask(run: RunFolder) -> list[str]:
 
 def _summary(run: RunFolder, step: int) -> str:
     written = {
-        sample_picture(run.path, step): "drawn by the model, beside real images",
+        sample_picture(run.path, step): "drawn by the model, beside real ones",
         run.loss_curve: "the loss curve",
         checkpoint_folder(run.path, step): "the model, its average and the optimiser's state",
         run.config.path: "the configuration",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .left_out import LeftOut
+from .scaling import Scaling
 
 Item = TypeVar("Item")
 Pixels = NDArray[Any]
@@ -21,7 +22,7 @@ class Items(NamedTuple):
     """What a batch is made of.
 
     Attributes:
-        x: (B, C, *spatial), uint8 or float32 in [0, 1].
+        x: (B, C, *spatial), uint8 or float32 in [0, 1], or of any size if standardised.
         labels: int64 (B,), the class of each, where there are classes.
         captions: what is said of each, B texts, where there are captions.
     """
@@ -57,6 +58,7 @@ class Images(Protocol):
         classes: names of the classes, () if there are none.
         labels: int64 (N,), the class of each image, or None.
         captioned: whether something is said of each image.
+        scaling: how the items were brought to that scale, or None where they were not.
     """
 
     shape: tuple[int, ...]
@@ -65,6 +67,7 @@ class Images(Protocol):
     gone: Sequence[str] = ()
     classes: Sequence[str] = ()
     labels: NDArray[np.int64] | None = None
+    scaling: Scaling | None = None
 
     captioned: bool = False
     sequential: bool = False
@@ -113,7 +116,7 @@ class Images(Protocol):
 
 
 class ArrayImages(Images):
-    """Images in memory, (N, C, *spatial): uint8, or float32 in [0, 1]. Not copied."""
+    """Images in memory, (N, C, *spatial): uint8 or float32. Not copied."""
 
     def __init__(self, array: Pixels, skipped: list[tuple[str, str]] | None = None) -> None:
         self._array = array
@@ -137,11 +140,14 @@ class ArrayImages(Images):
         return Items(self._array[indices], None if self.labels is None else self.labels[indices])
 
 
-def from_array(array: Pixels, image_size: tuple[int, ...], channels: int) -> ArrayImages:
+def from_array(
+    array: Pixels, image_size: tuple[int, ...], channels: int, *, bounded: bool = True
+) -> ArrayImages:
     """Check an array of images and wrap it.
 
     Args:
         array: (N, C, *spatial); uint8 in 0..255, or floats in [0, 1].
+        bounded: whether floats have to be; else they are taken as they are.
 
     Raises:
         ValueError: another shape, type or range, or no image at all.
@@ -155,11 +161,15 @@ def from_array(array: Pixels, image_size: tuple[int, ...], channels: int) -> Arr
         )
     if len(array) == 0:
         raise ValueError(f"data has shape {array.shape}: at least 1 image is needed")
-    if array.dtype == np.uint8:
+    if array.dtype == np.uint8 and bounded:
         return ArrayImages(array)
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"data has type {array.dtype}: give uint8, or floats in [0, 1]")
-    check_unit_range("data", array)
+        wanted = "uint8, or floats in [0, 1]" if bounded else "floats, or leave auto_normalize on"
+        raise ValueError(f"data has type {array.dtype}: give {wanted}")
+    if bounded:
+        check_unit_range("data", array)
+    elif not np.isfinite(array).all():
+        raise ValueError("data has values that are NaN or infinite: correct or leave them out")
     return ArrayImages(array.astype(np.float32, copy=False))
 
 

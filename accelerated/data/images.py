@@ -19,7 +19,9 @@ from .crops import CENTER, Crop
 from .decode import MODES
 from .folder import classes_of, open_folder
 from .listing import find
+from .numeric import open_numbers
 from .reading import Reading
+from .scaling import Scaling
 
 
 def open_images(
@@ -34,6 +36,9 @@ def open_images(
     strict: bool = False,
     memory_limit: int = 2**31,
     progress: bool = False,
+    leave_out: Sequence[str] = (),
+    bounded: bool = True,
+    scaling: Scaling | None = None,
 ) -> Images:
     """Open training data as images of one size.
 
@@ -48,7 +53,8 @@ def open_images(
               classes where every image lies in one;
             * a MindRecord file (any of them, where there are several);
             * a NumPy array (N, channels, *image_size): uint8, or floats in [0, 1];
-            * a MindSpore dataset (see :mod:`.mindspore_datasets`).
+            * a MindSpore dataset (see :mod:`.mindspore_datasets`);
+            * for sequences and vectors: a CSV file, or a folder of WAV files (see :mod:`.numeric`).
         image_size: (H, W). Images from files and datasets are cropped and resized to it. For an
             array it may be of any length: (L,) for sequences (N, C, L), () for vectors (N, C).
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (an array may have any
@@ -67,6 +73,10 @@ def open_images(
             into memory; a larger one is read again in every epoch. Of a folder's files only the
             beginning and the end are then looked at when it is opened.
         progress: show a bar when opening takes more than two seconds.
+        leave_out: columns of a CSV file that are not read.
+        bounded: items are in [0, 1], as images are; else they are standardised, and an array of
+            floats is taken as it is.
+        scaling: how numbers of a file are brought there, where that is known already.
 
     Returns:
         The images; what was left out is in ``.left_out``.
@@ -76,6 +86,17 @@ def open_images(
     """
     if min(*image_size, channels, 1) < 1:
         raise ValueError(f"image_size {image_size} and channels {channels} must be at least 1")
+    is_path = isinstance(source, (str, os.PathLike)) and source not in BUILT_IN
+    if len(image_size) != 2 and is_path:
+        _check_no_classes(only_class)
+        file: Path = as_plain("data", source, Path)
+        return open_numbers(
+            file, image_size, channels, leave_out=leave_out, bounded=bounded, scaling=scaling
+        )
+    if leave_out:
+        raise ValueError(f"leave_out {leave_out[0]!r} is for the columns of a CSV file")
+    if not bounded and not isinstance(source, np.ndarray):
+        raise ValueError("images lie in [0, 1]: leave auto_normalize on")
     if len(image_size) != 2 and not isinstance(source, np.ndarray):
         raise ValueError(
             f"image_size {image_size} is not the height and width of images: give data of this "
@@ -84,7 +105,7 @@ def open_images(
     height, width = (*image_size, 1, 1)[:2]
     folder: Path | None = as_plain("data_cache", cache, Path | None)
     how = Reading((channels, height, width), crop, folder, strict, memory_limit, progress)
-    if isinstance(source, (str, os.PathLike)) and source not in BUILT_IN:
+    if is_path:
         _check_channels(channels)
         path: Path = as_plain("data", source, Path)
         if folder and crop.draws:
@@ -112,7 +133,7 @@ def open_images(
         return open_built_in(source, (height, width), channels, only_class)
     _check_no_classes(only_class)
     if isinstance(source, np.ndarray):
-        return from_array(source, image_size, channels)
+        return from_array(source, image_size, channels, bounded=bounded)
     _check_channels(channels)
     if any(base.__module__.startswith("mindspore.dataset") for base in type(source).__mro__):
         # Here, not above: everything else works without MindSpore.

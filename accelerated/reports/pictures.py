@@ -191,7 +191,7 @@ def loss_curve(steps: ArrayLike, losses: ArrayLike, path: Path) -> None:
     title = f"training loss: {mean[-1]:.3g} (running mean at step {x[-1]:,.0f})"
     if not finite.all():
         title += f", {np.count_nonzero(~finite):,} not finite"
-    with _quiet("matplotlib"):
+    with quiet("matplotlib"):
         replace_file(path, _plot(x, y, mean, title), flush=False)
     # A figure's parts refer to each other. Left until Python looks for such parts by itself, those
     # of one plot after another would be spread over ever more memory.
@@ -267,7 +267,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Keep a library's notices back, such as matplotlib's on building its font cache."""
     logger = logging.getLogger(name)
     level = logger.level

@@ -1,9 +1,10 @@
-"""A folder of drawn pictures, which is written while they are drawn.
+"""A folder of drawn pictures, or of other items, which is written while they are drawn.
 
 FOLDER/drawn.json     what drew them, how many there are, and that they are ours
-       samples.npy    (N, C, H, W) uint8
-       00000.png ...  each of them
-       grid.png       the first of them side by side
+       samples.npy    (N, C, H, W) uint8; what is no picture float32, in the units of the data
+       00000.png ...  each of them (00000.wav of a recording)
+       grid.png       the first of them side by side (plot.png)
+       samples.csv    all of them, where the data were a table
 
 Whenever the process ends, what was finished is there and whole. A folder that holds a drawing is
 given to the next one: the files of the old one, which it knows by their names, make room when the
@@ -24,17 +25,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..reports import pictures
 from ..system.files import make_folder, replace_file, write_json
+from .forms import GRID, PLOT, TABLE, Form, Pictures
 from .lock import lock_folder
 from .own import DRAWN, is_drawing
 
 VERSION = 1
 
 IN_GRID = 1024
-"""Pictures that grid.png shows at most: more would be larger than a screen, and than memory."""
+"""Items that grid.png shows at most: more would be larger than a screen, and than memory."""
 
-_FILES = (DRAWN, "samples.npy", "grid.png")
+_FILES = (DRAWN, "samples.npy", GRID, PLOT, TABLE)
 _HEADER = 128  # bytes of samples.npy before its pixels
 
 
@@ -47,7 +48,8 @@ class Drawing:
         labels: what the classes of pictures 0, 1, ... are called, over and over.
 
     Attributes:
-        number: pictures that are to be drawn.
+        number: items that are to be drawn.
+        form: in which they are written (default: pictures).
         finished: how many of them are in the folder.
 
     Raises:
@@ -55,12 +57,15 @@ class Drawing:
             is not of a drawing. Nothing is changed then.
     """
 
-    def __init__(self, folder: Path, number: int, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, number: int, labels: Sequence[str] = (), form: Form | None = None
+    ) -> None:
         self.folder, self.number, self.finished = folder, number, 0
+        self.form: Form = Pictures(labels) if form is None else form
         self._labels = labels
         self._facts: dict[str, Any] = {}
         self._text: dict[str, str] = {}
-        self._shown: list[NDArray[np.uint8]] = []
+        self._shown: list[NDArray[Any]] = []
         self._samples: BinaryIO | None = None
         self._lock: int | None = None
 
@@ -99,11 +104,11 @@ class Drawing:
 
     def add(
         self,
-        images: NDArray[np.uint8],
+        images: NDArray[Any],
         facts: Mapping[str, Any],
         text: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the next pictures (N, C, H, W).
+        """Write the next items (N, C, *spatial), as ``form.units`` gives them.
 
         Args:
             facts: what drew them, as values for drawn.json.
@@ -117,17 +122,16 @@ class Drawing:
             self._text = dict(text or {})
         # Before they are there: whatever happens now, the folder says that they are ours.
         self._describe(begun=self.finished + len(images))
-        shown = images if images.shape[1] in (1, 3, 4) else images[:, :1]
         try:
             for i in range(len(images)):
-                pictures.save_singles(
-                    shown[i : i + 1], self.folder, self._text_of(self.finished), self.finished
+                self.form.write(
+                    self.folder, images[i], self.finished, self._text_of(self.finished)
                 )
                 self._append(images[i])
                 self.finished += 1
         finally:
             if room := IN_GRID - sum(map(len, self._shown)):
-                self._shown.append(shown[:room].copy())  # else it would keep all of them
+                self._shown.append(images[:room].copy())  # else it would keep all of them
             self._write_header(images.shape[1:])
         self._describe(begun=self.finished)
 
@@ -140,9 +144,7 @@ class Drawing:
         if self.finished:
             first = np.concatenate(self._shown)[: self.finished]
             text = {**self._text, "Images": f"0-{self.finished - 1}"}
-            rows = 1 < len(self._labels) <= len(first) // 2
-            page = pictures.rows_of_classes(first, self._labels) if rows else pictures.grid(first)
-            pictures.save_png(page, self.folder / "grid.png", text)
+            self.form.close(self.folder, first, text)
             self._describe(begun=self.finished)
 
     def _text_of(self, number: int) -> dict[str, str]:
@@ -188,9 +190,9 @@ class Drawing:
         found = self._facts | {"finished": self.finished, "begun": begun}
         write_json(self.folder / DRAWN, found)
 
-    def _append(self, image: NDArray[np.uint8]) -> None:
+    def _append(self, image: NDArray[Any]) -> None:
         assert self._samples is not None
-        end, data = _HEADER + self.finished * image.size, image.tobytes()
+        end, data = _HEADER + self.finished * image.nbytes, image.tobytes()
         self._samples.seek(end)
         while data:
             data = data[self._samples.write(data) :]
@@ -198,7 +200,11 @@ class Drawing:
     def _write_header(self, shape: tuple[int, ...]) -> None:
         """Say in samples.npy how many pictures it has: NumPy's format, version 1.0."""
         assert self._samples is not None
-        fields = {"descr": "|u1", "fortran_order": False, "shape": (self.finished, *shape)}
+        fields = {
+            "descr": self.form.dtype,
+            "fortran_order": False,
+            "shape": (self.finished, *shape),
+        }
         text = repr(fields).ljust(_HEADER - 11) + "\n"
         start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
         os.pwrite(self._samples.fileno(), start + text.encode("ascii"), 0)
@@ -218,7 +224,7 @@ def _begun(folder: Path) -> int:
 
 def _is_of_drawing(name: str, number: int) -> bool:
     """Whether a drawing of so many pictures has a file of this name."""
-    picture = re.fullmatch(r"(\d{5,})\.png", name)
+    item = re.fullmatch(r"(\d{5,})\.(png|wav)", name)
     return name in _FILES or bool(
-        picture and int(picture[1]) < number and name == f"{int(picture[1]):05d}.png"
+        item and int(item[1]) < number and name == f"{int(item[1]):05d}.{item[2]}"
     )

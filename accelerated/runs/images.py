@@ -17,6 +17,7 @@ from ...reference.plain import PathText, as_plain
 from ..config import TrainerConfig
 from ..data import BUILT_IN, Crop, Images, open_images, read_names
 from ..data.classes import listed
+from ..data.scaling import from_dict
 from .folder import RunFolder
 
 
@@ -55,7 +56,10 @@ def noted(source: Any, images: Images, classes: Sequence[str] = ()) -> dict[str,
     """
     named = isinstance(source, str) and source not in BUILT_IN
     # Not resolved: a link may be made to point to where its owner has moved the images.
-    found = {"count": images.places, "path": str(Path(source).absolute()) if named else None}
+    path = str(Path(source).absolute()) if named else None
+    found: dict[str, Any] = {"count": images.places, "path": path}
+    if images.scaling is not None:
+        found["scaling"] = images.scaling.to_dict()
     return {**found, "classes": list(classes)} if classes else found
 
 
@@ -129,6 +133,7 @@ def open_run_images(
     *,
     new_data: bool,
     progress: bool,
+    bounded: bool = True,
 ) -> tuple[Images, str]:
     """Open the images that a run is to be trained on, as ``config`` has it.
 
@@ -139,6 +144,7 @@ def open_run_images(
         config: the trainer's.
         new_data: they may be others.
         progress: show bars.
+        bounded: they are in [0, 1].
 
     Returns:
         The images, and how they differ from those that the run had, if they do.
@@ -159,6 +165,10 @@ def open_run_images(
             strict=config.strict,
             memory_limit=int(min(config.data_memory_gb * 1e9, sys.maxsize)),
             progress=progress,
+            leave_out=config.leave_out,
+            bounded=bounded,
+            # As long as a run lasts, its numbers mean the same.
+            scaling=from_dict(run.config.images().get("scaling")) if config.resume else None,
         )
 
     if not config.resume:

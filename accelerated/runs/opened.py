@@ -10,8 +10,12 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
+from ..data.scaling import Scaling, from_dict
 from ..diffusion import GaussianDiffusion
 from ..networks.table import build_network
 from .averages import load_average
@@ -38,6 +42,7 @@ class OpenedRun:
         step: the training step that the weights are of.
         weights: "average", "average over 0.08 of training" or "trained".
         remarks: what to know about them: an average that is none yet, checkpoints passed over.
+        scaling: of data that are no images, between their units and those of the diffusion.
     """
 
     diffusion: GaussianDiffusion
@@ -45,6 +50,11 @@ class OpenedRun:
     step: int
     weights: str
     remarks: tuple[str, ...] = ()
+    scaling: Scaling | None = None
+
+    def units(self, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What ``diffusion.sample`` returned, in the units of the data."""
+        return drawn if self.scaling is None else self.scaling.undo(drawn)
 
 
 def open_run(
@@ -71,6 +81,7 @@ def open_run(
     check_choice("weights", weights, tuple(WEIGHTS))
     run = RunFolder(as_plain("path", path, Path))
     config = run.config.read()
+    scaling = from_dict(run.config.images().get("scaling"))
     diffusion = build(config)
     diffusion.class_names = class_names_of(run)
     if ema is not None:
@@ -86,14 +97,14 @@ def open_run(
             f"an {name}, of {average.snapshots} snapshots; its profile is {average.error:.2%} off"
         )
         remarks = [made, *map(_passed_over, average.refused)]
-        return OpenedRun(diffusion, config, average.step, name, tuple(remarks))
+        return OpenedRun(diffusion, config, average.step, name, tuple(remarks), scaling)
     group = WEIGHTS[weights]
     checkpoint, _, refused = run.load(group, step)
     diffusion.model.load_arrays(checkpoint.tensors[group])
     remarks = list(map(_passed_over, refused))
     if weights == "average" and "imported_from" not in checkpoint.state:
         remarks += filter(None, [remark(checkpoint.step, config.trainer)])
-    return OpenedRun(diffusion, config, checkpoint.step, weights, tuple(remarks))
+    return OpenedRun(diffusion, config, checkpoint.step, weights, tuple(remarks), scaling)
 
 
 def _passed_over(reason: str) -> str:

@@ -63,7 +63,7 @@ class Batches:
         share = self._world.share(self._config.train_batch_size)
         positions = range(i * whole + share.start, i * whole + share.stop)
         items = self._read((step - 1) * self.images_per_step, positions)
-        x_0 = to_model_range(items.x)
+        x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]

@@ -111,7 +111,7 @@ class Trainer:
             self._reducer,
             scaled=self._nonfinite.scaled,
         )
-        self._samples = Samples(place, self._run_config, diffusion, self._optimizer)
+        self._samples = Samples(place, self._run_config, diffusion, self._optimizer, self.images)
         self._save = Saver(self.run, config)
         self._saved = self.run.steps()
         # Whether a checkpoint and samples are due, and not there yet.
@@ -174,6 +174,7 @@ class Trainer:
             self.config,
             new_data=new_data,
             progress=self.world.leads,
+            bounded=self.diffusion.config.auto_normalize,
         )
         if differ:
             self._say(f"{differ}; going on with these, in a new order, and with all else exactly")

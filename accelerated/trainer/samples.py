@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig
-from ..data import Items
+from ..data import Images, Items
 from ..diffusion import GaussianDiffusion
 from ..optimizer import Optimizer
 from ..process import to_uint8
 from ..reports import pictures
+from ..runs.forms import Sequences, Vectors
 from ..runs.names import sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
@@ -36,6 +37,7 @@ class Samples:
         config: the run's, of which the pictures' files tell (``provenance.py``).
         diffusion: the one that is trained.
         optimizer: which has the average.
+        images: what is trained on, in whose units items are shown that are no images.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Samples:
         config: RunConfig,
         diffusion: GaussianDiffusion,
         optimizer: Optimizer,
+        images: Images | None = None,
     ) -> None:
         self._world, self._run = place
         self._config, self._trained, self._optimizer = config, diffusion, optimizer
         self._averaged: GaussianDiffusion | None = None
+        self._scaling = None if images is None else images.scaling
 
     @property
     def diffusion(self) -> GaussianDiffusion:
@@ -72,8 +76,8 @@ class Samples:
     def draw(self, step: int, real: Items, interrupted: threading.Event) -> None:
         """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
-        What is no image is written as an array, ``.npy``. A network that is told what each item is
-        draws what the real ones are.
+        What is no image is written as an array too, ``.npy``, in the units of the data. A network
+        that is told what each item is draws what the real ones are.
 
         ``real``: at least ``num_samples`` of them, or all there are.
 
@@ -90,9 +94,7 @@ class Samples:
         if drawn.ndim == 4:
             self._write_picture(step, drawn, real.x)
         else:
-            data = io.BytesIO()
-            np.save(data, drawn)
-            replace_file(self._file(step), data.getvalue(), flush=False)
+            self._write_array(step, drawn, real.x)
         rows = self._run.metrics.read(_METRICS)
         losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
         pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
@@ -101,6 +103,16 @@ class Samples:
         """Where the samples of a step are written to."""
         ending = ".png" if len(self._trained.shape) == 3 else ".npy"
         return sample_picture(self._run.path, step).with_suffix(ending)
+
+    def _write_array(self, step: int, drawn: NDArray[np.float32], real: NDArray[Any]) -> None:
+        """The array, and a plot of it beside real items."""
+        form = Sequences(self._scaling) if drawn.ndim == 3 else Vectors(self._scaling)
+        data = io.BytesIO()
+        values, shown = form.units(drawn), form.units(real)
+        np.save(data, values)
+        plot = form.plot(values, shown)
+        replace_file(self._file(step).with_suffix(".png"), plot, flush=False)
+        replace_file(self._file(step), data.getvalue(), flush=False)
 
     def _write_picture(self, step: int, drawn: NDArray[np.float32], real: NDArray[Any]) -> None:
         real = real if real.dtype == np.uint8 else to_uint8(real)

@@ -77,6 +77,9 @@ class DiffusionConfig(ObjectiveConfig):
         timesteps: number T of noising steps.
         beta_schedule: linear, cosine or sigmoid.
         zero_terminal_snr: rescale the schedule so that step T is pure noise (arXiv 2305.08891).
+        auto_normalize: data lie in [0, 1], as pixels, and become [-1, 1] for the process: the
+            columns of a table by their range. Off: data are standardised, an array is taken as it
+            is, and what is drawn is never clipped.
 
     Raises:
         ValueError: a value out of its range, or two that contradict each other.
@@ -85,6 +88,7 @@ class DiffusionConfig(ObjectiveConfig):
     timesteps: int = 1000
     beta_schedule: str = "sigmoid"
     zero_terminal_snr: bool = False
+    auto_normalize: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

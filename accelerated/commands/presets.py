@@ -1,0 +1,74 @@
+"""What the options of ``train`` start from for each kind of data, which is looked at briefly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..config import DIGITS, FOLDER, PRESETS, SEQUENCES, TABLE, RunConfig
+from .parse import value_of
+
+LENGTH = "--sequence-length"
+_IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
+
+
+def preset(data: str | None, args: Sequence[str]) -> RunConfig:
+    """The preset for what ``data`` names: digits, images, recordings, a series or a table.
+
+    A folder whose first file of either kind is a WAV file and no image are recordings; a CSV file
+    is a table, and a series where a length of sequences is asked for. Their channels are those of
+    the data.
+
+    Raises:
+        ValueError: a header or a recording that cannot be read.
+    """
+    if data is None or data in PRESETS:
+        return DIGITS if data is None else PRESETS[data]
+    path = Path(data).expanduser()
+    length = value_of(LENGTH, list(args))
+    if path.is_file() and path.suffix.lower() == ".csv":
+        from ..data.table import read_header
+
+        columns = read_header(path, several("--leave-out", args))
+        return _with_channels(TABLE if length is None else SEQUENCES, data, len(columns))
+    if (found := _recording(path, wanted=length is not None)) is not None:
+        from ..data.recordings import describe
+
+        return _with_channels(SEQUENCES, data, describe(found)[0])
+    return FOLDER if length is None else replace(SEQUENCES, data=data)
+
+
+def several(flag: str, args: Sequence[str]) -> tuple[str, ...]:
+    """The values after a flag that takes any number of them; as tyro, ``--a_b`` is ``--a-b``."""
+    found: list[str] = []
+    taking = False
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if arg.startswith("--"):
+            taking = name.replace("_", "-") == flag
+            found = ([value] if equals else []) if taking else found
+        elif taking:
+            found.append(arg)
+    return tuple(found)
+
+
+def _with_channels(start: RunConfig, data: str, channels: int) -> RunConfig:
+    network = replace(start.network, channels=max(1, channels))
+    return replace(start, data=data, network=network)
+
+
+def _recording(path: Path, wanted: bool) -> Path | None:
+    """A WAV file, where the first image or recording of a folder is one, or they are wanted."""
+    if path.is_file():
+        return path if path.suffix.lower() == ".wav" else None
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            ending = Path(name).suffix.lower()
+            if ending == ".wav":
+                return Path(folder, name)
+            if ending in _IMAGES and not wanted:
+                return None
+    return None
