@@ -14,18 +14,34 @@ from .system.runtime import prepare_environment
 
 if TYPE_CHECKING:
     from .diffusion import GaussianDiffusion
+    from .networks.mlp import Mlp
     from .networks.unet import Unet
+    from .networks.unet1d import Unet1D
     from .runs.opened import open_run
+    from .sequences import GaussianDiffusion1D, Trainer1D
     from .trainer.loop import Trainer
 
 prepare_environment()
 
-__all__ = ["GaussianDiffusion", "Trainer", "Unet", "open_run"]
+__all__ = [
+    "GaussianDiffusion",
+    "GaussianDiffusion1D",
+    "Mlp",
+    "Trainer",
+    "Trainer1D",
+    "Unet",
+    "Unet1D",
+    "open_run",
+]
 
 _HOME = {
     "GaussianDiffusion": ".diffusion",
+    "GaussianDiffusion1D": ".sequences",
+    "Mlp": ".networks.mlp",
     "Trainer": ".trainer.loop",
+    "Trainer1D": ".sequences",
     "Unet": ".networks.unet",
+    "Unet1D": ".networks.unet1d",
     "open_run": ".runs.opened",
 }
 

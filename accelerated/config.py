@@ -11,10 +11,8 @@ import tyro
 from ..reference.config import (
     AnyNetwork,
     DiffusionConfig,
-    MlpConfig,
     OptimizerConfig,
     SamplingConfig,
-    Unet1DConfig,
     UnetConfig,
 )
 from ..reference.plain import PathText, Unbounded, as_plain, check_choice, make_plain
@@ -259,42 +257,6 @@ PICTURES = RunConfig(
     ),
 )
 """What trains on small pictures of many things."""
-
-SEQUENCES = RunConfig(
-    data="SEQUENCES",
-    image_size=256,
-    device="auto",
-    network=Unet1DConfig(dim=32, dim_mults=(1, 2, 4), channels=1),
-    diffusion=DiffusionConfig(auto_normalize=False),
-    sampling=SamplingConfig(sampling_timesteps=100),
-    trainer=TrainerConfig(
-        train_num_steps=5000,
-        train_batch_size=32,
-        train_lr=5e-4,
-        warmup_steps=100,
-        ema_update_every=1,
-        num_samples=8,
-    ),
-)
-"""Where training on sequences starts from: windows of recordings or of a series."""
-
-TABLE = RunConfig(
-    data="TABLE",
-    image_size=(),
-    device="auto",
-    network=MlpConfig(dim=128, depth=4, channels=1),
-    diffusion=DiffusionConfig(auto_normalize=False),
-    sampling=SamplingConfig(sampling_timesteps=100),
-    trainer=TrainerConfig(
-        train_num_steps=5000,
-        train_batch_size=128,
-        train_lr=1e-3,
-        warmup_steps=100,
-        ema_update_every=1,
-        num_samples=256,
-    ),
-)
-"""Where training on the lines of a table starts from."""
 
 FOLDER = RunConfig(
     data="FOLDER",

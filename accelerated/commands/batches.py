@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..runs.drawing import Drawing
@@ -87,8 +86,8 @@ def in_batches(
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"{drawing.finished} of {drawing.number} {drawing.form.noun} are in {drawing.folder}, the "
-                f"others could not be written: {error.strerror}",
+                f"{drawing.finished} of {drawing.number} {drawing.form.noun} are in "
+                f"{drawing.folder}, the others could not be written: {error.strerror}",
             ) from error
     return False
 

@@ -7,11 +7,48 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..config import DIGITS, FOLDER, PRESETS, SEQUENCES, TABLE, RunConfig
+from ...reference.config import DiffusionConfig, MlpConfig, SamplingConfig, Unet1DConfig
+from ..config import DIGITS, FOLDER, PRESETS, RunConfig, TrainerConfig
 from .parse import value_of
 
 LENGTH = "--sequence-length"
 _IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
+
+SEQUENCES = RunConfig(
+    data="SEQUENCES",
+    image_size=256,
+    device="auto",
+    network=Unet1DConfig(dim=32, dim_mults=(1, 2, 4), channels=1),
+    diffusion=DiffusionConfig(auto_normalize=False),
+    sampling=SamplingConfig(sampling_timesteps=100),
+    trainer=TrainerConfig(
+        train_num_steps=5000,
+        train_batch_size=32,
+        train_lr=5e-4,
+        warmup_steps=100,
+        ema_update_every=1,
+        num_samples=8,
+    ),
+)
+"""Where training on sequences starts from: windows of recordings or of a series."""
+
+TABLE = RunConfig(
+    data="TABLE",
+    image_size=(),
+    device="auto",
+    network=MlpConfig(dim=128, depth=4, channels=1),
+    diffusion=DiffusionConfig(auto_normalize=False),
+    sampling=SamplingConfig(sampling_timesteps=100),
+    trainer=TrainerConfig(
+        train_num_steps=5000,
+        train_batch_size=128,
+        train_lr=1e-3,
+        warmup_steps=100,
+        ema_update_every=1,
+        num_samples=256,
+    ),
+)
+"""Where training on the lines of a table starts from."""
 
 
 def preset(data: str | None, args: Sequence[str]) -> RunConfig:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig

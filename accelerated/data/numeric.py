@@ -31,7 +31,11 @@ class Rows(Images):
         return len(self._x)
 
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         return Items(self._x[indices])
 

@@ -53,7 +53,11 @@ class Recordings(Images):
         return len(self._file)
 
     def items(
-        self, indices: Indices, draws: Draws | None = None, chance: Chance | None = None
+        self,
+        indices: Indices,
+        draws: Draws | None = None,
+        chance: Chance | None = None,
+        choice: Draws | None = None,
     ) -> Items:
         length = self.shape[1]
         windows = []

@@ -149,4 +149,4 @@ def _decimals(text: str) -> int:
     """How many digits stand after the point; many where it is written with an exponent."""
     if "e" in text.lower():
         return _MOST_DECIMALS + 1
-    return len(text.partition(".")[2])
+    return len(text.partition(".")[2].rstrip("0"))
