@@ -151,9 +151,9 @@ class RunConfig:
         data: a folder of images (any depth, any format, any size), a MindRecord file of images, or
             what comes with the program: "digits", 1,797 of them, handwritten; "scenes", two in
             colours, or "pictures", 902 of animals, food and faces on backgrounds, both with
-            captions; a folder of WAV files; a CSV file, whose lines are vectors, or with
-            --sequence-length the places of one series. A run that is resumed has those that it had;
-            with others, it goes on if they are named anew.
+            captions; a folder of WAV files; a CSV file, whose lines are vectors, or the places of
+            one series where a sequence length is given. A run that is resumed has those that it
+            had; with others, it goes on if they are named anew.
         image_size: height and width in pixels, one number for squares; images are resized and
             cropped to it. Of sequences the length. Divisible by 2 ** (len(dim_mults) - 1).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.

@@ -18,7 +18,7 @@ from .data.told import check_condition, told
 from .denoiser import as_it_is, clipped, denoiser, within
 from .guidance import Classifier, Guidance
 from .networks.network import Network
-from .process import to_model_range, to_unit_range
+from .process import checked, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
 from .samplers import PLANS, Plan, ancestral_plan, run_plan, sampling_step
 from .system.compile_cache import compiled
@@ -94,7 +94,7 @@ class GaussianDiffusion:
         Raises:
             ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
-        x = self._check_images("images", images)
+        x = checked("images", images, self.shape, self.config.auto_normalize)
         known = told(self.model, classes, condition, len(x), self.class_names)
         x_0 = to_model_range(x, self.config.auto_normalize)
         batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, known)
@@ -257,7 +257,7 @@ class GaussianDiffusion:
             raise ValueError(f"lam {lam} is outside [0, 1]")
         normalize = self.config.auto_normalize
         first, second = (
-            to_model_range(self._check_images(name, x), normalize)
+            to_model_range(checked(name, x, self.shape, normalize), normalize)
             for name, x in (("x1", x1), ("x2", x2))
         )
         if first.shape != second.shape:
@@ -290,17 +290,3 @@ class GaussianDiffusion:
 
         known = None if condition is None else Tensor(condition)
         return run_plan(step or self._step, plan, x, noise, self.levels, on_step, states, known)
-
-    def _check_images(self, name: str, images: NDArray[Any] | Tensor) -> NDArray[Any]:
-        x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)
-        if x.ndim != 1 + len(self.shape) or x.shape[1:] != self.shape or not len(x):
-            raise ValueError(
-                f"{name} of shape {x.shape} must be (B, {', '.join(map(str, self.shape))})"
-            )
-        if not self.config.auto_normalize and np.isfinite(x).all():
-            return x
-        if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
-            raise ValueError(
-                f"{name} range from {x.min()!s} to {x.max()!s}: scale them to [0, 1], or give uint8"
-            )
-        return x

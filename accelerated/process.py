@@ -16,6 +16,27 @@ from ..reference.levels import NOISE, SIGNAL
 from ..reference.schedule import Table
 
 
+def checked(
+    name: str, images: NDArray[Any] | Tensor, shape: tuple[int, ...], normalize: bool = True
+) -> NDArray[Any]:
+    """Images (B, *shape) as users give them, as an array.
+
+    Raises:
+        ValueError: another shape; beyond [0, 1], or without ``normalize`` NaN or infinite.
+    """
+    x = images.asnumpy() if isinstance(images, Tensor) else np.asarray(images)
+    if x.ndim != 1 + len(shape) or x.shape[1:] != shape or not len(x):
+        raise ValueError(f"{name} of shape {x.shape} must be (B, {', '.join(map(str, shape))})")
+    if not normalize and np.isfinite(x).all():
+        return x
+    if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
+        remedy = (
+            "scale them to [0, 1], or give uint8" if normalize else "leave out what is no number"
+        )
+        raise ValueError(f"{name} range from {x.min()!s} to {x.max()!s}: {remedy}")
+    return x
+
+
 def to_model_range(images: NDArray[Any], normalize: bool = True) -> NDArray[np.float32]:
     """Images as users see them, uint8 or floats in [0, 1], as the process sees them: [-1, 1].
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import mindspore as ms
 import numpy as np
 from hypothesis import given
 
-from ddpm_mindspore.accelerated.networks.unet import Unet
+from ddpm_mindspore.accelerated.networks.network import Network
 from ddpm_mindspore.parity.examples.training import GRADIENTS, gradient_cases
 from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -20,7 +21,6 @@ from ddpm_mindspore.parity.judgement.training_divergence import of_gradients
 from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device, network
 from ddpm_mindspore.parity.sides.network import Options, Schedule
-from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
@@ -62,8 +62,11 @@ def gradients(
         expected, bounds = deep(_reference(net, schedule, config, batch), params)
         function = _gradient(network.network(net), config)
         names = [p.name for p in network.network(net).trainable_params()]
-        _note(net, schedule, config, batch, params, names, expected, bounds)
-        with explained(partial(of_gradients, net, number, schedule, config, batch)):
+        is_unet = "kind" not in net  # whose layers are known one by one
+        if is_unet:
+            _note(net, schedule, config, batch, params, names, expected, bounds)
+        search = partial(of_gradients, net, number, schedule, config, batch)
+        with explained(search) if is_unet else nullcontext():
             for mode in modes:
                 call = device.compiled(function) if mode == "compiled" else function
                 value, grads = device.arrays(call(*batch.on_device(schedule, config).tensors()))
@@ -107,7 +110,7 @@ def _note(
 
 
 @device.remembered
-def _gradient(net: Unet, config: TrainingConfig) -> Callable[..., Any]:
+def _gradient(net: Network, config: TrainingConfig) -> Callable[..., Any]:
     compute = network.loss(net, config)
     gradient: Callable[..., Any] = ms.value_and_grad(compute, None, net.trainable_params())
     return gradient
@@ -118,13 +121,13 @@ def _reference(
 ) -> Callable[[Arrays], Arrays]:
     def function(params: Arrays) -> Arrays:
         dtype = next(iter(params.values())).dtype
-        unet = UnetConfig(**net)
+        config_of_net = network.config_of(net)
         compute = partial(
             training_loss,
             config=config,
-            net=unet,
+            net=config_of_net,
             schedule=device.schedule(*schedule),
-            batch=batch.in_reference(dtype, unet.self_condition),
+            batch=batch.in_reference(dtype, config_of_net.self_condition),
         )
         value, grads = value_and_grad(compute, params)
         return {"loss": np.array(value), **grads}

@@ -47,6 +47,14 @@ def test_conv2d(case: Case) -> None:
     layer(kind="conv2d", **case, draws=2)
 
 
+@first(stock(kernel=4))
+@budget.examples(0.1)
+@given(case=layer_cases(kernel=(4, 3, 7), kernels=KERNELS))
+def test_conv1d(case: Case) -> None:
+    """out[b, o, l] = bias[o] + sum weight[o, c, j] x[b, c, s l + j - r], s = 2 if k = 4"""
+    layer(kind="conv1d", **case, draws=2)
+
+
 @budget.examples(0.1)
 @given(case=layer_cases())
 def test_linear(case: Case) -> None:

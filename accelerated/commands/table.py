@@ -45,12 +45,14 @@ COMMANDS = {
 
 Without options: handwritten digits, a few minutes on two CPU cores.
 
-With --data FOLDER the defaults are those for photographs:
+With --data FOLDER the defaults are those for photographs, or for recordings if it has WAV files;
+those of a CSV file are for the lines of a table, or for a series with --sequence-length:
   ddpm-mindspore train --data FOLDER --help
 
 Examples:
   ddpm-mindspore train
   ddpm-mindspore train --data photos --image-size 64 --steps 20000 --results-folder my-run
+  ddpm-mindspore train --data table.csv --leave-out name --results-folder my-table
   ddpm-mindspore train --resume --results-folder my-run --steps 40000
   ddpm-mindspore train --from my-run --data sketches --lr 2e-5 --results-folder my-sketches
 """,
@@ -63,6 +65,7 @@ Examples:
         """Draw images with a trained model.
 
 Writes each image as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew them.
+Of a table samples.csv, of recordings WAV files, in the units of the data; and plot.png.
 
 The same seed gives the same pictures, whatever the batch size.
 

@@ -138,7 +138,7 @@ def to_unit(samples: NDArray[Any]) -> NDArray[np.float64]:
 
 def write_wav(path: Path | BinaryIO, x: NDArray[Any], rate: int) -> None:
     """Write (C, L) in -1..1 as 16-bit PCM; what lies beyond is cut."""
-    samples = np.rint(np.clip(x, -1.0, 1.0) * 32767.0).astype(np.int16)
+    samples = np.clip(np.rint(x * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
     wavfile.write(path, rate, samples.T)
 
 

@@ -124,9 +124,7 @@ class Drawing:
         self._describe(begun=self.finished + len(images))
         try:
             for i in range(len(images)):
-                self.form.write(
-                    self.folder, images[i], self.finished, self._text_of(self.finished)
-                )
+                self.form.write(self.folder, images[i], self.finished, self._text_of(self.finished))
                 self._append(images[i])
                 self.finished += 1
         finally:

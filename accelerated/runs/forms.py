@@ -35,10 +35,11 @@ class Form(Protocol):
         others: what else there is, for people, after a comma.
     """
 
-    dtype: str
-
     @property
     def noun(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
 
     @property
     def first(self) -> str: ...

@@ -156,3 +156,64 @@ def _network(seed: int, row: Case) -> Case:
 
 def _each(choice: Any, values: list[int]) -> Any:
     return tuple(values) if choice == "each" else choice
+
+
+@st.composite
+def sequence_networks(draw: st.DrawFn, depths: tuple[int, ...] = (2, 1)) -> Case:
+    """Options of a small ``Unet1D``, and how long its sequences are."""
+    depth = draw(st.sampled_from(depths))
+    net: Case = {
+        "kind": "unet1d",
+        "dim": draw(st.sampled_from((4, 8))),
+        "dim_mults": draw(st.tuples(*[st.sampled_from((1, 2))] * depth)),
+        "channels": draw(st.sampled_from((2, 1))),
+        "init_dim": draw(st.sampled_from((6, None))),
+        **_heads(draw, "attn"),
+        **_heads(draw, "linear_attn"),
+        **draw(_common()),
+    }
+    length = draw(st.sampled_from((3, 1, 4))) << (depth - 1)
+    return {"net": net, "size": (length,)}
+
+
+@st.composite
+def vector_networks(draw: st.DrawFn) -> Case:
+    """Options of a small ``Mlp``."""
+    net: Case = {
+        "kind": "mlp",
+        "dim": draw(st.sampled_from((8, 4))),
+        "depth": draw(st.sampled_from((2, 1, 3))),
+        "channels": draw(st.sampled_from((3, 1, 5))),
+        **draw(_common()),
+    }
+    return {"net": net, "size": ()}
+
+
+def _heads(draw: st.DrawFn, name: str) -> Case:
+    heads, dim_head = draw(st.sampled_from(((2, 3), (1, 4))))
+    return {f"{name}_heads": heads, f"{name}_dim_head": dim_head}
+
+
+@st.composite
+def _common(draw: st.DrawFn) -> Case:
+    embedding = draw(st.sampled_from(("sinusoidal", "learned", "random")))
+    return {
+        **EMBEDDINGS[embedding],
+        "learned_sinusoidal_dim": 4,
+        "self_condition": draw(st.sampled_from((True, False))),
+        "dropout": draw(st.sampled_from((0.25, 0.0))),
+        "num_classes": draw(st.sampled_from((2, None))),
+    }
+
+
+@st.composite
+def asked(draw: st.DrawFn, networks: st.SearchStrategy[Case]) -> Case:
+    """A network over sequences or vectors, and what it is asked."""
+    case = draw(networks)
+    time = st.sampled_from((999.0, 0.0)) | st.integers(0, 3999).map(float)
+    return {
+        **case,
+        "time": tuple(draw(st.lists(time, min_size=2, max_size=3))),
+        "self_cond": case["net"]["self_condition"] and not draw(st.booleans()),
+        "seed": draw(seeds()),
+    }

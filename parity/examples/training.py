@@ -117,3 +117,17 @@ LEFT_OUT: list[Case] = [
         },
     }
 ]
+
+
+@st.composite
+def of_network(draw: st.DrawFn, networks: st.SearchStrategy[Case], steps: bool = False) -> Case:
+    """A network over sequences or vectors that is trained: one gradient, or some steps."""
+    case = draw(networks)
+    objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
+    schedule = draw(schedules(objective, st.sampled_from((1000, 4))))
+    loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
+    given = {**case, "schedule": schedule, "seed": draw(seeds())}
+    if not steps:
+        return {**given, "t": (1, schedule[1], schedule[1] // 2), "loss": loss}
+    training = {**loss, **draw(optimizers())}
+    return {**given, "batch": 2, "accumulate": 1, "count": 2, "training": training}

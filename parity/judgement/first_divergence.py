@@ -14,6 +14,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ...accelerated.networks.unet import Unet
+from ...reference.config import UnetConfig
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -156,7 +157,7 @@ def layer(net: Options, path: str, batch: int, size: tuple[int, int], gradients:
     """
     values = network.parameters(net, 0)
     made = network.network(net)
-    factor = made.config.downsample_factor
+    factor = UnetConfig(**net).downsample_factor
     shape = (batch, made.config.channels, 2 * factor, 2 * factor)
     inputs = {"x": device.draw(0, shape), **network.conditions(net, batch, 0)}
     time = list(np.linspace(1.0, 900.0, batch))

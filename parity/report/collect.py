@@ -20,7 +20,17 @@ from .progress import Progress
 # fail, and the first of them in this order is the nearest to the cause.
 LADDER = (
     *("levels", "process", "objective", "library", "effective", "exact", "alone", "layers"),
-    *("unet", "text", "samplers", "guidance", "tasks", "optimizer", "ema", "accumulation"),
+    *(
+        "unet",
+        "networks",
+        "text",
+        "samplers",
+        "guidance",
+        "tasks",
+        "optimizer",
+        "ema",
+        "accumulation",
+    ),
     *("training", "randomness", "train_batches", "diffusion", "trainer", "commands"),
 )
 MESSAGE_LINES = 12

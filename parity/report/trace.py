@@ -46,6 +46,7 @@ OPERATIONS = {
         "x_s of arXiv 2010.02502, eqs. 12 and 16, from x_t and the estimate x0_hat; t and s are "
         "indices into alpha_bar, eta = 1 is the ancestral sampler"
     ),
+    "conv1d": f"cross-correlation along (B, C, L) with zeros around; k = 4: stride 2; {_LAYER}",
     "conv2d": f"cross-correlation with zeros around the edges, plus bias; {_LAYER}",
     "linear": f"x W^T + b; {_LAYER}",
     "gelu": f"x Phi(x), with the exact normal distribution function; {_LAYER}",

@@ -40,8 +40,11 @@ from ...accelerated.networks.layers import (
     Upsample,
     gelu,
 )
+from ...accelerated.networks.mlp import Mlp
+from ...accelerated.networks.network import Network
 from ...accelerated.networks.transformer import Transformer
 from ...accelerated.networks.unet import Unet
+from ...accelerated.networks.unet1d import Unet1D
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.samplers import sampling_step
@@ -84,6 +87,18 @@ def _unet() -> Unet:
         attn_dim_head=2,
         num_classes=2,
     )
+
+
+def _sequences() -> Unet1D:
+    """The U-Net over sequences, with what is its own."""
+    heads = {"attn_heads": 1, "linear_attn_heads": 1}
+    heads |= {"attn_dim_head": 2, "linear_attn_dim_head": 2}
+    return Unet1D(dim=4, dim_mults=(1, 2), channels=1, self_condition=True, dropout=0.1, **heads)
+
+
+def _vectors() -> Mlp:
+    """The network over vectors, with what is its own."""
+    return Mlp(dim=4, depth=1, channels=1, self_condition=True, dropout=0.1)
 
 
 class _OneOfEach(nn.Cell):
@@ -208,11 +223,14 @@ def _levels() -> device.Array:
 
 
 def _batch(model: nn.Cell) -> MicroBatch:
-    zeros, masks, told = np.zeros(SHAPE, np.float32), None, None
+    sides: tuple[int, ...] = SHAPE[2:]
+    masks, told = None, None
+    if isinstance(model, Network):
+        sides = SHAPE[2 : 2 + model.config.rank]
+        masks = [np.ones((SHAPE[0], *s), np.bool_) for s in model.dropout_shapes(sides)]
     if isinstance(model, Unet):
         told = np.array([0, 2], np.int32)
-        shapes = model.dropout_shapes(SHAPE[2:])
-        masks = [np.ones((SHAPE[0], *shape), np.bool_) for shape in shapes]
+    zeros = np.zeros((*SHAPE[:2], *sides), np.float32)
     t, shown = np.array([1, 3], np.int32), np.array([True, False])
     return MicroBatch(zeros, t, zeros, shown, masks, told, _levels())
 
@@ -225,5 +243,7 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "training step, l1, accumulated": _training(_Small, "l1", 2),
     "training step, huber, accumulated": _training(_Small, "huber", 2),
     "training step, from text": _painting,
+    "training step, sequences": _training(_sequences, "l2", 1),
+    "training step, vectors": _training(_vectors, "l2", 1),
 }
 """What is compiled, by name: a function that compiles it."""

@@ -117,6 +117,18 @@ def conv2d(rng: Rng, dims: Sizes, size: Sizes, kernel: int) -> Layer:
     return _of_images(cell, cell, lambda p, x: reference.conv(p, PREFIX, x), dims, size)
 
 
+def conv1d(rng: Rng, dims: Sizes, size: Sizes, kernel: int) -> Layer:
+    """An even kernel halves the sequence."""
+    stride = 2 - kernel % 2
+
+    def expected(p: Params, x: Value) -> Value:
+        return reference.conv1d(x, p[f"{PREFIX}.weight"], p[f"{PREFIX}.bias"], stride)
+
+    length = 2 * size[0]
+    cell = convolutions.Conv1d(rng, dims[0], dims[1], kernel, stride=stride)
+    return Layer(cell, cell, expected, (dims[1], length // stride), {"x": (dims[0], length)})
+
+
 def linear(rng: Rng, dims: Sizes, size: Sizes) -> Layer:
     def expected(p: Params, x: Value) -> Value:
         return reference.linear(x, p[f"{PREFIX}.weight"], p[f"{PREFIX}.bias"])

@@ -14,12 +14,14 @@ from ...accelerated import optimizer
 from ...accelerated import training as accelerated_training
 from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
+from ...accelerated.networks.network import Network
+from ...accelerated.networks.table import build_network
 from ...accelerated.networks.unet import Unet
 from ...accelerated.precision import set_precision
 from ...reference import training
-from ...reference.config import UnetConfig
+from ...reference.config import NETWORKS, AnyNetwork
 from ...reference.levels import Levels
-from ...reference.networks import unet
+from ...reference.networks import table
 from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
@@ -32,14 +34,21 @@ FLOAT32 = ("O0", "float32")
 """A level of mixed precision and its dtype: everything in float32."""
 
 
-def network(options: Options, precision: tuple[str, str] = FLOAT32) -> Unet:
+def config_of(options: Options) -> AnyNetwork:
+    """The configuration of the network of these options: ``kind`` is its name, if not "unet"."""
+    given = dict(options)
+    return NETWORKS[given.pop("kind", "unet")](**given)
+
+
+def network(options: Options, precision: tuple[str, str] = FLOAT32) -> Network:
     """The device's network of these options: one object, so that it is compiled once."""
     return _network(tuple(options.items()), precision)
 
 
 @device.remembered
-def _network(options: tuple[tuple[str, Any], ...], precision: tuple[str, str]) -> Unet:
-    net = Unet(**dict(options))
+def _network(options: tuple[tuple[str, Any], ...], precision: tuple[str, str]) -> Network:
+    given = dict(options)
+    net = build_network(config_of(given)) if "kind" in given else Unet(**given)
     set_precision(net, *precision)
     return net
 
@@ -50,11 +59,11 @@ def parameters(options: Options, seed: int, precision: tuple[str, str] = FLOAT32
     Raises AssertionError unless names and shapes are those of the reference.
     """
     device.make_room()
-    net, config = network(options, precision), UnetConfig(**options)
+    net, config = network(options, precision), config_of(options)
     shapes = {name: value.shape for name, value in net.arrays().items()}
-    assert shapes == unet.param_shapes(config)
+    assert shapes == table.param_shapes(config)
     rng = np.random.default_rng(seed)
-    drawn = {n: x.astype(np.float32) for n, x in unet.init(config, rng).items()}
+    drawn = {n: x.astype(np.float32) for n, x in table.init(config, rng).items()}
     values = {name: varied(rng, name, value) for name, value in drawn.items()}
     # As whoever has a network does it: one that was compiled has to compute with them from now on.
     net.load_arrays(values)
@@ -66,7 +75,7 @@ EACH = ("x", "x_self_cond", "condition")
 
 
 @device.remembered
-def forward(net: Unet, has_self_cond: bool) -> Callable[..., Tensor]:
+def forward(net: Network, has_self_cond: bool) -> Callable[..., Tensor]:
     """(x, time, [x_self_cond], [condition], *dropout_masks) to the output."""
     first = int(has_self_cond)
     conditional = net.conditional
@@ -84,18 +93,18 @@ def forward(net: Unet, has_self_cond: bool) -> Callable[..., Tensor]:
 
 
 def in_reference(
-    config: UnetConfig, arrays: Arrays, time: Any, masks: Sequence[Array] | None
+    config: AnyNetwork, arrays: Arrays, time: Any, masks: Sequence[Array] | None
 ) -> Array:
     """The reference's output for what ``arrays`` hold by the names of EACH, and parameters."""
     x, x_self_cond, condition = (arrays.get(name) for name in EACH)
     told = None if condition is None else np.rint(condition).astype(np.int32)
     masks = list(masks or ()) or None
-    return np.asarray(unet.unet(arrays, config, x, time, x_self_cond, masks, told))
+    return np.asarray(table.network(arrays, config, x, time, x_self_cond, masks, told))
 
 
 def conditions(options: Options, batch: int, seed: int) -> Arrays:
     """{"condition": the class of each image, or none}; nothing for a network without classes."""
-    count = UnetConfig(**options).num_classes
+    count = config_of(options).num_classes
     if count is None:
         return {}
     return {"condition": ((seed + np.arange(batch)) % (count + 1)).astype(np.float32)}
@@ -103,11 +112,11 @@ def conditions(options: Options, batch: int, seed: int) -> Arrays:
 
 def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) -> list[Array]:
     """Zeros and ones for every residual block, or none without dropout."""
-    config = UnetConfig(**options)
+    config = config_of(options)
     if not config.dropout:
         return []
     rng = np.random.default_rng(seed)
-    shapes = config.dropout_shapes((size[0], size[1]))
+    shapes = config.dropout_shapes(tuple(size))
     return [rng.random((batch, *shape)) >= config.dropout for shape in shapes]
 
 
@@ -147,7 +156,7 @@ class Batch:
 
 def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) -> Batch:
     """x_0 in [-1, 1]; with self-conditioning every second image is shown an estimate."""
-    config = UnetConfig(**options)
+    config = config_of(options)
     shape = (len(t), config.channels, *size)
     told = conditions(options, len(t), seed).get("condition")
     return Batch(
@@ -175,7 +184,7 @@ def steps_of_batches(
     ]
 
 
-def loss(net: Unet, config: training.TrainingConfig) -> Callable[..., Tensor]:
+def loss(net: Network, config: training.TrainingConfig) -> Callable[..., Tensor]:
     """The device's training loss: a batch's tensors to a scalar."""
     return accelerated_training.training_loss(net, config.loss_type, net.config.self_condition)
 

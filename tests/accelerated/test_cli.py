@@ -225,7 +225,7 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(here: Path) -> None:
         (
             "sample --help",
             [
-                *("RUN", "Examples:", "--num-samples INT", "--sampling-timesteps", "--eta"),
+                *("RUN", "Examples:", "--num-samples", "--sampling-timesteps", "--eta"),
                 *("--seed", "--batch-size", "--output", "RUN/drawn"),
             ],
         ),

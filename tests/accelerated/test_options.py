@@ -36,8 +36,15 @@ WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x"
 
 BOOLEAN = {
     *("self_condition", "learned_variance", "learned_sinusoidal_cond", "random_fourier_features"),
-    *("zero_terminal_snr", "min_snr_loss_weight", "clip_denoised", "augment_horizontal_flip"),
     *(
+        "auto_normalize",
+        "zero_terminal_snr",
+        "min_snr_loss_weight",
+        "clip_denoised",
+        "augment_horizontal_flip",
+    ),
+    *(
+        "auto_normalize",
         "conditional",
         "tensorboard",
         "resume",
@@ -65,7 +72,7 @@ FINE: dict[Any, set[str]] = {
     10**30: LARGE,
     20.5: LARGE,
     math.inf: {"max_grad_norm", "data_memory_gb"},
-    (): {"ema_sigma_rels", "only_class", "label", "image_size"},
+    (): {"ema_sigma_rels", "only_class", "leave_out", "label", "image_size"},
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),

@@ -142,7 +142,7 @@ def test_an_item_has_the_label_of_the_image_that_is_shown(folders: Path, limit: 
     images = open_images(folders, (4, 4), 1, known=names, memory_limit=limit)
     assert images.places == 15 and list(images.classes) == list(CLASSES)
     for start in range(0, 60, 7):  # the broken one has another in its place, of any class
-        x, labels = read_items(images, 3, start, 7)
+        x, labels, *_ = read_items(images, 3, start, 7)
         assert labels is not None
         assert x[:, 0, 0, 0].tolist() == [LEVELS[label] for label in labels]
 

@@ -93,6 +93,14 @@ def _layer(forward: Any, inputs: Arrays) -> Arrays:
     return {"output": forward(given), **{f"grad {name}": grad for name, grad in grads.items()}}
 
 
+def conv1d(inputs: Arrays, options: Arrays) -> Arrays:
+    def function(a: Arrays) -> Arrays:
+        stride = 2 - a[f"{LAYER}.weight"].shape[2] % 2
+        return layers.conv1d(a["x"], a[f"{LAYER}.weight"], a[f"{LAYER}.bias"], stride)
+
+    return _layer(function, inputs)
+
+
 def conv2d(inputs: Arrays, options: Arrays) -> Arrays:
     return _layer(lambda a: layers.conv(a, LAYER, a["x"]), inputs)
 

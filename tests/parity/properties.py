@@ -79,6 +79,25 @@ NET = {
     "attn_dim_head": 4,
 }
 TOLD = {**NET, "num_classes": 2}
+SEQUENCES = {
+    "kind": "unet1d",
+    "dim": 4,
+    "dim_mults": (1, 2),
+    "channels": 2,
+    "self_condition": True,
+    "attn_heads": 1,
+    "attn_dim_head": 4,
+    "linear_attn_heads": 2,
+    "linear_attn_dim_head": 3,
+}
+VECTORS = {
+    "kind": "mlp",
+    "dim": 8,
+    "depth": 2,
+    "channels": 3,
+    "self_condition": True,
+    "dropout": 0.25,
+}
 FORWARD = {
     "net": TOLD,
     "size": (2, 3),
@@ -240,6 +259,10 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "layers: resnet_block": (layers.layer, {**LAYER, "kind": "resnet_block", "dropout": 0.25}),
     "layers: linear_attention": (layers.layer, {**LAYER, **HEADS, "kind": "linear_attention"}),
     "layers: attention": (layers.layer, {**LAYER, **HEADS, "kind": "attention"}),
+    "layers: conv1d": (layers.layer, {**LAYER, "kind": "conv1d", "kernel": 4}),
+    "networks: sequences": (unet.forward, {**FORWARD, "net": SEQUENCES, "size": (6,)}),
+    "networks: vectors": (unet.forward, {**FORWARD, "net": VECTORS, "size": ()}),
+    "networks: vector_gradients": (gradients.gradients, {**GRADIENTS, "net": VECTORS, "size": ()}),
     "text: group_norm": (
         text.part,
         {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5, "kernels": "stock"},

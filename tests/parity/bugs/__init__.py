@@ -14,6 +14,7 @@ from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
 from .processes import PROCESSES
 from .rules import RULES
+from .shapes import SHAPES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
 from .sums import ROUNDED, SUMS
@@ -30,6 +31,7 @@ BUGS = [
     *LAYERS,
     *KERNELS,
     *NETWORK,
+    *SHAPES,
     *TEXT,
     *TRAINING,
     *PRECISION,
