@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 import safetensors.numpy
 
-from ...reference.config import SamplingConfig, UnetConfig
+from ...reference.config import (
+    AnyNetwork,
+    SamplingConfig,
+    Unet1DConfig,
+    UnetConfig,
+    network_name,
+)
 from ..commands.options import ImportConfig
 from ..config import RunConfig, TrainerConfig
 from ..runs.checkpoint import Checkpoint, load_newest, save
@@ -91,6 +97,7 @@ def export_weights(
             f"the run in {str(run)!r} is told of classes, which no network of {PEER} is: its "
             "weights can be drawn with here alone"
         )
+    _check_known(config.network, run)
     checkpoint = load_newest(run, [which]).checkpoint
     data = safetensors.numpy.save(checkpoint.tensors[which], metadata={"format": "pt"})
     try:
@@ -100,6 +107,19 @@ def export_weights(
             f"output {str(output)!r} cannot be written ({error.strerror}): choose another"
         ) from None
     return config, checkpoint.step
+
+
+def _check_known(network: AnyNetwork, run: Path) -> None:
+    """Raise ValueError for a network that is not known over there."""
+    theirs = isinstance(network, UnetConfig) or (
+        isinstance(network, Unet1DConfig)
+        and (network.linear_attn_heads, network.linear_attn_dim_head) == (4, 32)
+    )
+    if not theirs:
+        raise ValueError(
+            f"the run in {str(run)!r} is of a network that {PEER} does not have "
+            f"({call(network_name(network), network)}): its weights can be drawn with here alone"
+        )
 
 
 def call(name: str, config: Any) -> str:
