@@ -198,7 +198,7 @@ def _figure(path: Path, width: float, height: float) -> Any:
     return figure, lambda: FigureCanvasAgg(figure).print_png(str(path))
 
 
-KINDS = {"table": (table, 6000), "series": (series, 3000)}
+KINDS = {"table": (table, 6000), "series": (series, 1500)}
 
 
 def main() -> None:
