@@ -29,7 +29,7 @@ from ...accelerated.guidance import classifier_step, guided_step
 from ...accelerated.networks import blocks
 from ...accelerated.networks.autoencoder import LOG_VARIANCE, kl, sample
 from ...accelerated.networks.conditioning import SpatialTransformer
-from ...accelerated.networks.convolutions import Conv2d, Linear
+from ...accelerated.networks.convolutions import Conv1d, Conv2d, Linear
 from ...accelerated.networks.layers import (
     Attention,
     Downsample,
@@ -40,11 +40,9 @@ from ...accelerated.networks.layers import (
     Upsample,
     gelu,
 )
-from ...accelerated.networks.mlp import Mlp
-from ...accelerated.networks.network import Network
 from ...accelerated.networks.transformer import Transformer
 from ...accelerated.networks.unet import Unet
-from ...accelerated.networks.unet1d import Unet1D
+from ...accelerated.networks.unet1d import PreNorm, Residual
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.samplers import sampling_step
@@ -89,18 +87,6 @@ def _unet() -> Unet:
     )
 
 
-def _sequences() -> Unet1D:
-    """The U-Net over sequences, with what is its own."""
-    heads = {"attn_heads": 1, "linear_attn_heads": 1}
-    heads |= {"attn_dim_head": 2, "linear_attn_dim_head": 2}
-    return Unet1D(dim=4, dim_mults=(1, 2), channels=1, self_condition=True, dropout=0.1, **heads)
-
-
-def _vectors() -> Mlp:
-    """The network over vectors, with what is its own."""
-    return Mlp(dim=4, depth=1, channels=1, self_condition=True, dropout=0.1)
-
-
 class _OneOfEach(nn.Cell):
     """Every layer once, one after the other."""
 
@@ -126,6 +112,30 @@ class _OneOfEach(nn.Cell):
         for layer in self.layers[2:]:
             x = layer(x)
         return x
+
+
+class _SequencesAndVectors(nn.Cell):
+    """Every layer of the networks over both once, one after the other; an image is read as both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.time = Linear(rng, 1, 4)
+        self.first = Conv1d(rng, 1, 2, 7)
+        self.halve = Conv1d(rng, 2, 2, 4, stride=2)
+        self.block = ResnetBlock(rng, 2, 4, 4, rank=1)
+        self.linear = Residual(PreNorm(4, LinearAttention(rng, 4, 1, 2, rank=1)))
+        self.attention = Residual(PreNorm(4, Attention(rng, 4, 1, 2, rank=1)))
+        self.double = Upsample(rng, 4, 1, rank=1)
+        self.vector = Linear(rng, 16, 4)
+        self.vector_block = ResnetBlock(rng, 4, 16, 4, rank=0)
+
+    def construct(self, image, time, x_self_cond=None, dropout_masks=None):  # type: ignore[no-untyped-def]
+        time = ops.silu(self.time(time.reshape(-1, 1)))
+        x = self.block(self.halve(self.first(image.reshape(image.shape[0], 1, -1))), time)
+        x = self.double(self.attention(self.linear(x)))
+        v = self.vector_block(self.vector(image.reshape(image.shape[0], -1)), time)
+        return (x.reshape(v.shape) + v).reshape(image.shape)
 
 
 class _Small(nn.Cell):
@@ -223,14 +233,11 @@ def _levels() -> device.Array:
 
 
 def _batch(model: nn.Cell) -> MicroBatch:
-    sides: tuple[int, ...] = SHAPE[2:]
-    masks, told = None, None
-    if isinstance(model, Network):
-        sides = SHAPE[2 : 2 + model.config.rank]
-        masks = [np.ones((SHAPE[0], *s), np.bool_) for s in model.dropout_shapes(sides)]
+    zeros, masks, told = np.zeros(SHAPE, np.float32), None, None
     if isinstance(model, Unet):
         told = np.array([0, 2], np.int32)
-    zeros = np.zeros((*SHAPE[:2], *sides), np.float32)
+        shapes = model.dropout_shapes(SHAPE[2:])
+        masks = [np.ones((SHAPE[0], *shape), np.bool_) for shape in shapes]
     t, shown = np.array([1, 3], np.int32), np.array([True, False])
     return MicroBatch(zeros, t, zeros, shown, masks, told, _levels())
 
@@ -243,7 +250,6 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "training step, l1, accumulated": _training(_Small, "l1", 2),
     "training step, huber, accumulated": _training(_Small, "huber", 2),
     "training step, from text": _painting,
-    "training step, sequences": _training(_sequences, "l2", 1),
-    "training step, vectors": _training(_vectors, "l2", 1),
+    "training step, sequences and vectors": _training(_SequencesAndVectors, "l2", 1),
 }
 """What is compiled, by name: a function that compiles it."""

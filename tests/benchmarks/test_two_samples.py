@@ -25,7 +25,7 @@ def test_equal_tables_are_told_from_different_ones() -> None:
     assert unrelated.correlation_max > 0.4 and unrelated.energy_p < 0.05
     assert unrelated.ks_max == same.ks_max  # the marginals are the same
     moved = two_samples.compare(equal + np.std(equal, 0), real, trained_on)
-    assert moved.ks_max > 0.3 and moved.auc > 0.8 and moved.energy > 5 * abs(same.energy)
+    assert moved.ks_max > 0.3 and moved.auc > 0.7 and moved.energy > 5 * abs(same.energy)
     text = two_samples.markdown({"equal": same})
     assert text.count("\n") == 2 and "| equal | " in text
 
