@@ -45,8 +45,9 @@ COMMANDS = {
 
 Without options: handwritten digits, a few minutes on two CPU cores.
 
-With --data FOLDER the defaults are those for photographs, or for recordings if it has WAV files;
-those of a CSV file are for the lines of a table, or for a series with --sequence-length:
+With --data FOLDER the defaults are those for photographs, or for recordings (WAV files).
+
+Those of a CSV file are for the lines of a table, with --sequence-length for a series.
   ddpm-mindspore train --data FOLDER --help
 
 Examples:
@@ -65,6 +66,7 @@ Examples:
         """Draw images with a trained model.
 
 Writes each image as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew them.
+
 Of a table samples.csv, of recordings WAV files, in the units of the data; and plot.png.
 
 The same seed gives the same pictures, whatever the batch size.
