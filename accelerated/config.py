@@ -35,6 +35,19 @@ def check_sigma_rel(argument: str, value: float) -> None:
         raise ValueError(f"{argument} {value} must be above 0 and at most 0.28")
 
 
+def check_encoding(name: str) -> None:
+    """Raise ValueError unless a text can be in that encoding."""
+    try:
+        b"a".decode(name)
+    except UnicodeDecodeError:
+        pass  # as UTF-16, which has two bytes for it
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"caption_encoding {name!r} is no encoding that Python knows: give utf-8, gbk, "
+            "gb18030, big5 or another one"
+        ) from None
+
+
 @dataclass(frozen=True)
 class TrainerConfig(OptimizerConfig):
     """How long, how fast and from what a network is trained, and what is kept of it.
@@ -62,6 +75,9 @@ class TrainerConfig(OptimizerConfig):
         conditional: tell the network the class of each image (its sub-folder, or which digit it
             is), so that sample --label can ask for one.
         leave_out: columns of a table that are not learned, such as texts and dates.
+        caption_encoding: read what is said of the images, too, from lists in the data folder that
+            are in this encoding (utf-8, gbk), and leave out images of which nothing is said
+            (default: only where the network is told captions; utf-8).
         data_memory_gb: decoded images are kept in memory up to this size (inf: all); data that is
             larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at
@@ -104,6 +120,7 @@ class TrainerConfig(OptimizerConfig):
     only_class: tuple[str, ...] = ()
     conditional: bool = False
     leave_out: tuple[str, ...] = ()
+    caption_encoding: str | None = None
     data_memory_gb: Unbounded = 2.0
     data_cache: PathText | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
@@ -135,6 +152,8 @@ class TrainerConfig(OptimizerConfig):
         for name in ("data_memory_gb", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
+        if self.caption_encoding is not None:
+            check_encoding(self.caption_encoding)
         check_choice("amp_level", self.amp_level, AMP_LEVELS)
         check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
         for sigma_rel in self.ema_sigma_rels:

@@ -8,6 +8,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from ..config import PRESETS
 from ..system import runtime
 from ..system.say import answer
 from .exit_codes import DONE
@@ -48,6 +49,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         "versions": {name: version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "compile_cache": _compile_cache(),
+        "data": list(PRESETS),
     }
 
 
@@ -65,6 +67,7 @@ def describe(facts: dict[str, Any]) -> str:
         "threads": f"{cpu['threads']} of {cpu['processors']} processors",
         "memory": f"{memory['available'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB",
         "versions": ", ".join(f"{name} {text}" for name, text in facts["versions"].items()),
+        "data": f"{', '.join(facts['data'])} (train --data NAME)",
         "compiled": kept if cache["in_use"] else f"nothing is kept: {cache['reason']}",
     }
     width = max(map(len, lines))

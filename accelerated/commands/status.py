@@ -48,7 +48,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
     Raises:
         ValueError: not a run folder.
     """
-    trainer = run.config.read().trainer
+    config, images = run.config.read(), run.config.images()
+    trainer = config.trainer
     progress, holder, folder = run.progress.read(), run.lock.holder(), newest(run.path)
     saved = step_of(folder) if folder else None
     step = progress.get("step", saved or 0)
@@ -62,6 +63,9 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "process": holder,
         "imported": folder is not None and run.imported(),
         "from": trainer.from_run,
+        "data": config.data,
+        "images": images.get("count"),
+        "captions": "captions" in images,
         "step": step,
         "steps": steps,
         "images_per_second": progress.get("images_per_second"),
@@ -99,6 +103,9 @@ def describe(facts: dict[str, Any]) -> str:
             lines[-1] += f", about {duration(facts['seconds_left'])} left"
     if facts["from"]:
         lines.append(f"  from        {facts['from']}")
+    if facts["images"]:
+        with_captions = ", with captions" * facts["captions"]
+        lines.append(f"  data        {facts['data']}: {facts['images']:,} images{with_captions}")
     if facts["images_per_second"]:
         lines.append(f"  speed       {facts['images_per_second']:,.0f} images/s")
     if facts["loss"] is not None:

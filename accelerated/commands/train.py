@@ -110,9 +110,10 @@ def _announce(trainer: Trainer, device: str) -> None:
     parameters = sum(p.size for p in trainer.diffusion.model.trainable_params())
     noun = form_of(len(trainer.images.shape) - 1).noun
     count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
+    told = " with captions" if trainer.images.captioned else ""
     say(
-        f"device: {device}; {count:,} {noun} of {shape}; a network of {parameters:,} parameters; "
-        f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
+        f"device: {device}; {count:,} {noun} of {shape}{told}; a network of {parameters:,} "
+        f"parameters; steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
     if names := trainer.diffusion.class_names:
         say(f"{len(names)} classes: {listed(names)}")

@@ -59,6 +59,7 @@ class Images(Protocol):
         labels: int64 (N,), the class of each image, or None.
         captioned: whether something is said of each image.
         scaling: how the items were brought to that scale, or None where they were not.
+        said: a text by which captions of a folder differ, else "".
     """
 
     shape: tuple[int, ...]
@@ -70,6 +71,7 @@ class Images(Protocol):
     scaling: Scaling | None = None
 
     captioned: bool = False
+    said: str = ""
     sequential: bool = False
     checked: bool = True
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..system.say import bar
 from .arrays import Images
 from .cache import CachedRecords, cached
+from .captions import tell
 from .classes import select
 from .contents import seems_whole
 from .crops import Crop
@@ -88,6 +89,10 @@ def open_folder(
     # Notes about odd metadata and large photographs, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     found, left_out = find(folder, strict=how.strict)
+    captions: dict[str, list[str]] = {}
+    if how.caption_encoding is not None:
+        captions, left_out = tell(folder, found, left_out, how.caption_encoding, strict=how.strict)
+        found = [name for name in found if name in captions]
     kept = _still_known(found, known)
     names = sorted(kept.union(found))
     if not names:
@@ -122,6 +127,8 @@ def open_folder(
     images.names = [names[place] for place in places]
     images.gone = sorted(set(images.names).difference(found))
     images.classes, images.labels = classes_of(images.names)
+    if captions:
+        images.tell(images.names, [captions.get(name, []) for name in images.names])
     images.batch(np.arange(1))  # refuses a folder without any image that can be decoded
     return images
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.plain import as_plain
+from ..config import check_encoding
 from ..randomness import Purpose, batch_indices, stream, uniform
 from .arrays import Images, Items, Pixels, from_array
 from .built_in import BUILT_IN, open_built_in
@@ -39,6 +40,7 @@ def open_images(
     leave_out: Sequence[str] = (),
     bounded: bool = True,
     scaling: Scaling | None = None,
+    caption_encoding: str | None = None,
 ) -> Images:
     """Open training data as images of one size.
 
@@ -77,6 +79,8 @@ def open_images(
         bounded: items are in [0, 1], as images are; else they are standardised, and an array of
             floats is taken as it is.
         scaling: how numbers of a file are brought there, where that is known already.
+        caption_encoding: read what is said of a folder's pictures, too, from lists in this
+            encoding; pictures of which nothing is said are then left out (see :mod:`.captions`).
 
     Returns:
         The images; what was left out is in ``.left_out``.
@@ -104,7 +108,15 @@ def open_images(
         )
     height, width = (*image_size, 1, 1)[:2]
     folder: Path | None = as_plain("data_cache", cache, Path | None)
-    how = Reading((channels, height, width), crop, folder, strict, memory_limit, progress)
+    if caption_encoding is not None:
+        check_encoding(caption_encoding)
+        if not is_path:
+            raise ValueError(
+                f"caption_encoding {caption_encoding!r} is for a folder of pictures with lists of "
+                "captions: leave it out"
+            )
+    shape = (channels, height, width)
+    how = Reading(shape, crop, folder, strict, memory_limit, progress, caption_encoding)
     if is_path:
         _check_channels(channels)
         path: Path = as_plain("data", source, Path)
@@ -116,6 +128,11 @@ def open_images(
         if ".mindrecord" in path.name and path.is_file():
             from .mindrecord import open_mindrecord
 
+            if caption_encoding is not None:
+                raise ValueError(
+                    f"caption_encoding {caption_encoding!r} is for a folder of pictures, and "
+                    f"'{path}' is a MindRecord file: leave it out"
+                )
             _check_no_classes(only_class)
             return open_mindrecord(path, how)
         return open_folder(path, how, only_class=only_class, known=known)

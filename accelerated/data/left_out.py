@@ -29,6 +29,9 @@ class Kind(str, Enum):
     OWN = "written by this program"
     HIDDEN = "hidden"
     LINK = "link to a folder that is read already"
+    UNSHOWN = "caption without its picture"
+    UNTOLD = "picture without a caption"
+    ROW = "row that says nothing"
 
 
 REFUSED = (Kind.BROKEN, Kind.FOREIGN)
@@ -69,6 +72,17 @@ def left_out_text(items: Sequence[LeftOut]) -> str:
     if links:
         again = "a link" if len(links) == 1 else "links"
         parts.append(f"{len(links):,} {again} to what is read already")
+    if unshown := of_kind[Kind.UNSHOWN]:
+        first = f"{'such as ' * (len(unshown) > 1)}{unshown[0].path}: {unshown[0].why}"
+        are = "caption" if len(unshown) == 1 else "captions"
+        parts.append(f"{len(unshown):,} {are} of no picture ({first})")
+    if untold := of_kind[Kind.UNTOLD]:
+        are = "picture" if len(untold) == 1 else "pictures"
+        parts.append(f"{len(untold):,} {are} without a caption")
+    if rows := of_kind[Kind.ROW]:
+        first = f"{'such as ' * (len(rows) > 1)}{rows[0].path}: {rows[0].why}"
+        are = "row" if len(rows) == 1 else "rows"
+        parts.append(f"{len(rows):,} {are} of captions ({first})")
     return f"left out: {', '.join(parts)}" if parts else ""
 
 

@@ -20,6 +20,7 @@ class Reading:
         strict: refuse what cannot be decoded, instead of leaving it out.
         memory_limit: bytes of pixels up to which all is decoded once into memory.
         progress: show bars.
+        caption_encoding: read captions, too, from files in this encoding; None: there are none.
     """
 
     shape: tuple[int, int, int]
@@ -28,6 +29,7 @@ class Reading:
     strict: bool
     memory_limit: int
     progress: bool
+    caption_encoding: str | None = None
 
     def fits_in_memory(self, count: int) -> bool:
         """Whether so many images are decoded once: few enough, and always the same part of each."""

@@ -13,6 +13,7 @@ import numpy as np
 from ..randomness import Purpose, stream
 from ..system.say import bar
 from .arrays import Chance, Draws, Images, Indices, Items, chosen
+from .captions import digest
 from .decode import Pixels8
 from .left_out import Kind, LeftOut, unreadable
 
@@ -120,6 +121,7 @@ class RecordImages(Images):
         self._left_out = left_out
         self._skipped = [(path, why) for path, why, kind in left_out if kind is Kind.BROKEN]
         self._broken: dict[int, str] = {}
+        self._captions: Sequence[Sequence[str]] = ()
 
     @property
     def places(self) -> int:
@@ -166,8 +168,17 @@ class RecordImages(Images):
         said = None
         if self.captioned:
             picked = np.zeros(len(places)) if choice is None else choice
-            said = [chosen(self.captions(p), u) for p, u in zip(places, picked, strict=True)]
+            told = [self.captions(place) or ("",) for place in places]
+            said = [chosen(texts, u) for texts, u in zip(told, picked, strict=True)]
         return Items(np.stack(images), labels, said)  # type: ignore[arg-type]
+
+    def captions(self, place: int) -> Sequence[str]:
+        return self._captions[place]
+
+    def tell(self, names: Sequence[str], captions: Sequence[Sequence[str]]) -> None:
+        """Say something of each image: for each place its captions."""
+        self.captioned, self._captions = True, captions
+        self.said = digest(names, captions)
 
     def skip(self, place: int, why: str) -> None:
         """Note that a record cannot be read.

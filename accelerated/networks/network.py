@@ -49,10 +49,12 @@ class Network(Weighted):
     Attributes:
         config: channels of x and of the output, self-conditioning, dropout, and which sizes fit.
         conditional: whether it is told what each item is: its label.
+        captioned: whether it is told what is said of each item.
     """
 
     config: NetworkConfig
     conditional: bool = False
+    captioned: bool = False
 
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""

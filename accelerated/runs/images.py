@@ -22,10 +22,14 @@ from .folder import RunFolder
 
 
 class Known(NamedTuple):
-    """What a run knows of its images: files' names in order, and how many (None: it does not)."""
+    """What a run knows of its images: files' names in order, how many, and a digest of captions.
+
+    None where it does not.
+    """
 
     names: list[str]
     number: int | None
+    captions: str | None = None
 
 
 def as_source(source: Any) -> Any:
@@ -46,7 +50,8 @@ def known_images(run: RunFolder) -> Known:
     Raises:
         ValueError: not a run folder, or images.json is damaged.
     """
-    return Known(read_names(run.images), run.config.images().get("count"))
+    facts = run.config.images()
+    return Known(read_names(run.images), facts.get("count"), facts.get("captions"))
 
 
 def noted(source: Any, images: Images, classes: Sequence[str] = ()) -> dict[str, Any]:
@@ -60,6 +65,8 @@ def noted(source: Any, images: Images, classes: Sequence[str] = ()) -> dict[str,
     found: dict[str, Any] = {"count": images.places, "path": path}
     if images.scaling is not None:
         found["scaling"] = images.scaling.to_dict()
+    if images.captioned:
+        found["captions"] = images.said
     return {**found, "classes": list(classes)} if classes else found
 
 
@@ -131,6 +138,7 @@ def open_run_images(
     shape: tuple[int, ...],
     config: TrainerConfig,
     *,
+    captioned: bool = False,
     new_data: bool,
     progress: bool,
     bounded: bool = True,
@@ -142,6 +150,7 @@ def open_run_images(
         source: what is given as data.
         shape: (C, *spatial).
         config: the trainer's.
+        captioned: the network is told what is said of them.
         new_data: they may be others.
         progress: show bars.
         bounded: they are in [0, 1].
@@ -152,6 +161,10 @@ def open_run_images(
     Raises:
         ValueError: images that cannot be opened; or others than the run had.
     """
+
+    encoding = config.caption_encoding
+    if encoding is None and captioned and _is_folder(source):
+        encoding = "utf-8"
 
     def opened(known: list[str]) -> Images:
         return open_images(
@@ -169,6 +182,7 @@ def open_run_images(
             bounded=bounded,
             # As long as a run lasts, its numbers mean the same.
             scaling=from_dict(run.config.images().get("scaling")) if config.resume else None,
+            caption_encoding=encoding,
         )
 
     if not config.resume:
@@ -196,12 +210,17 @@ def changes(known: Known, images: Images) -> str:
     before, now = set(known.names), set(images.names).difference(images.gone)
     count = len(before) if before else known.number
     if count is None or (before == now and (before or count == images.places)):
-        return ""
+        said = images.said if images.captioned else None
+        return "" if known.captions in (None, said) else "other captions"
     if not before or not now:
         return f"{_count(images.places)} and not {count:,}" + ", of another kind" * (before != now)
     parts = ((sorted(before - now), "missing"), (sorted(now - before), "new"))
-    said = (f"{_count(len(part))} {what} ({_few(part)})" for part, what in parts if part)
-    return " and ".join(said)
+    named = (f"{_count(len(part))} {what} ({_few(part)})" for part, what in parts if part)
+    return " and ".join(named)
+
+
+def _is_folder(source: Any) -> bool:
+    return isinstance(source, str) and source not in BUILT_IN and Path(source).is_dir()
 
 
 def _count(number: int) -> str:

@@ -172,6 +172,7 @@ class Trainer:
             source,
             self.diffusion.shape,
             self.config,
+            captioned=self.diffusion.model.captioned,
             new_data=new_data,
             progress=self.world.leads,
             bounded=self.diffusion.config.auto_normalize,

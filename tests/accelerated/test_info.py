@@ -59,6 +59,7 @@ def test_what_is_turned_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing is kept: DDPM_MINDSPORE_CACHE=off" in text
     assert "stock MindSpore operators: DDPM_MINDSPORE_KERNELS=stock" in text
     assert "oneDNN held to AVX2" in text
+    assert "digits, scenes, pictures (train --data NAME)" in text
 
 
 def test_the_flags_that_matter_are_picked_out(monkeypatch: pytest.MonkeyPatch) -> None:

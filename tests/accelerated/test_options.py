@@ -78,7 +78,7 @@ FINE: dict[Any, set[str]] = {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
-        *("num_classes", "guidance", "guidance_interval", "guidance_rescale"),
+        *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
     },
     "": {"only"},

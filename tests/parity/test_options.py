@@ -56,6 +56,7 @@ NO_NUMBERS = {
     "TrainerConfig.amp_dtype": "a CPU has float16 only; test_precision compares layers in bfloat16",
     "TrainerConfig.conditional": "where num_classes comes from, which FROM_A_FOLDER says itself",
     "TrainerConfig.max_nonfinite_steps": "when training stops, after which nothing is computed",
+    "TrainerConfig.caption_encoding": "which files are read: test_data_captions has lists of them",
     "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
     "TrainerConfig.data_cache": "images from a cache are the same",
     "TrainerConfig.tensorboard": "the same metrics in another file",
