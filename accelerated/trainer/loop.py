@@ -88,9 +88,8 @@ class Trainer:
             trainer=config,
         )
         if config.resume:
-            before = self.run.config.read()
-            check_same_run(before, self._run_config, str(self.run.path))
-            if changed := other_sampling(before, self._run_config):
+            check_same_run(self.run, self._run_config)
+            if changed := other_sampling(self.run, self._run_config):
                 self._say(changed)
         self.images = self._open_images(source, new_data)
         diffusion.class_names = check_classes(self.images, model.config, self.run, config)

@@ -91,26 +91,27 @@ class Saver:
             ) from self._failure
 
 
-def check_same_run(before: RunConfig, now: RunConfig, folder: str) -> None:
+def check_same_run(run: RunFolder, now: RunConfig) -> None:
     """See that a run is resumed with the network, diffusion and averages that it was started with.
 
     Raises:
         ValueError: the first difference.
     """
+    before = run.config.read()
     parts = {name: (getattr(before, name), getattr(now, name)) for name in _FIXED}
     # An average over the whole of training cannot begin in the middle.
     parts["ema_sigma_rels"] = (before.trainer.ema_sigma_rels, now.trainer.ema_sigma_rels)
     for name, values in parts.items():
         if difference := first_difference(name, *values):
             raise ValueError(
-                f"{difference} in the run in {folder!r}: resume without changing it, or choose "
+                f"{difference} in the run in {str(run.path)!r}: resume without changing it, or choose "
                 "another --results-folder"
             )
 
 
-def other_sampling(before: RunConfig, now: RunConfig) -> str:
+def other_sampling(run: RunFolder, now: RunConfig) -> str:
     """What is different about sampling from now on, which is no other run; "" for nothing."""
-    options = vars(before.sampling)
+    options = vars(run.config.read().sampling)
     changed = [
         f"{name} {getattr(now.sampling, name)} (it was {old})"
         for name, old in options.items()

@@ -42,7 +42,7 @@ def test_people_get_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert err == "" and list(lines) == [
-        *("device", "operators", "processor", "threads", "memory", "versions", "compiled")
+        *("device", "operators", "processor", "threads", "memory", "versions", "data", "compiled")
     ]
     assert len({line.index(lines[line.split()[0]]) for line in out.splitlines()}) == 1  # aligned
     assert f"mindspore {mindspore.__version__}" in lines["versions"]

@@ -16,7 +16,8 @@ SHAPES = [
         "sequences are halved one place too late",
         "networks.convolutions.Conv1d.construct",
         "x.reshape(batch, dim, 1, length), weight",
-        "(x if kernel % 2 else ops.concat((x[:, :, 1:], x[:, :, :1]), 2)).reshape(batch, dim, 1, length), weight",
+        "(x if kernel % 2 else ops.concat((x[:, :, 1:], x[:, :, :1]), 2))"
+        ".reshape(batch, dim, 1, length), weight",
         "layers: conv1d",
     ),
     Bug(
