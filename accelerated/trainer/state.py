@@ -104,8 +104,8 @@ def check_same_run(run: RunFolder, now: RunConfig) -> None:
     for name, values in parts.items():
         if difference := first_difference(name, *values):
             raise ValueError(
-                f"{difference} in the run in {str(run.path)!r}: resume without changing it, or choose "
-                "another --results-folder"
+                f"{difference} in the run in {str(run.path)!r}: resume without changing it, or "
+                "choose another --results-folder"
             )
 
 
