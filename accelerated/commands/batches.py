@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from ..config import Sides, sides
+from ..diffusion import GaussianDiffusion
+from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.opened import OpenedRun, open_run
 from ..system.runtime import select_device
@@ -47,7 +52,7 @@ def opened(config: Weights) -> tuple[str, OpenedRun]:
 def in_batches(
     drawing: Drawing,
     size: int,
-    total: int,
+    total: int | None,
     draw: Callable[[int, Callable[[], None]], NDArray[Any]],
     written: dict[str, Any],
     text: dict[str, str],
@@ -56,7 +61,7 @@ def in_batches(
 
     Args:
         size: items of each batch.
-        total: steps in all, of which a bar tells.
+        total: steps in all, of which a bar tells (None: unknown).
         draw: (first, on_step) to the batch that begins with number ``first``, as it is written;
             it calls ``on_step`` after every step.
         written: what drew them, for drawn.json.
@@ -102,3 +107,33 @@ def tell_the_end(drawing: Drawing, stopped: bool, done: str) -> None:
         say(f"stopped: {none} was finished, and nothing written", error=True)
     else:
         say(done)
+
+
+def what_drew(run: OpenedRun, folder: Path, seed: int, **more: Any) -> dict[str, Any]:
+    """What drew pictures, for drawn.json."""
+    return {
+        "versions": versions(),
+        "run": str(folder.absolute()),
+        "step": run.step,
+        "weights": run.weights,
+        **more,
+        "seed": seed,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def usual_batch_size(diffusion: GaussianDiffusion, image_size: Sides | None = None) -> int:
+    """64 images, or as many as have half a million numbers at the outermost resolution.
+
+    The work of small images is mostly in starting operators, not in their arithmetic.
+    """
+    size = diffusion.image_size if image_size is None else sides(image_size)
+    return max(64, 2**19 // (math.prod(size) * diffusion.model.config.dim))
+
+
+def even_batch_size(count: int, limit: int) -> int:
+    """Images of each batch, at most ``limit``, when the batches are as few and as even as can be.
+
+    The last batch is filled up, so that one size is compiled: evenly, little is drawn in vain.
+    """
+    return math.ceil(count / math.ceil(count / limit))

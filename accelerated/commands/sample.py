@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from ...reference.config import SamplingConfig
 from ..config import Sides, sides
 from ..data.scaling import from_dict
-from ..diffusion import GaussianDiffusion
-from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
@@ -22,7 +19,14 @@ from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts, guidance
 from ..system.say import say
-from .batches import in_batches, opened, tell_the_end
+from .batches import (
+    even_batch_size,
+    in_batches,
+    opened,
+    tell_the_end,
+    usual_batch_size,
+    what_drew,
+)
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Labels, guidance_of
 from .options import SampleConfig
@@ -116,34 +120,14 @@ def _written(
     """What drew the pictures, for drawn.json."""
     T = run.config.diffusion.timesteps
     sampler = sampling.sampler(T)
-    return {
-        "versions": versions(),
-        "run": str(config.run.absolute()),
-        "step": run.step,
-        "weights": run.weights,
-        "sampler": sampler,
-        "steps": sampling.steps(T),
-        "eta": sampling.eta if sampler == "ddim" else None,
-        "labels": list(labels.names) or None,
-        "guidance": guidance(sampling) or None,
-        "autoguidance": config.autoguidance,
-        "seed": config.seed,
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-
-
-def usual_batch_size(diffusion: GaussianDiffusion, image_size: Sides | None = None) -> int:
-    """64 images, or as many as have half a million numbers at the outermost resolution.
-
-    The work of small images is mostly in starting operators, not in their arithmetic.
-    """
-    size = diffusion.image_size if image_size is None else sides(image_size)
-    return max(64, 2**19 // (math.prod(size) * diffusion.model.config.dim))
-
-
-def even_batch_size(count: int, limit: int) -> int:
-    """Images of each batch, at most ``limit``, when the batches are as few and as even as can be.
-
-    The last batch is filled up, so that one size is compiled: evenly, little is drawn in vain.
-    """
-    return math.ceil(count / math.ceil(count / limit))
+    return what_drew(
+        run,
+        config.run,
+        config.seed,
+        sampler=sampler,
+        steps=sampling.steps(T),
+        eta=sampling.eta if sampler == "ddim" else None,
+        labels=list(labels.names) or None,
+        guidance=guidance(sampling) or None,
+        autoguidance=config.autoguidance,
+    )

@@ -81,6 +81,77 @@ Examples:
         run=".sample:sample",
         keeps_graphs=True,
     ),
+    "inpaint": Command(
+        """Paint what a mask hides of a picture.
+
+The picture has the size and the colours of the run's images (or --fit makes it so). The mask is
+white where it is to be painted; with --mask alpha that is where the picture is transparent.
+
+Examples:
+  ddpm-mindspore inpaint results photo.png --mask mask.png
+  ddpm-mindspore inpaint results cut-out.png --mask alpha --jump-repeats 10
+""",
+        options=".task_options:InpaintConfig",
+        run=".inpaint:inpaint",
+        keeps_graphs=True,
+    ),
+    "super-resolve": Command(
+        """Draw what a small picture may be the small picture of.
+
+Any run can do it; one that was trained with --super-resolve does it best.
+
+Examples:
+  ddpm-mindspore super-resolve results small.png
+  ddpm-mindspore super-resolve results photo.png --fit --factor 4
+""",
+        options=".task_options:SuperResolveConfig",
+        run=".super_resolve:super_resolve",
+        keeps_graphs=True,
+    ),
+    "restore": Command(
+        """Undo what was done to a picture: noise, blur, a loss of size or of colours.
+
+Examples:
+  ddpm-mindspore restore results blurred.png --degradation blur:1.5
+  ddpm-mindspore restore results noisy.png --degradation noise --noise 0.2
+  ddpm-mindspore restore results old.png --degradation grey --method dps
+""",
+        options=".task_options:RestoreConfig",
+        run=".restore:restore",
+        keeps_graphs=True,
+    ),
+    "edit": Command(
+        """Draw a picture anew from its outline: the more strength, the freer.
+
+Example:
+  ddpm-mindspore edit results sketch.png --strength 0.6
+""",
+        options=".task_options:EditConfig",
+        run=".edit:edit",
+        keeps_graphs=True,
+    ),
+    "invert": Command(
+        """Find the noise that a picture is drawn from, and say how well it is drawn from it.
+
+Writes noise.npy beside the picture that is drawn.
+
+Example:
+  ddpm-mindspore invert results photo.png
+""",
+        options=".task_options:InvertConfig",
+        run=".invert:invert",
+        keeps_graphs=True,
+    ),
+    "interpolate": Command(
+        """Draw what lies between two pictures.
+
+Example:
+  ddpm-mindspore interpolate results one.png another.png --frames 9
+""",
+        options=".task_options:InterpolateConfig",
+        run=".interpolate:interpolate",
+        keeps_graphs=True,
+    ),
     "status": Command(
         """Show where a run is, also while it is trained in another terminal.
 
@@ -150,7 +221,7 @@ Example:
 
 def usage() -> str:
     """What is shown without a command: all of them, each in a line."""
-    commands = "\n".join(f"  {name:8} {command.sentence}" for name, command in COMMANDS.items())
+    commands = "\n".join(f"  {name:13} {command.sentence}" for name, command in COMMANDS.items())
     return f"""usage: ddpm-mindspore COMMAND [OPTIONS]
 
 {commands}

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
-from ddpm_mindspore.accelerated.commands.sample import even_batch_size, usual_batch_size
+from ddpm_mindspore.accelerated.commands.batches import even_batch_size, usual_batch_size
 
 
 @pytest.mark.parametrize(("image_size", "dim", "size"), [(8, 16, 512), (8, 8, 1024), (64, 8, 64)])
