@@ -131,6 +131,11 @@ class SuperResolveConfig(SolveConfig):
     noise: float = 0.0
     method: Literal["ddnm", "dps"] = "ddnm"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.factor is not None and self.factor < 2:
+            raise ValueError(f"factor {self.factor} must be at least 2")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(PictureConfig):
