@@ -125,7 +125,7 @@ WRONG: list[tuple[str, str]] = [
     ),
     ("train --from empty --resume", "--from starts a new run and --resume goes on with one, whic"),
     # the command itself
-    ("trane", "command 'trane' is unknown: choose train, sample, status"),
+    ("trane", "command 'trane' is unknown: choose train, sample, inpaint"),
     ("train --steps many", "--steps: invalid literal for int() with base 10: 'many' (see ddpm-min"),
     ("train --steps", "'--steps'. Expected 1 values"),
     ("train --step 3", "Unrecognized options: --step, 3 (see ddpm-mindspore train --help)"),
@@ -251,7 +251,10 @@ def test_help_is_for_people(
         assert "steps taken when sampling: fewer than timesteps means DDIM" in described
 
 
-NAMES = ("train", "sample", "status", "replay", "parity", "import", "export", "info")
+NAMES = (
+    *("train", "sample", "inpaint", "super-resolve", "restore", "edit", "invert", "interpolate"),
+    *("status", "replay", "parity", "import", "export", "info"),
+)
 HELP = [f"{name} --help" for name in NAMES]
 
 
