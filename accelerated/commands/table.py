@@ -96,7 +96,7 @@ Examples:
         keeps_graphs=True,
     ),
     "super-resolve": Command(
-        """Draw what a small picture may be the small picture of.
+        """Draw the large pictures that a small one may come from.
 
 Any run can do it; one that was trained with --super-resolve does it best.
 
@@ -109,7 +109,7 @@ Examples:
         keeps_graphs=True,
     ),
     "restore": Command(
-        """Undo what was done to a picture: noise, blur, a loss of size or of colours.
+        """Undo noise, blur, or a loss of size or colours.
 
 Examples:
   ddpm-mindspore restore results blurred.png --degradation blur:1.5
@@ -121,7 +121,7 @@ Examples:
         keeps_graphs=True,
     ),
     "edit": Command(
-        """Draw a picture anew from its outline: the more strength, the freer.
+        """Draw a picture anew, the freer the more strength.
 
 Example:
   ddpm-mindspore edit results sketch.png --strength 0.6
@@ -131,9 +131,9 @@ Example:
         keeps_graphs=True,
     ),
     "invert": Command(
-        """Find the noise that a picture is drawn from, and say how well it is drawn from it.
+        """Find the noise that a picture is drawn from.
 
-Writes noise.npy beside the picture that is drawn.
+Says how well it is drawn from it, and writes noise.npy beside the picture that is drawn.
 
 Example:
   ddpm-mindspore invert results photo.png
