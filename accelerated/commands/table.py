@@ -98,8 +98,6 @@ Examples:
     "super-resolve": Command(
         """Draw the large pictures that a small one may come from.
 
-Any run can do it; one that was trained with --super-resolve does it best.
-
 Examples:
   ddpm-mindspore super-resolve results small.png
   ddpm-mindspore super-resolve results photo.png --fit --factor 4
@@ -153,7 +151,7 @@ Example:
         keeps_graphs=True,
     ),
     "status": Command(
-        """Show where a run is, also while it is trained in another terminal.
+        """Show where a run is, also while another terminal trains it.
 
 Example:
   ddpm-mindspore status results

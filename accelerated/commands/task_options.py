@@ -123,8 +123,7 @@ class SuperResolveConfig(SolveConfig):
         image: a picture that is a whole number of times smaller than the run's images.
         factor: how many times (default: as its size says).
         noise: deviation of the noise on it, where pixels are from 0 to 1.
-        method: ddnm or dps, as restore has them; a run that was trained to enlarge
-            (train --super-resolve) does it by itself.
+        method: ddnm or dps, as restore has them.
     """
 
     factor: int | None = None
