@@ -188,7 +188,7 @@ Examples:
         run="ddpm_mindspore.parity.report.command:run",
     ),
     "import": Command(
-        """Make a run of weights that denoising-diffusion-pytorch 2.3.4 trained.
+        """Make a run of what denoising-diffusion-pytorch 2.3.4 has trained.
 
 Example:
   ddpm-mindspore import model-10.pt --image-size 64 --results-folder imported
