@@ -54,18 +54,23 @@ def denoiser(model: Callable[..., Tensor]) -> Denoiser:
     return predict_x0
 
 
-def clipped(predict_x0: Denoiser) -> Denoiser:
-    """A denoiser whose estimates are in [-1, 1]."""
+def limited(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Denoiser:
+    """A denoiser to whose estimates something is done at last, as ``within``."""
 
-    def clip(
+    def estimate(
         x_t: Tensor,
         levels: Tensor,
         condition: Tensor | None = None,
         x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        return within(predict_x0(x_t, levels, condition, x_self_cond))
+        return limit(predict_x0(x_t, levels, condition, x_self_cond))
 
-    return clip
+    return estimate
+
+
+def clipped(predict_x0: Denoiser) -> Denoiser:
+    """A denoiser whose estimates are in [-1, 1]."""
+    return limited(predict_x0, within)
 
 
 def within(x0_hat: Tensor) -> Tensor:

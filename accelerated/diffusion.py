@@ -9,19 +9,21 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
+from ..reference.config import SamplingConfig
 from ..reference.levels import Levels
 from ..reference.plain import as_plain
-from ..reference.schedule import make_schedule, spaced_timesteps
+from ..reference.schedule import make_schedule
 from .batch import MicroBatch
 from .config import configurations, sides
 from .data.told import check_condition, told
-from .denoiser import as_it_is, clipped, denoiser, within
+from .denoiser import denoiser, limited
 from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import checked, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal, times
-from .samplers import PLANS, Plan, ancestral_plan, run_plan, sampling_step
+from .samplers import Plan, ancestral_plan, plan_for, run_plan, sampling_step
 from .system.compile_cache import compiled
+from .thresholding import limit_of
 from .training import training_loss
 
 
@@ -66,9 +68,7 @@ class GaussianDiffusion:
         self.levels = Levels(self.schedule, config)
         self.loss = training_loss(model, config.loss_type, model.config.self_condition)
         self._compiled_loss = compiled(self.loss)
-        predict_x0, clips = denoiser(model), sampling.clip_denoised and config.auto_normalize
-        self._step = compiled(sampling_step(clipped(predict_x0) if clips else predict_x0))
-        self._guidance = Guidance(model, self._step, within if clips else as_it_is)
+        self._guidances: dict[Any, Guidance] = {}
         self._calls = 0
 
     @property
@@ -144,7 +144,9 @@ class GaussianDiffusion:
         return_all_timesteps: bool = False,
         *,
         num_samples: int | None = None,
+        sampler: str | None = None,
         sampling_timesteps: int | None = None,
+        spacing: str | Sequence[float] | None = None,
         eta: float | None = None,
         seed: int | None = None,
         first: int = 0,
@@ -155,7 +157,7 @@ class GaussianDiffusion:
         weak: Network | None = None,
         classifier: Classifier | None = None,
         on_step: Callable[[], None] = lambda: None,
-        **guidance: Any,
+        **options: Any,
     ) -> NDArray[np.float32]:
         """Draw images.
 
@@ -165,50 +167,49 @@ class GaussianDiffusion:
             batch_size: how many images are drawn at a time.
             return_all_timesteps: return the states on the way too.
             num_samples: how many in all (default: one batch).
-            sampling_timesteps, eta, seed: as in the constructor, for this call.
+            sampler, sampling_timesteps, spacing, eta, seed: as in the constructor, for this call.
             first: the number of the first image.
             image_size: height and width of another size than was trained on, which the network
                 takes where it can be halved as often as the network does. The pictures may be worse
                 the further it is from that.
             classes: the class of each image, by number or name, or one for all of them.
-            condition: (num_samples, ...), for a network that is told something else of each.
-            negative: (...), what it is guided away from: the states of the empty text, say.
+            condition: (num_samples, ...), for a network that is told something else of each;
+                negative: (...), what it is guided away from.
             weak, classifier: a weaker network, or a classifier to guide by; see ``guidance.py``.
-            guidance: ``cond_scale`` and all that ``SamplingConfig`` has of it, for this call.
-            on_step: called after every step of every batch.
+            options: all else that ``SamplingConfig`` has, as ``cond_scale``, for this call.
+            on_step: called after every evaluation of the network for a batch.
 
         Returns:
             (num_samples, C, H, W) float32 in [0, 1]. With ``return_all_timesteps``
-            (num_samples, 1 + steps, C, H, W), from x_T to the pictures, on the scale of pictures;
-            only these last ones are cut to [0, 1].
+            (num_samples, 1 + evaluations, C, H, W), from x_T to the pictures, on the scale of
+            pictures; only these last ones are cut to [0, 1].
 
         Raises:
-            ValueError: a number out of its range, an image size that the network cannot take, a
-                class that there is not, or no condition where one is needed.
+            ValueError: a number out of its range, an option that the sampler has not, an image size
+                that the network cannot take, a class that there is not, or no condition.
         """
         batch_size = as_plain("batch_size", batch_size, int)
         count = batch_size if num_samples is None else as_plain("num_samples", num_samples, int)
         for name, value in (("batch_size", batch_size), ("num_samples", count)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
-        size = self.image_size if image_size is None else sides(image_size)
+        size = sides(self.image_size if image_size is None else image_size)
         self.model.config.check_image_size(size)
         known = told(self.model, classes, condition, count, self.class_names)
-        sampling = self.sampling.but(**guidance)
-        plan = self.plan(sampling_timesteps, eta)
-        rows = self.levels(plan.timesteps)
-        seed = self.seed if seed is None else seed
-        shape = (self.model.config.channels, *size)
+        walk = {"sampler": sampler, "sampling_timesteps": sampling_timesteps, "spacing": spacing}
+        sampling = self.sampling.but(**walk, **options, eta=eta)
+        plan, guidance = plan_for(self.schedule, sampling), self._guidance(sampling)
+        rows, seed = self.levels(plan.timesteps), self.seed if seed is None else seed
         batches = []
         for start in range(0, count, batch_size):
             # The last batch is filled up: another shape would be compiled anew.
             indices = range(first + start, first + start + min(batch_size, count))
-            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, shape)
+            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, (self.shape[0], *size))
             states = [x_T] if return_all_timesteps else None
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
-            step = self._guidance.walk(sampling, rows, of_each, weak, classifier, negative)
-            drawn = self._run(plan, x_T, seed, indices, on_step, states, of_each, step)
+            step = guidance.walk(sampling, rows, of_each, weak, classifier, negative)
+            drawn = self._run(step, plan, x_T, seed, indices, on_step, states, of_each)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)
         normalize = self.config.auto_normalize
@@ -217,12 +218,18 @@ class GaussianDiffusion:
         on_the_way, last = np.split(images, [-1], axis=1)
         return np.concatenate([to_unit_range(on_the_way, clip=False), to_unit_range(last)], axis=1)
 
-    def plan(self, sampling_timesteps: int | None = None, eta: float | None = None) -> Plan:
-        """The sampler's table; defaults are those of the configuration."""
-        sampling = self.sampling.but(sampling_timesteps=sampling_timesteps, eta=eta)
-        T = self.schedule.T
-        timesteps = spaced_timesteps(T, sampling.steps(T))
-        return PLANS[sampling.sampler(T)](self.schedule, timesteps, sampling)
+    def plan(self, **options: Any) -> Plan:
+        """The sampler's table, as long as evaluations are many; options as of ``sample``."""
+        return plan_for(self.schedule, self.sampling.but(**options))
+
+    def _guidance(self, sampling: SamplingConfig) -> Guidance:
+        """The compiled steps, with guidance and without, for what is done to estimates."""
+        key = sampling.clip_denoised and self.config.auto_normalize, sampling.dynamic_threshold
+        if key not in self._guidances:
+            limit, predict_x0 = limit_of(*key), denoiser(self.model)
+            plain = compiled(sampling_step(limited(predict_x0, limit)))
+            self._guidances[key] = Guidance(self.model, plain, limit)
+        return self._guidances[key]
 
     def interpolate(
         self,
@@ -271,11 +278,13 @@ class GaussianDiffusion:
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
         known = told(self.model, classes, condition, len(first), self.class_names)
-        drawn = self._run(plan, x_t, seed, indices, condition=known)
+        plain = self._guidance(self.sampling).plain
+        drawn = self._run(plain, plan, x_t, seed, indices, condition=known)
         return to_unit_range(drawn, normalize=normalize)
 
     def _run(
         self,
+        step: Callable[..., Any],
         plan: Plan,
         x: NDArray[np.float32],
         seed: int,
@@ -283,10 +292,9 @@ class GaussianDiffusion:
         on_step: Callable[[], None] = lambda: None,
         states: list[NDArray[np.float32]] | None = None,
         condition: NDArray[Any] | None = None,
-        step: Callable[..., Any] | None = None,
     ) -> NDArray[np.float32]:
         def noise(i: int) -> NDArray[np.float32]:
             return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
         known = None if condition is None else Tensor(condition)
-        return run_plan(step or self._step, plan, x, noise, self.levels, on_step, states, known)
+        return run_plan(step, plan, x, noise, self.levels, on_step, states, known)

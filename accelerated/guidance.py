@@ -118,7 +118,7 @@ class Guidance:
     """
 
     def __init__(self, model: Network, plain: Step, limit: Callable[[Tensor], Tensor]) -> None:
-        self._model, self._plain = model, plain
+        self._model, self.plain = model, plain
         self._predict_x0, self._limit = denoiser(model), limit
         self._guided = compiled(guided_step(self._predict_x0, self._limit))
         self._with_classifier = compiled(classifier_step(self._predict_x0, self._limit))
@@ -160,11 +160,11 @@ class Guidance:
                 )
             guide = self._by_another(config, condition, weak, negative)
         if guide is None:
-            return self._plain
+            return self.plain
         wanted = iter(inside(levels, config.guidance_interval))
 
         def step(*given: Any) -> Any:
-            return (guide if next(wanted) else self._plain)(*given)
+            return (guide if next(wanted) else self.plain)(*given)
 
         return step
 

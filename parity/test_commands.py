@@ -19,6 +19,7 @@ from ddpm_mindspore.accelerated.commands.options import SampleConfig
 from ddpm_mindspore.accelerated.ema import power_name
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.parity.examples import fixed_runs, runs
+from ddpm_mindspore.parity.examples.samplings import SAMPLING
 from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
@@ -106,12 +107,13 @@ def truth(
         if earlier := options.get("autoguidance"):
             weak = of(earlier, TRAINED if options.get("weights") == "trained" else AVERAGE)
         indices = range(options["num_samples"])
-        walk = (options.get(name) for name in ("sampling_timesteps", "eta", "image_size"))
         known = {
             "classes": np.resize(labels_of(door, options), len(indices)) if told else None,
             "guide": reference.class_guide(door, guidance, weak),
         }
-        images = reference.samples(door, average, options.get("seed", 0), indices, *walk, **known)
+        known |= {name: options.get(name) for name in SAMPLING}
+        seed, size = options.get("seed", 0), options.get("image_size")
+        images = reference.samples(door, average, seed, indices, size=size, **known)
         return {"images": images}
 
     inputs = {

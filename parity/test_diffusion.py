@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import example, given
 
 from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples.samplings import SAMPLING
 from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import Arrays, deep
@@ -51,13 +52,14 @@ def test_loss(case: Case) -> None:
         "calls": (
             {"batch_size": 2, "num_samples": 5, "first": 3},
             {"batch_size": 2, "num_samples": 3, "sampling_timesteps": 2, "eta": 0.7, "seed": 0},
+            {"batch_size": 2, "num_samples": 2, "sampler": "unipc", "spacing": "karras"},
         ),
         "params": 1,
         "small": False,
     }
 )
 def test_sample(case: Case) -> None:
-    """sample: image number i is a function of (seed, i), by ancestral sampling or DDIM"""
+    """sample: image number i is a function of (seed, i), by any sampler at any times"""
     sample(**case)
 
 
@@ -111,11 +113,11 @@ def sample(
     door, values, device_diffusion = _made(net, size, diffusion, seed, params, small)
     for number, call in enumerate(calls):
         count, first = call["num_samples"], call.get("first", 0)
-        walk = tuple(call.get(name) for name in ("sampling_timesteps", "eta", "image_size"))
-        drawn = (call.get("seed", seed), range(first, first + count), *walk)
+        drawn = (call.get("seed", seed), range(first, first + count), call.get("image_size"))
+        options = {name: call.get(name) for name in SAMPLING}
 
-        def function(arrays: Arrays, drawn: Any = drawn) -> Arrays:
-            states = reference.sample(door, arrays, *drawn)
+        def function(arrays: Arrays, drawn: Any = drawn, options: Any = options) -> Arrays:
+            states = reference.sample(door, arrays, *drawn, **options)
             return {f"state {i}": states[:, i] for i in range(states.shape[1])}
 
         expected, bounds = deep(function, values)

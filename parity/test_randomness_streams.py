@@ -114,10 +114,10 @@ def table(
         if crops:
             places.add(random_table.stream(seed, "crop", 0, number))
     first, count = samples
-    walk = door.sampling.steps(door.diffusion.timesteps)
-    # The last batch is filled up; the last step adds no noise, and DDIM with eta 0 none at all.
+    walk, sampling = door.sampling.steps(door.diffusion.timesteps), door.sampling
+    # The last batch is filled up; the last step adds no noise, and most samplers none at all.
     filled = -(-count // 2) * 2 if count > 2 else count
-    noisy = walk == door.diffusion.timesteps or door.sampling.eta > 0
+    noisy = sampling.name in ("ancestral", "dpm++2m-sde") or (sampling.eta or 0.0) > 0.0
     for index in range(first, first + filled):
         places.add(random_table.stream(seed, "sample_start", 0, index))
         for i in range(walk - 1 if noisy else 0):

@@ -14,6 +14,7 @@ from autograd.tracer import getval
 
 from .objective import x0_from_output
 from .schedule import Array, Schedule
+from .thresholding import dynamic_threshold
 
 
 class Denoiser(Protocol):
@@ -34,6 +35,7 @@ def denoiser(
     *,
     self_condition: bool = False,
     clip: bool = False,
+    threshold: float | None = None,
     guide: Callable[[Denoiser], Denoiser] | None = None,
 ) -> Denoiser:
     """A network whose output has the meaning of ``objective``, as a denoiser.
@@ -44,6 +46,8 @@ def denoiser(
         self_condition: show it its last estimate (arXiv 2208.04202, algorithm 2): it is remembered
             here, so make a new denoiser for each walk. Else x_self_cond is None.
         clip: clip every estimate to [-1, 1].
+        threshold: squeeze it instead, by ``thresholding.dynamic_threshold``, of which it is the
+            share.
         guide: makes of the network's estimate a better one, before it is clipped and remembered: a
             function of (x_t, t, condition, x_self_cond) of another.
     """
@@ -55,7 +59,9 @@ def denoiser(
         nonlocal last
         shown = (last,) if self_condition else ()
         x0_hat = estimate(x_t, t, condition, *shown)
-        if clip:
+        if threshold is not None:
+            x0_hat = dynamic_threshold(x0_hat, threshold)
+        elif clip:
             x0_hat = np.clip(x0_hat, -1.0, 1.0)
         last = getval(x0_hat)  # no gradient goes through what is remembered
         return x0_hat

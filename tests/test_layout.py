@@ -35,6 +35,11 @@ MAY_USE = {
         *("reference.tasks.restoration.weights", "reference.tasks.restoration.check_sigma"),
         *("reference.tasks.posterior_sampling.check_scale", "reference.tasks.super_resolution"),
         *("reference.tasks.editing.from_strength", "reference.tasks.interpolation.slerp"),
+        *("reference.spacing", "reference.samplers.common.Level"),
+        *("reference.samplers.common.walk_down", "reference.samplers.churn.Churn"),
+        *("reference.samplers.polynomial", "reference.samplers.plms.HISTORY"),
+        *("reference.samplers.dpmpp_2s.middle", "reference.samplers.deis.check_order"),
+        *("reference.samplers.unipc.check_order", "reference.samplers.unipc.weights"),
     ),
     "parity": PARTS,
 }

@@ -61,7 +61,7 @@ def in_batches(
 
     Args:
         size: items of each batch.
-        total: steps in all, of which a bar tells (None: unknown).
+        total: evaluations of the network in all, of which a bar tells (None: unknown).
         draw: (first, on_step) to the batch that begins with number ``first``, as it is written;
             it calls ``on_step`` after every step.
         written: what drew them, for drawn.json.
@@ -72,7 +72,7 @@ def in_batches(
     """
     with (
         first_interrupt_waits("stopping after this step; once more ends at once") as interrupted,
-        bar(total=total, desc="sampling", unit="step") as shown,
+        bar(total=total, desc="sampling", unit="evaluation") as shown,
     ):
 
         def on_step() -> None:

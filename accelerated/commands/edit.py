@@ -18,7 +18,7 @@ def edit(config: EditConfig) -> int:
     """
     told = asked(config)
     picture = to_model_range(read_picture(config.image, told.shape, fit=config.fit))
-    eta = told.sampling.eta if config.eta is None else config.eta
+    eta = (told.sampling.eta or 0.0) if config.eta is None else config.eta
 
     def work(walk: Walk) -> Array:
         return sdedit(

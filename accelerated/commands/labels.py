@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.config import SamplingConfig
 from ..data.classes import numbers_of
 from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
@@ -58,7 +60,8 @@ class Labels:
         return found
 
 
-def guidance_of(config: SampleConfig) -> dict[str, Any]:
-    """What the options of a command change of ``SamplingConfig`` about guidance."""
-    given = {name: value for name, value in vars(config).items() if name.startswith("guidance_")}
+def sampling_of(config: SampleConfig) -> dict[str, Any]:
+    """What the options of a command change of ``SamplingConfig``."""
+    own = {field.name for field in fields(SamplingConfig)}
+    given = {name: value for name, value in vars(config).items() if name in own}
     return {**given, "cond_scale": config.guidance}

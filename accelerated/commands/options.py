@@ -10,7 +10,9 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.config.diffusion import OBJECTIVES, SCHEDULES
-from ...reference.plain import PathText, check_choice, make_plain
+from ...reference.config.samplers import having_it
+from ...reference.config.sampling import OPTIONS
+from ...reference.plain import PathText, Unbounded, check_choice, make_plain
 from ..config import ImageSize, check_sigma_rel
 from ..system.runtime import DEVICES
 
@@ -36,9 +38,22 @@ class SampleConfig:
         guidance_momentum: share of the last step's change that is added (likewise).
         autoguidance: step of an earlier checkpoint of the run, to guide by its weakness and not by
             the absence of a class (arXiv 2406.02070); with --guidance.
-        sampling_timesteps: steps for each image (default: as the run was configured); fewer than
-            the run's timesteps means DDIM, as many ancestral sampling.
-        eta: noise that DDIM adds, 0 to 1 (default: as the run was configured).
+        sampler: ancestral, ddim, euler, heun, plms, dpm++2s, dpm++2m, dpm++3m, dpm++2m-sde, unipc
+            or deis (default: as the run was configured).
+        sampling_timesteps: steps for each image (default: as the run was configured); heun and
+            dpm++2s ask the network twice a step.
+        spacing: at which times: uniform, trailing, leading, linspace, quadratic, log_snr, karras,
+            or the times themselves, as 1000,600.5,200 (default: as the run was configured).
+        eta: of ddim, noise that it adds, 0 to 1 (default: as the run was configured).
+        variance: of ancestral: posterior or beta.
+        s_churn: of euler and heun: noise added on the way, and taken away again.
+        s_tmin: the least noise / signal where it is added.
+        s_tmax: the largest.
+        s_noise: its deviation.
+        order: of unipc, 2 or 3; of deis, 1 to 3.
+        variant: of unipc: bh1 or bh2.
+        dynamic_threshold: squeeze estimates until this share of their pixels, as 0.995, is in the
+            range of images, instead of clipping them.
         seed: image number i is a function of this and of i.
         batch_size: images drawn at a time, at most (default: 64, or more if they are small); more
             is faster and takes more memory.
@@ -65,8 +80,18 @@ class SampleConfig:
     guidance_norm: float | None = None
     guidance_momentum: float | None = None
     autoguidance: int | None = None
+    sampler: str | None = None
     sampling_timesteps: int | None = None
+    spacing: str | None = None
     eta: float | None = None
+    variance: str | None = None
+    s_churn: float | None = None
+    s_tmin: float | None = None
+    s_tmax: Unbounded | None = None
+    s_noise: float | None = None
+    order: int | None = None
+    variant: str | None = None
+    dynamic_threshold: float | None = None
     seed: int = 0
     batch_size: int | None = None
     weights: Literal["average", "trained"] = "average"
@@ -93,7 +118,11 @@ class SampleConfig:
             if value is not None and value < 0:
                 raise ValueError(f"{name} {value} must not be negative")
         shared = {field.name for field in fields(SamplingConfig)}
-        SamplingConfig().but(**{n: v for n, v in vars(self).items() if n in shared})
+        given = {n: v for n, v in vars(self).items() if n in shared and v is not None}
+        if self.sampler is None:  # it is the run's, which may have these options
+            for name in [name for name in given if name in OPTIONS]:
+                SamplingConfig(sampler=having_it(name)[-1], **{name: given.pop(name)})
+        SamplingConfig().but(**given)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from .batches import (
     what_drew,
 )
 from .exit_codes import DONE, INTERRUPTED
-from .labels import Labels, guidance_of
+from .labels import Labels, sampling_of
 from .options import SampleConfig
 
 
@@ -43,9 +43,7 @@ def sample(config: SampleConfig) -> int:
         OSError: a full disk.
     """
     run_config = RunFolder(config.run).config.read()
-    sampling = run_config.sampling.but(
-        sampling_timesteps=config.sampling_timesteps, eta=config.eta, **guidance_of(config)
-    )
+    sampling = run_config.sampling.but(**sampling_of(config))
     labels = Labels(config, RunFolder(config.run))
     if sampling.guides and not labels.count and config.autoguidance is None:
         raise ValueError(
@@ -93,21 +91,20 @@ def _draw(
     if config.autoguidance is not None:
         earlier = open_run(config.run, weights=config.weights, step=config.autoguidance)
         weak = earlier.diffusion.model
-    plan = diffusion.plan(config.sampling_timesteps, config.eta)
+    plan = diffusion.plan(**sampling_of(config))
+    say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {len(plan)} evaluations")
     total = math.ceil(count / size) * len(plan)
 
     def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
         drawn = diffusion.sample(
             size,  # the last batch too: another size would be compiled anew
             first=first,
-            sampling_timesteps=config.sampling_timesteps,
-            eta=config.eta,
             seed=config.seed,
             image_size=image_size,
             classes=labels.of(range(first, first + size)),
             weak=weak,
             on_step=on_step,
-            **guidance_of(config),
+            **sampling_of(config),
         )
         return drawing.form.units(drawn)
 
@@ -118,15 +115,12 @@ def _written(
     run: OpenedRun, config: SampleConfig, sampling: SamplingConfig, labels: Labels
 ) -> dict[str, Any]:
     """What drew the pictures, for drawn.json."""
-    T = run.config.diffusion.timesteps
-    sampler = sampling.sampler(T)
     return what_drew(
         run,
         config.run,
         config.seed,
-        sampler=sampler,
-        steps=sampling.steps(T),
-        eta=sampling.eta if sampler == "ddim" else None,
+        **sampling.facts(run.config.diffusion.timesteps),
+        evaluations=len(run.diffusion.plan(**sampling_of(config))),
         labels=list(labels.names) or None,
         guidance=guidance(sampling) or None,
         autoguidance=config.autoguidance,

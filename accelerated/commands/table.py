@@ -197,7 +197,7 @@ Example:
         run=".import_run:import_run",
     ),
     "export": Command(
-        """Write a run's weights as denoising-diffusion-pytorch 2.3.4 reads them.
+        """Write a run's weights for denoising-diffusion-pytorch 2.3.4.
 
 Example:
   ddpm-mindspore export results

@@ -102,7 +102,8 @@ def read_document(path: Path) -> dict[str, Any]:
             f"{path} is not a configuration of version 1 or {VERSION}: name a folder that "
             "'ddpm-mindspore train' has written"
         )
-    return _of_version_1(value) if version == 1 else value
+    document = _of_version_1(value) if version == 1 else value
+    return {**document, "sampling": _with_sampler(document)}
 
 
 def _of_version_1(document: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +114,20 @@ def _of_version_1(document: dict[str, Any]) -> dict[str, Any]:
     sampling = {names[name]: diffusion.pop(name) for name in names if name in diffusion}
     network = document.get("unet")
     return {**document, "network": network, "diffusion": diffusion, "sampling": sampling}
+
+
+def _with_sampler(document: dict[str, Any]) -> Any:
+    """How a run is drawn from that knows no name of a sampler: as it was.
+
+    All steps were ancestral ones, and fewer were DDIM's, evenly spaced.
+    """
+    sampling, diffusion = document.get("sampling"), document.get("diffusion")
+    if not isinstance(sampling, dict) or "sampler" in sampling or not isinstance(diffusion, dict):
+        return sampling
+    steps, T = sampling.get("sampling_timesteps"), diffusion.get("timesteps", 1000)
+    if steps in (None, T):
+        return {**sampling, "sampler": "ancestral", "eta": None}
+    return {**sampling, "sampler": "ddim", "spacing": "uniform"}
 
 
 def from_json(document: Mapping[str, Any], path: Path) -> RunConfig:

@@ -55,19 +55,23 @@ def facts(
         sampling: the options of this drawing.
         seed: the seed of the noise.
     """
-    T = run.diffusion.timesteps
-    sampler = sampling.sampler(T)
+    told = sampling.facts(run.diffusion.timesteps)
+    sampler, steps = told.pop("sampler"), told.pop("steps")
     return {
         "Software": f"ddpm-mindspore {importlib.metadata.version('ddpm-mindspore')}",
         "Run": run_digest(run),
         "Step": str(step),
         "Weights": weights,
         "Sampler": sampler,
-        "Sampling steps": str(sampling.steps(T)),
-        **({"Eta": f"{sampling.eta:g}"} if sampler == "ddim" else {}),
+        "Sampling steps": str(steps),
         **{
-            name.replace("_", " ").capitalize(): " ".join(f"{x:g}" for x in np.atleast_1d(value))
-            for name, value in guidance(sampling).items()
+            name.replace("_", " ").capitalize(): _said(value)
+            for name, value in (told | guidance(sampling)).items()
         },
         "Seed": str(seed),
     }
+
+
+def _said(value: Any) -> str:
+    """A text or a number as people write it, or several numbers."""
+    return value if isinstance(value, str) else " ".join(f"{x:g}" for x in np.atleast_1d(value))

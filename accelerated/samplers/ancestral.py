@@ -10,11 +10,15 @@ from ...reference.schedule import Schedule
 from .plan import Plan, alpha_bars, plan_of
 
 
-def ancestral_plan(schedule: Schedule, timesteps: Sequence[int]) -> Plan:
+def ancestral_plan(
+    schedule: Schedule, timesteps: Sequence[float], variance: str = "posterior"
+) -> Plan:
     """Draw x_s from q(x_s | x_t, x0_hat) at every step (arXiv 2006.11239, algorithm 2)."""
     alpha_bar_t, alpha_bar_s = alpha_bars(schedule, timesteps)
     alpha = alpha_bar_t / alpha_bar_s
     a = np.sqrt(alpha) * (1.0 - alpha_bar_s) / (1.0 - alpha_bar_t)
     b = np.sqrt(alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t)
     c = np.sqrt((1.0 - alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t))
+    if variance == "beta":
+        c = np.where(alpha_bar_s < 1.0, np.sqrt(1.0 - alpha), 0.0)
     return plan_of(timesteps, a, b, c)

@@ -10,7 +10,7 @@ from ...reference.schedule import Schedule
 from .plan import Plan, alpha_bars, plan_of
 
 
-def ddim_plan(schedule: Schedule, timesteps: Sequence[int], eta: float) -> Plan:
+def ddim_plan(schedule: Schedule, timesteps: Sequence[float], eta: float = 0.0) -> Plan:
     """Denoising diffusion implicit models (arXiv 2010.02502, eqs. 12 and 16).
 
     ``x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s - sigma^2) eps_hat + sigma noise``, with

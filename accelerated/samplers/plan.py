@@ -1,77 +1,123 @@
 """Plans: float64 tables made on the host, applied by one compiled device step.
 
-Row i of a plan is a linear combination over registers: x, the estimate x0_hat at x, noise, the last
-estimates before it, and an anchor, an x of before. ``reference/samplers`` states each sampler as
-its paper does; here a new sampler is a new table, and no new compiled graph.
+A row of a plan is one evaluation of the network and a linear combination: of x, the estimate x0_hat
+at x, noise, and what the last rows kept. ``reference/samplers`` states each sampler as its paper
+does; here a sampler is a table, and no new compiled graph: all of them run the same one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ...reference.schedule import Schedule
+from ...reference.schedule import Schedule, levels_at
 from ..denoiser import Denoiser
 from ..process import on_device
 
 Table = NDArray[np.float64]
 
+MEMORY = 3
+"""How many of the things that were kept a row can read."""
 
-def _nothing() -> Table:
-    return np.zeros((0, 0))
+
+class Row(NamedTuple):
+    """One evaluation, and where x goes then.
+
+    Attributes:
+        t: the time at which x is, and of which the network is told.
+        x, x0_hat, noise: their factors in the next x.
+        earlier: the factors of what the last rows kept, the newest first, MEMORY at most.
+        kept: the factors of x and x0_hat in what this row keeps; (0, 0): it keeps nothing.
+        draw: the number of its noise.
+    """
+
+    t: float
+    x: float
+    x0_hat: float
+    noise: float = 0.0
+    earlier: Sequence[float] = ()
+    kept: tuple[float, float] = (0.0, 1.0)
+    draw: int = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which steps to take, and what each does.
+    """Which evaluations to make, and what each leads to; the columns of its rows.
 
     Attributes:
-        timesteps: (n,) float64, the t at which x is when each step begins: whole or between.
+        timesteps: (n,) float64, the t at which x is at each evaluation: whole or between.
         coefficients: (n, 3) float64, the factors (a, b, c) of x, x0_hat and noise.
-        earlier: (n, k) float64, the factors of the last k estimates before this one, the newest
-            first (default: k = 0). There are none before the first step: they count as zeros.
-        anchor: (n,) float64, the factor of the anchor; empty where a plan has none.
-        anchors: (n,) bool, at which steps x, as it is before the step, becomes the anchor.
+        earlier: (n, k) float64, k <= MEMORY, the factors of what was kept, the newest first
+            (default: k = 0). Before there is anything it counts as zeros.
+        kept: (n, 2) float64, the factors of x and x0_hat in what each row keeps (default: x0_hat);
+            where both are 0 it keeps nothing, and what there is stays.
+        draws: (n,) the number of each row's noise (default: the row's).
     """
 
     timesteps: Table
     coefficients: Table
-    earlier: Table = field(default_factory=_nothing)
-    anchor: Table = field(default_factory=lambda: np.zeros(0))
-    anchors: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    earlier: Table = field(default_factory=lambda: np.zeros((0, 0)))
+    kept: Table = field(default_factory=lambda: np.zeros((0, 2)))
+    draws: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
+        """How many evaluations of the network it takes."""
         return len(self.timesteps)
 
+    def keeps(self, i: int) -> tuple[float, float]:
+        """The factors of x and x0_hat in what row i keeps."""
+        return (float(self.kept[i, 0]), float(self.kept[i, 1])) if self.kept.size else (0.0, 1.0)
+
+    def draw(self, i: int) -> int:
+        """The number of row i's noise."""
+        return int(self.draws[i]) if self.draws.size else i
+
     def factors(self, i: int) -> tuple[float, ...]:
-        """Row i: the factors of x, x0_hat, noise, the earlier estimates and the anchor."""
-        earlier = self.earlier[i] if self.earlier.size else ()
-        return (*self.coefficients[i], *earlier, *(self.anchor[i : i + 1]))
+        """Row i: the factors of x, x0_hat, noise, those of what it keeps, and MEMORY earlier."""
+        earlier = np.zeros(MEMORY)
+        earlier[: self.earlier.shape[1]] = self.earlier[i] if self.earlier.size else 0.0
+        return (*self.coefficients[i], *self.keeps(i), *earlier)
 
 
-def alpha_bars(schedule: Schedule, timesteps: Sequence[int]) -> tuple[Table, Table]:
+def plan_of_rows(rows: Sequence[Row]) -> Plan:
+    """The plan that has these rows."""
+    earlier = np.zeros((len(rows), MEMORY))
+    for i, row in enumerate(rows):
+        earlier[i, : len(row.earlier)] = row.earlier
+    return Plan(
+        np.array([row.t for row in rows], np.float64),
+        np.array([(row.x, row.x0_hat, row.noise) for row in rows], np.float64),
+        earlier,
+        np.array([row.kept for row in rows], np.float64),
+        np.array([row.draw for row in rows], np.int64),
+    )
+
+
+def alpha_bars(schedule: Schedule, timesteps: Sequence[float]) -> tuple[Table, Table]:
     """alpha_bar at each step's t, and at where it goes: the next t, at last 0."""
     steps = np.asarray(timesteps)
-    return schedule.alpha_bar[steps], schedule.alpha_bar[np.append(steps[1:], 0)]
+    signal_t, _ = levels_at(schedule, steps)
+    signal_s, _ = levels_at(schedule, np.append(steps[1:], 0))
+    return signal_t**2, signal_s**2
 
 
-def plan_of(timesteps: Sequence[int], a: Table, b: Table, c: Table) -> Plan:
+def plan_of(timesteps: Sequence[float], a: Table, b: Table, c: Table) -> Plan:
     """A plan without memory: ``x <- a x + b x0_hat + c noise``."""
     return Plan(np.asarray(timesteps, np.float64), np.stack([a, b, c], axis=1))
 
 
-def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The device step: the next x, and x0_hat.
+def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """The device step: the next x, x0_hat, and what is kept.
 
     It takes x, levels, noise, condition, x_self_cond (the last estimate), registers and factors.
-    Shapes: x, noise, x_self_cond and each of the registers (B, C, *spatial); levels (B, K);
-    factors: scalars for x, x0_hat, noise and the registers.
+    Shapes: x, noise, x_self_cond and each of the MEMORY registers (B, C, *spatial); levels (B, K);
+    factors: scalars for x, x0_hat, noise, for x and x0_hat in what is kept, and for the registers.
     """
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors):  # type: ignore[no-untyped-def]
@@ -82,15 +128,15 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Any:
-    """All that a step gives, once it has its estimate: where a row of a plan leads, and x0_hat."""
+    """All that a step gives once it has its estimate: the next x, x0_hat, and what is kept."""
     moved = factors[0] * x + factors[1] * x0_hat + factors[2] * noise
     for i in range(len(registers)):
-        moved = moved + factors[3 + i] * registers[i]
-    return moved, x0_hat
+        moved = moved + factors[5 + i] * registers[i]
+    return moved, x0_hat, factors[3] * x + factors[4] * x0_hat
 
 
 def run_plan(
-    step: Callable[..., tuple[Tensor, Tensor]],
+    step: Callable[..., tuple[Tensor, Tensor, Tensor]],
     plan: Plan,
     x_T: NDArray[np.float32],
     noise: Callable[[int], NDArray[np.float32]],
@@ -99,26 +145,23 @@ def run_plan(
     states: list[NDArray[np.float32]] | None = None,
     condition: Tensor | None = None,
 ) -> NDArray[np.float32]:
-    """Apply a plan to x_T (B, C, *spatial); ``noise(i)`` draws the i-th step's, only where c_i > 0.
+    """Apply a plan to x_T (B, C, *spatial); ``noise(j)`` draws number j, only where it is added.
 
-    ``levels``: what the graph is told of times (``reference.levels.Levels``). ``states``: each step
-    adds the x that it led to. ``condition``: (B, ...), for the denoiser.
+    ``levels``: what the graph is told of times (``reference.levels.Levels``). ``on_step``: called
+    after every evaluation. ``states``: each adds the x that it led to. ``condition``: (B, ...), for
+    the denoiser.
     """
     x = Tensor(x_T)
     zeros = ops.zeros_like(x)
-    memory = plan.earlier.shape[1]
-    estimates = (zeros,) * max(1, memory)
-    anchor: tuple[Tensor, ...] = (zeros,) if plan.anchor.size else ()
+    registers: tuple[Tensor, ...] = (zeros,) * MEMORY
+    x0_hat = zeros
     for i, row in enumerate(levels(plan.timesteps)):
-        if anchor and plan.anchors[i]:
-            anchor = (x,)
         factors = ms.mutable(tuple(Tensor(value, ms.float32) for value in plan.factors(i)))
-        drawn = Tensor(noise(i)) if plan.coefficients[i, 2] > 0.0 else zeros
+        drawn = Tensor(noise(plan.draw(i))) if plan.coefficients[i, 2] > 0.0 else zeros
         at = on_device(np.tile(row, (len(x_T), 1)))
-        registers = (*estimates[:memory], *anchor)
-        registers = ms.mutable(registers) if registers else registers
-        x, x0_hat = step(x, at, drawn, condition, estimates[0], registers, factors)
-        estimates = (x0_hat, *estimates[:-1])
+        x, x0_hat, kept = step(x, at, drawn, condition, x0_hat, ms.mutable(registers), factors)
+        if any(plan.keeps(i)):
+            registers = (kept, *registers[:-1])
         if states is not None:
             states.append(x.asnumpy())
         on_step()

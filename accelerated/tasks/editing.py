@@ -35,5 +35,6 @@ def sdedit(
     for i, t in enumerate(plan.timesteps):
         drawn = Tensor(noise(i)) if plan.coefficients[i, 2] > 0.0 else nothing
         told = factors(*plan.factors(i))
-        x, before = solver.ask(solver.graph(sampling_step), x, float(t), drawn, before, (), told)
+        step = solver.graph(sampling_step)
+        x, before, _ = solver.ask(step, x, float(t), drawn, before, (), told)
     return np.asarray(x.asnumpy())

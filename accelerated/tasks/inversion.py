@@ -39,7 +39,7 @@ def invert(
             nothing,
             nothing,
             (),
-            factors(0.0, 1.0, 0.0),
+            factors(0.0, 1.0, 0.0, 0.0, 0.0),
         )[1]
         estimate: NDArray[np.float64] = found.asnumpy().astype(np.float64)
         return estimate
@@ -62,5 +62,6 @@ def walk_back(solver: Solver, x_T: Array, *, timesteps: Sequence[int]) -> Array:
     nothing = ops.zeros_like(x)
     for i, t in enumerate(plan.timesteps):
         told = factors(*plan.factors(i))
-        x, _ = solver.ask(solver.graph(sampling_step), x, float(t), nothing, nothing, (), told)
+        step = solver.graph(sampling_step)
+        x, *_ = solver.ask(step, x, float(t), nothing, nothing, (), told)
     return np.asarray(x.asnumpy())

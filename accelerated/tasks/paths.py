@@ -23,7 +23,7 @@ from ..system.compile_cache import compiled
 
 Array = NDArray[np.float32]
 Noise = Callable[[int], NDArray[Any]]
-Step = Callable[..., tuple[Tensor, Tensor]]
+Step = Callable[..., tuple[Tensor, ...]]
 
 
 def _nothing() -> None:
@@ -66,8 +66,8 @@ class Solver:
 
     def ask(
         self, step: Step, x: Tensor, t: float, noise: Tensor, before: Tensor, *told: Any
-    ) -> tuple[Tensor, Tensor]:
-        """One step at t: the next x, and x0_hat."""
+    ) -> tuple[Tensor, ...]:
+        """One step at t: the next x, x0_hat, and what else it returns."""
         at = on_device(np.tile(self._levels(np.array([t], np.float64)), (len(x), 1)))
         result = step(x, at, noise, self._condition, before, *told)
         self.on_step()
@@ -94,7 +94,7 @@ class Solver:
                 x = x * kept + tensor(math.sqrt(var) * noise(i))
                 continue
             added, *rest = told(i, t, s)
-            x, before = self.ask(step, x, t, added, before, *rest)
+            x, before, *_ = self.ask(step, x, t, added, before, *rest)
         return np.asarray(x.asnumpy())
 
 

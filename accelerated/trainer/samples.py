@@ -156,7 +156,8 @@ class Samples:
         size = min(count, self._config.trainer.train_batch_size)
         total = math.ceil(count / size) * len(diffusion.plan())
         hidden = not self._world.leads
-        with bar(total=total, desc="drawing", unit="step", leave=False, disable=hidden) as shown:
+        options: dict[str, Any] = {"leave": False, "disable": hidden}
+        with bar(total=total, desc="drawing", unit="evaluation", **options) as shown:
 
             def on_step() -> None:
                 shown.update()

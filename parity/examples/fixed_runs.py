@@ -35,7 +35,8 @@ FROM_A_FOLDER: Case = {
         "loss_type": "huber",
         "min_snr_loss_weight": True,
         "min_snr_gamma": 0.7,
-        "eta": 0.6,
+        "sampler": "dpm++2m-sde",
+        "spacing": "karras",
         "cond_scale": 2.5,
         "guidance_interval": (0.01, 50.0),
         "guidance_rescale": 0.6,
@@ -159,7 +160,7 @@ COMMANDS: tuple[Case, ...] = (
         **RUN,
         "options": {
             **{"num_samples": 2, "step": 2000, "image_size": (4, 2), "weights": "trained"},
-            **{"sampling_timesteps": 3, "eta": 0.9, "seed": 3},
+            **{"sampling_timesteps": 3, "eta": 0.9, "seed": 3, "dynamic_threshold": 0.8},
         },
     },
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from .runs import image_sizes, samplings
+from .runs import image_sizes
+from .samplings import samplings
 from .values import Case, scales, seeds
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from .classes import classes
 from .objectives import weights
 from .optimizers import optimizers
-from .schedules import schedules
+from .samplings import samplings
 from .values import Case
 
 SHAPES = ((1, (4, 6)), (3, (2, 2)), (2, (2, 3)))
@@ -53,24 +53,6 @@ def epoch_cases(draw: st.DrawFn) -> Case:
         "start": start,
         "length": draw(st.integers(1, 20)),
     }
-
-
-@st.composite
-def samplings(draw: st.DrawFn) -> Case:
-    """``DiffusionConfig``: short schedules, all steps of them or fewer, with noise that matters."""
-    objective = draw(st.sampled_from(("pred_noise", "pred_x0", "pred_v")))
-    rule, T, zero_snr = draw(schedules(objective, st.sampled_from((4, 7, 1000))))
-    options: Case = {
-        "timesteps": T,
-        "objective": objective,
-        "beta_schedule": rule,
-        "zero_terminal_snr": zero_snr,
-        "clip_denoised": draw(st.booleans()),
-        "eta": draw(st.sampled_from((0.6, 1.0, 0.0))),
-    }
-    if T == 1000 or draw(st.booleans()):
-        options["sampling_timesteps"] = draw(st.sampled_from((3, 2, 1)))
-    return options
 
 
 @st.composite
@@ -175,6 +157,7 @@ def sample_cases(draw: st.DrawFn) -> Case:
             call["seed"] = draw(st.sampled_from((0, 5, 2**40)))
         if draw(st.booleans()):
             call["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
+            call["sampler"] = "ddim"
             call["eta"] = draw(st.sampled_from((1.0, 0.3, 0.0)))
         if draw(st.booleans()):
             call["image_size"] = (4, 2)
@@ -282,6 +265,7 @@ def command_cases(draw: st.DrawFn) -> Case:
         options["image_size"] = (4, 2)
     if draw(st.booleans()):
         options["sampling_timesteps"] = draw(st.sampled_from((2, 3)))
+        options["sampler"] = "ddim"
         options["eta"] = draw(st.sampled_from((0.7, 0.0)))
     net = draw(networks())
     if draw(st.booleans()):

@@ -1,13 +1,13 @@
 """A denoiser that both sides know exactly: for data of independent Gaussian values.
 
 The best x0_hat is then an affine function of x_t. The reference asks its oracle; the device has the
-factors as tables, gathered at the time that the network is given. With self-conditioning a share of
-the estimate before is added to x0_hat.
+factors as tables, read at the time that the network is given. With self-conditioning a share of the
+estimate before is added to x0_hat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import mindspore as ms
 import numpy as np
@@ -16,13 +16,13 @@ from mindspore import Tensor, ops
 from ...reference.config.diffusion import ObjectiveConfig
 from ...reference.levels import Levels
 from ...reference.oracle import gaussian
-from ...reference.schedule import Schedule
+from ...reference.schedule import Schedule, levels_at
 from ..judgement.tolerance import elementwise
 from .device import Array
 
 
 class Denoiser:
-    """x0_hat = slope[t] x_t + offset[t] + self_cond before.
+    """x0_hat = slope(t) x_t + offset(t) + self_cond before.
 
     Args:
         schedule: the tables.
@@ -33,8 +33,6 @@ class Denoiser:
     Attributes:
         schedule, objective, self_cond: as given.
         levels: what the device is told of times.
-        slope, offset: (T + 1, C, *spatial); entry 0 is never read.
-        of_x, of_output: factors of x_t and of the network's output in x0_hat, (T + 1, 1, ...).
     """
 
     def __init__(
@@ -42,56 +40,66 @@ class Denoiser:
     ) -> None:
         self.schedule, self.objective, self.self_cond = schedule, objective, self_cond
         self.levels = Levels(schedule, ObjectiveConfig(objective=objective))
-        mean, var = mean.astype(np.float64), var.astype(np.float64)
-        self._oracle = gaussian(mean, np.diag(var.ravel()))
-        a = schedule.alpha_bar.reshape((-1,) + (1,) * mean.ndim)
-        signal, noise = np.sqrt(a), np.where(a < 1.0, np.sqrt(1.0 - a), 1.0)
-        self.slope = signal * var / (a * var + noise**2)
-        self.offset = mean * (1.0 - signal * self.slope)
-        if objective == "pred_noise":
-            self.of_x, self.of_output = 1.0 / signal, -noise / signal
-        elif objective == "pred_v":
-            self.of_x, self.of_output = signal, -noise
-        else:
-            self.of_x, self.of_output = np.zeros_like(a), np.ones_like(a)
+        self._mean, self._var = mean.astype(np.float64), var.astype(np.float64)
+        self._oracle = gaussian(self._mean, np.diag(self._var.ravel()))
 
     def predict_x0(self, x_t: Array, t: Array, before: Array) -> Array:
         """x0_hat by the reference's oracle, with its share of the estimate before."""
         x0_hat: Array = self._oracle.predict_x0(self.schedule, x_t, t) + self.self_cond * before
         return x0_hat
 
-    def output(self) -> tuple[Array, Array, Array]:
-        """The network's output: factors of x_t, of 1 and of the estimate before."""
-        slope = (self.slope - self.of_x) / self.of_output
-        return slope, self.offset / self.of_output, self.self_cond / self.of_output
+    def slope(self, t: float) -> Array:
+        """The factor of x_t in x0_hat, of the data's shape."""
+        signal, noise = levels_at(self.schedule, t)
+        found: Array = signal * self._var / (signal**2 * self._var + noise**2)
+        return found
 
-    def network(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def factors(self, t: float) -> tuple[float, float]:
+        """Of x_t and of the network's output in x0_hat."""
+        signal, noise = map(float, levels_at(self.schedule, t))
+        if self.objective == "pred_noise":
+            return 1.0 / signal, -noise / signal
+        return (signal, -noise) if self.objective == "pred_v" else (0.0, 1.0)
+
+    def output(self, t: float) -> tuple[Array, Array, float]:
+        """The network's output: factors of x_t, of 1 and of the estimate before."""
+        (of_x, of_output), slope = self.factors(t), self.slope(t)
+        offset = self._mean * (1.0 - levels_at(self.schedule, t)[0] * slope)
+        return (slope - of_x) / of_output, offset / of_output, self.self_cond / of_output
+
+    def network(self, times: Sequence[float]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """The device's side: (x, time, x_self_cond) to the output.
 
-        The tables go on to T + 1, and are no numbers there and at 0: a time input off by one shows.
+        It knows these times alone, and returns no number at any other: so one that is a little off
+        shows.
         """
-        slope, offset, share = (_fenced(table) for table in self.output())
+        known = sorted(set(times))
+        shape = self._mean.shape
+        slope, offset, share = (
+            Tensor(np.stack([*(np.broadcast_to(p, shape) for p in parts), np.full(shape, np.nan)]))
+            for parts in zip(*map(self.output, known), strict=True)
+        )
+        slope, offset, share = (table.astype(ms.float32) for table in (slope, offset, share))
+        at = Tensor(np.array(known)[None] - 1.0, ms.float32)
+        place = Tensor(np.arange(len(known))[None] - len(known), ms.float32)
 
         def network(x: Tensor, time: Tensor, x_self_cond: Tensor) -> Tensor:
-            t = time.astype(ms.int32) + 1
+            found = ops.equal(time.reshape(-1, 1), at).astype(ms.float32)
+            # The place in the tables; that of the last row, of no numbers, where there is none.
+            t = (ops.sum(found * place, 1) + float(len(known))).astype(ms.int32)
             affine = ops.gather(slope, t, 0) * x + ops.gather(offset, t, 0)
             return affine + ops.gather(share, t, 0) * x_self_cond
 
         return network
 
-    def roundings(self, x: Array, t: int, before: Array) -> Array:
+    def roundings(self, x: Array, t: float, before: Array) -> Array:
         """What the roundings in the network and in the conversion of its output add to x0_hat.
 
         In the output each term has its coefficient, its product and two sums; in x0_hat one sum.
         """
-        slope, offset, share = (table[t] for table in self.output())
+        slope, offset, share = self.output(t)
         terms = (slope * x, np.broadcast_to(offset, x.shape), share * before)
-        of_output = self.of_output[t]
-        conversion = elementwise(3, self.of_x[t] * x, of_output * sum(terms))
+        of_x, of_output = self.factors(t)
+        conversion = elementwise(3, of_x * x, of_output * sum(terms))
         rounded: Array = conversion + np.abs(of_output) * elementwise(4, *terms)
         return rounded
-
-
-def _fenced(table: Array) -> Tensor:
-    fence = np.full((1, *table.shape[1:]), np.nan)
-    return Tensor(np.concatenate([fence, table[1:], fence]), ms.float32)

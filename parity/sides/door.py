@@ -24,8 +24,9 @@ from ...reference.networks import unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ...reference.optimizer import ema_update
-from ...reference.samplers import ancestral, ddim
-from ...reference.schedule import Schedule, spaced_timesteps
+from ...reference.samplers import SAMPLERS, ancestral
+from ...reference.schedule import Schedule
+from ...reference.spacing import make_timesteps
 from ...reference.training import MicroBatch, TrainingConfig, TrainingState
 from ..judgement.tolerance import Arrays
 from . import device, random_table, small_network
@@ -141,47 +142,32 @@ def sample(
     params: Arrays,
     seed: int,
     indices: Sequence[int],
-    steps: int | None = None,
-    eta: float | None = None,
     size: tuple[int, int] | None = None,
     classes: Array | None = None,
     guide: Guide | None = None,
+    **options: Any,
 ) -> Array:
-    """The states (n, 1 + steps, C, H, W) of images with these numbers, from x_T to x_0 in [0, 1].
+    """The states (n, 1 + evaluations, C, H, W) of images with these numbers, from x_T to x_0.
 
-    Ancestral sampling over all T steps, else DDIM. Only x_0 is cut to [0, 1]; ``steps``, ``eta``
-    and ``size``: instead of the configuration's; ``classes``: of each image; ``guide``: as
-    ``reference.denoiser`` takes it.
+    Only x_0 is cut to [0, 1]. ``size``, and options of sampling: instead of the configuration's;
+    ``classes``: of each image; ``guide``: as ``reference.denoiser`` takes it.
     """
-    T = door.diffusion.timesteps
-    config = door.sampling.but(sampling_timesteps=steps, eta=eta)
-    path = spaced_timesteps(T, config.sampling_timesteps or T)
+    config = door.sampling.but(**options)
+    path = make_timesteps(door.schedule, config.steps(door.diffusion.timesteps), config.rule)
     dtype = next(iter(params.values())).dtype
     shape = (door.net.channels, *(door.size if size is None else size))
     x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)
     noise = sampling_noise(seed, len(path), indices, shape).astype(dtype)
     states: list[Array] = []
     guide = class_guide(door, config) if guide is None else guide
-    denoise = denoiser(door, params, states, classes, guide)
-    if len(path) == T:
-        x_0 = ancestral.sample(
-            door.schedule,
-            denoise,
-            x_T,
-            timesteps=path,
-            noise=noise,
-            clip=config.clip_denoised,
-        )
-    else:
-        x_0 = ddim.sample(
-            door.schedule,
-            denoise,
-            x_T,
-            timesteps=path,
-            eta=config.eta,
-            noise=noise,
-            clip=config.clip_denoised,
-        )
+    x_0 = SAMPLERS[config.name](
+        door.schedule,
+        denoiser(door, params, states, classes, guide, config),
+        x_T,
+        timesteps=path,
+        noise=noise,
+        **config.options,
+    )
     return np.stack([*(0.5 * (x + 1.0) for x in states), to_unit_range(x_0)], axis=1)
 
 
@@ -206,11 +192,9 @@ def class_guide(door: Door, config: SamplingConfig, weak: Arrays | None = None) 
     )
 
 
-def samples(
-    door: Door, params: Arrays, seed: int, indices: Sequence[int], *walk: Any, **known: Any
-) -> Array:
+def samples(door: Door, params: Arrays, seed: int, indices: Sequence[int], **options: Any) -> Array:
     """The last of these states: the images in [0, 1]; arguments as those of ``sample``."""
-    return sample(door, params, seed, indices, *walk, **known)[:, -1]
+    return sample(door, params, seed, indices, **options)[:, -1]
 
 
 def interpolation(
@@ -237,7 +221,6 @@ def interpolation(
         x_t,
         timesteps=range(t, 0, -1),
         noise=sampling_noise(seed, t, indices, door.shape).astype(first.dtype),
-        clip=door.sampling.clip_denoised,
     )
     return to_unit_range(x_0)
 
@@ -257,15 +240,20 @@ def denoiser(
     states: list[Array] | None = None,
     classes: Array | None = None,
     guide: Guide | None = None,
+    config: SamplingConfig | None = None,
 ) -> Denoiser:
-    """The reference's, of the network with these parameters; every x_t is added to ``states``."""
+    """The reference's, of the network with these parameters; every x_t is added to ``states``.
 
+    ``config``: instead of the door's, of what is done to estimates.
+    """
+    config = door.sampling if config is None else config
     denoise = reference_denoiser(
         network(door, params),
         door.schedule,
         door.diffusion.objective,
         self_condition=door.net.self_condition,
-        clip=door.sampling.clip_denoised,
+        clip=config.clip_denoised,
+        threshold=config.dynamic_threshold,
         guide=guide,
     )
     known = denoise if classes is None else given_condition(denoise, classes)

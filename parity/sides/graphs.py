@@ -46,6 +46,7 @@ from ...accelerated.networks.unet1d import PreNorm, Residual
 from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.samplers import sampling_step
+from ...accelerated.samplers.plan import MEMORY
 from ...accelerated.training import TrainStep, training_loss
 from ...reference.config import LatentUnetConfig
 from . import device
@@ -191,8 +192,9 @@ def _sampling(network: Callable[[], nn.Cell]) -> Callable[[], None]:
     def build() -> None:
         step = ms.jit(sampling_step(clipped(denoiser(network()))))
         image = Tensor(np.zeros(SHAPE, np.float32))
-        factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(3)))
-        step(image, Tensor(_levels()), image, None, image, (), factors)
+        factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5 + MEMORY)))
+        registers = ms.mutable((image,) * MEMORY)
+        step(image, Tensor(_levels()), image, None, image, registers, factors)
 
     return build
 

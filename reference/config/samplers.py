@@ -6,7 +6,8 @@ a wrong one before anything is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from ..plain import check_choice
 
@@ -37,13 +38,19 @@ VARIANTS = ("bh1", "bh2")
 """B(h) of UniPC: see ``samplers/unipc.py``."""
 
 
-def check_sampler(name: str, options: Iterable[str] = ()) -> None:
+def check_sampler(name: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError for an unknown sampler, and for an option that it has not, by its name."""
     check_choice("sampler", name, tuple(SAMPLERS))
-    for option in options:
+    for option, value in options.items():
         if option not in SAMPLERS[name]:
-            having = [other for other, own in SAMPLERS.items() if option in own]
+            having = having_it(option)
             has = "has" if len(having) == 1 else "have"
             raise ValueError(
-                f"{option} is no option of sampler {name!r}: {', '.join(having) or 'none'} {has} it"
+                f"{option} {value} is no option of sampler {name!r}: "
+                f"{', '.join(having) or 'none'} {has} it"
             )
+
+
+def having_it(option: str) -> list[str]:
+    """The samplers that have an option."""
+    return [name for name, own in SAMPLERS.items() if option in own]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..plain import make_plain
+from ..plain import Unbounded, check_choice, make_plain
+from .samplers import SAMPLERS, SPACINGS, VARIANCES, VARIANTS, check_sampler
+
+DEFAULT_SAMPLER = "dpm++2m"
+DEFAULT_STEPS = 20
+DEFAULT_SPACING = "log_snr"
+"""What is drawn with when nothing is said: see the table of quality against evaluations."""
+
+OPTIONS = tuple(dict.fromkeys(option for own in SAMPLERS.values() for option in own))
+"""Every option that some sampler has."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +22,24 @@ class SamplingConfig:
     """How a trained network is sampled from.
 
     Attributes:
-        sampling_timesteps: steps taken when sampling: fewer than timesteps means DDIM, None or as
-            many means ancestral sampling.
-        eta: noise that DDIM adds, 0 (none) to 1 (as much as ancestral sampling).
+        sampler: ancestral, ddim, euler, heun, plms, dpm++2s, dpm++2m, dpm++3m, dpm++2m-sde, unipc
+            or deis (None: dpm++2m, or ddim where eta is given).
+        sampling_timesteps: steps taken when sampling (None: 20, or as many as timesteps if these
+            are fewer; ancestral takes all). heun and dpm++2s ask the network twice a step.
+        spacing: at which times: uniform, trailing, leading, linspace, quadratic, log_snr, karras,
+            or the times themselves, descending from at most timesteps to at least 1 (None:
+            log_snr; ancestral and ddim: uniform).
+        eta: of ddim, the noise that it adds, 0 (none, which is None) to 1 (as ancestral).
+        variance: of ancestral, of the noise that it adds: posterior (None) or beta.
+        s_churn: of euler and heun, noise that is added on the way, and taken away again (None: 0).
+        s_tmin: where: from this noise / signal on (None: 0).
+        s_tmax: and up to this (None: everywhere).
+        s_noise: and its deviation (None: 1).
+        order: of unipc, 2 (None) or 3; of deis, 1 to 3 (None).
+        variant: of unipc, bh1 or bh2 (None).
         clip_denoised: clip every estimate of x_0 to the range of images while sampling.
+        dynamic_threshold: instead, squeeze an estimate whose pixels leave that range: until this
+            share of them, as 0.995, is in it (arXiv 2205.11487).
         cond_scale: how much is made of what is asked for, of a network that is told a class or has
             a weaker one beside it: 1 nothing more, 0 no class, above 1 guidance (arXiv 2207.12598,
             whose w is this less 1).
@@ -32,12 +55,22 @@ class SamplingConfig:
             (likewise), above -1 and below 1.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value out of its range, or an option that the sampler has not.
     """
 
+    sampler: str | None = None
     sampling_timesteps: int | None = None
-    eta: float = 0.0
+    spacing: str | tuple[float, ...] | None = None
+    eta: float | None = None
+    variance: str | None = None
+    s_churn: float | None = None
+    s_tmin: float | None = None
+    s_tmax: Unbounded | None = None
+    s_noise: float | None = None
+    order: int | None = None
+    variant: str | None = None
     clip_denoised: bool = True
+    dynamic_threshold: float | None = None
     cond_scale: float = 1.0
     guidance_interval: tuple[float, float] | None = None
     guidance_rescale: float = 0.0
@@ -47,11 +80,47 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        if not 0.0 <= self.eta <= 1.0:
+        if isinstance(self.spacing, str) and self.spacing[:1].isdigit():
+            object.__setattr__(self, "spacing", _times(self.spacing))
+        self._check_ranges()
+        self._check_guidance()
+        check_sampler(self.name, self.options)
+        if self.spacing == ():
+            raise ValueError("spacing () must hold the times of the steps, or name a rule")
+        of_order = {"unipc": (2, 3), "deis": (1, 2, 3)}.get(self.name, ())
+        if self.order is not None and self.order not in of_order:
+            raise ValueError(
+                f"order {self.order} of sampler {self.name!r} is unknown: choose from "
+                f"{of_order[0]} to {of_order[-1]}"
+            )
+
+    def _check_ranges(self) -> None:
+        if self.eta is not None and not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta {self.eta} must be from 0 to 1")
         if self.sampling_timesteps is not None and self.sampling_timesteps < 1:
             raise ValueError(f"sampling_timesteps {self.sampling_timesteps} must be at least 1")
-        self._check_guidance()
+        choices: dict[str, tuple[str, ...]] = {"variance": VARIANCES, "variant": VARIANTS}
+        if isinstance(self.spacing, str):
+            choices["spacing"] = SPACINGS
+        for name, known in choices.items():
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), known)
+        if self.order is not None and not 1 <= self.order <= 3:
+            raise ValueError(f"order {self.order} must be from 1 to 3")
+        for name in ("s_churn", "s_tmin", "s_tmax", "s_noise"):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise ValueError(f"{name} {value} must not be negative")
+        if self.dynamic_threshold is not None:
+            if not 0.0 < self.dynamic_threshold <= 1.0:
+                raise ValueError(
+                    f"dynamic_threshold {self.dynamic_threshold} must be above 0 and at most 1: it "
+                    "is a share of the pixels"
+                )
+            if not self.clip_denoised:
+                raise ValueError(
+                    f"dynamic_threshold {self.dynamic_threshold} is a way of clipping: leave "
+                    "clip_denoised on"
+                )
 
     def _check_guidance(self) -> None:
         if not self.cond_scale >= 0.0:
@@ -77,19 +146,68 @@ class SamplingConfig:
         """Whether estimates are changed at all: a scale of 1 leaves them as they are."""
         return self.cond_scale != 1.0
 
+    @property
+    def name(self) -> str:
+        """The sampler that is meant."""
+        usual = "ddim" if self.eta is not None else DEFAULT_SAMPLER
+        return usual if self.sampler is None else self.sampler
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it is told of its own options, by name."""
+        told = {name: getattr(self, name) for name in OPTIONS}
+        return {name: value for name, value in told.items() if value is not None}
+
+    @property
+    def rule(self) -> str | tuple[float, ...]:
+        """The spacing that is meant, or the times."""
+        usual = "uniform" if self.name in ("ancestral", "ddim") else DEFAULT_SPACING
+        return self.spacing or usual
+
     def but(self, **options: Any) -> SamplingConfig:
-        """This configuration with other options (None: as they are)."""
-        return replace(self, **{name: v for name, v in options.items() if v is not None})
+        """This configuration with other options (None: as they are).
+
+        With another sampler, options that it has not are left out.
+
+        Raises ValueError as the constructor does, for those that are given.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        name = given.get("sampler", "ddim" if "eta" in given and not self.sampler else self.name)
+        check_sampler(name, {n: v for n, v in given.items() if n in OPTIONS})
+        # An order of one is none of another.
+        foreign = dict.fromkeys(OPTIONS if name != self.name else ())
+        # Times that are given have a number; one of two says both.
+        if "spacing" in given and given["spacing"] not in SPACINGS:
+            foreign["sampling_timesteps"] = None
+        elif "sampling_timesteps" in given and isinstance(self.spacing, tuple):
+            foreign["spacing"] = None
+        return replace(self, **{**foreign, **given})
 
     def steps(self, timesteps: int) -> int:
         """How many steps are taken of T = ``timesteps``; ValueError for more than there are."""
-        n = timesteps if self.sampling_timesteps is None else self.sampling_timesteps
+        usual = timesteps if self.name == "ancestral" else min(DEFAULT_STEPS, timesteps)
+        if isinstance(self.spacing, tuple):
+            usual = len(self.spacing)
+        n = usual if self.sampling_timesteps is None else self.sampling_timesteps
         if n > timesteps:
             raise ValueError(
                 f"sampling_timesteps {n} must be from 1 to timesteps, which is {timesteps}"
             )
         return n
 
-    def sampler(self, timesteps: int) -> str:
-        """What takes them: "ancestral" or "ddim"."""
-        return "ancestral" if self.steps(timesteps) == timesteps else "ddim"
+    def facts(self, timesteps: int) -> dict[str, Any]:
+        """What draws, by the names of the options that say more than the default."""
+        told = {"sampler": self.name, "steps": self.steps(timesteps), "spacing": self.rule}
+        if self.dynamic_threshold is not None:
+            told["dynamic_threshold"] = self.dynamic_threshold
+        return {**told, **self.options}
+
+
+def _times(text: str) -> tuple[float, ...]:
+    """Times that are given as a text, with commas; ValueError where one is no number."""
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise ValueError(
+            f"spacing {text!r} must be a name or times with commas between them, as 900,300.5,10"
+        ) from None

@@ -6,6 +6,7 @@ Karras et al. 2022, arXiv 2206.00364, algorithm 2, lines 4 to 6.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..schedule import Array, Schedule, time_of
@@ -40,16 +41,21 @@ class Churn:
         """What needs noise, for ``check_inputs``; nothing if none is added."""
         return f"s_churn {self.s_churn}" if self.s_churn > 0.0 else ""
 
-    def level(self, schedule: Schedule, t: Level, n: int) -> Level:
-        """The level to which noise is added at t, one of n steps: sigma + gamma sigma.
+    def hats(self, schedule: Schedule, walk: Sequence[tuple[Level, Level]]) -> list[Level]:
+        """The level to which noise is added before each step: sigma + gamma sigma.
 
-        gamma = min(s_churn / n, sqrt(2) - 1) within s_tmin..s_tmax, else 0. There is none above T:
-        where sigma_T is exceeded, at the first step above all, as much is added as leads to T.
+        gamma = min(s_churn / n, sqrt(2) - 1) within s_tmin..s_tmax, else 0. Before the first step
+        there is no other noise than that which the walk begins with, and none leads above T: where
+        sigma_T would be exceeded, as much is added as leads to T.
         """
-        gamma = min(self.s_churn / n, math.sqrt(2.0) - 1.0)
-        if gamma == 0.0 or t.t == schedule.T or not self.s_tmin <= t.sigma <= self.s_tmax:
-            return t
-        return levels(schedule, [float(time_of(schedule, t.log_snr - math.log1p(gamma)))])[0]
+        gamma = min(self.s_churn / len(walk), math.sqrt(2.0) - 1.0)
+
+        def hat(t: Level) -> Level:
+            if gamma == 0.0 or not self.s_tmin <= t.sigma <= self.s_tmax:
+                return t
+            return levels(schedule, [float(time_of(schedule, t.log_snr - math.log1p(gamma)))])[0]
+
+        return [walk[0][0], *(hat(t) for t, _ in walk[1:])]
 
     def factors(self, t: Level, t_hat: Level) -> tuple[float, float]:
         """Those of x_t and of noise in x_hat.

@@ -33,15 +33,14 @@ def sample(
     and since d is eps_hat, x_s = signal_s x0_hat + noise_s eps_hat: without churn this is DDIM.
 
     Args: as of ``ancestral.sample``, but noise is needed only where s_churn > 0; noise[0] is not
-    read: the walk begins at T, above which there is no noise. ``churn``: the fields of ``Churn``.
+    read: the walk begins with noise. ``churn``: the fields of ``Churn``.
 
     Returns x_0, of the shape of x_T. Raises ValueError for arguments that do not fit.
     """
     added, walk = Churn(**churn), walk_down(schedule, timesteps)
     check_inputs(x_T, noise, len(walk), needed=added.needed)
     x = x_T
-    for i, (t, s) in enumerate(walk):
-        t_hat = added.level(schedule, t, len(walk))
+    for i, ((t, s), t_hat) in enumerate(zip(walk, added.hats(schedule, walk), strict=True)):
         x_hat = added.apply(x, t, t_hat, None if noise is None else noise[i])
         x = first_order(x_hat, estimate(predict_x0, x_hat, t_hat.t, clip), t_hat, s)
     return x

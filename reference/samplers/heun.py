@@ -40,8 +40,7 @@ def sample(
     added, walk = Churn(**churn), walk_down(schedule, timesteps)
     check_inputs(x_T, noise, len(walk), needed=added.needed)
     x = x_T
-    for i, (t, s) in enumerate(walk):
-        t_hat = added.level(schedule, t, len(walk))
+    for i, ((t, s), t_hat) in enumerate(zip(walk, added.hats(schedule, walk), strict=True)):
         x_hat = added.apply(x, t, t_hat, None if noise is None else noise[i])
         x0_hat = estimate(predict_x0, x_hat, t_hat.t, clip)
         x = first_order(x_hat, x0_hat, t_hat, s)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.randomness import Purpose, normal
+from ddpm_mindspore.accelerated.samplers import PLANS
 from ddpm_mindspore.reference.schedule import spaced_timesteps
 
 SMALL: dict[str, Any] = {"dim": 8, "dim_mults": (1, 2), "attn_heads": 1, "attn_dim_head": 8}
@@ -41,8 +42,10 @@ def test_the_constructor_of_the_readme() -> None:
         Unet(dim=64, dim_mults=(1, 2, 4, 8)), image_size=128, timesteps=1000, sampling_timesteps=250
     )
     assert diffusion.shape == (3, 128, 128)
-    assert diffusion.plan().timesteps.tolist() == list(spaced_timesteps(1000, 250))
-    assert not diffusion.plan().coefficients[:, 2].any()  # DDIM without noise
+    plan = diffusion.plan()
+    assert len(plan) == 250 and not plan.coefficients[:, 2].any()  # deterministic
+    uniform = diffusion.plan(spacing="uniform")
+    assert uniform.timesteps.tolist() == list(spaced_timesteps(1000, 250))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ def test_what_are_no_images_is_refused(
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"sampling_timesteps": T}, {"sampling_timesteps": 3, "eta": 0.7}], ids=str
+    "options", [{}, {"sampler": "ancestral"}, {"sampling_timesteps": 3, "eta": 0.7}], ids=str
 )
 def test_samples_are_a_function_of_seed_and_number(
     diffusion: GaussianDiffusion, options: dict[str, Any]
@@ -179,28 +182,56 @@ def test_the_batch_size_changes_samples_by_no_more_than_rounding(
 def test_the_defaults_are_those_of_the_constructor(diffusion: GaussianDiffusion) -> None:
     steps: list[int] = []
     drawn = diffusion.sample(3, on_step=lambda: steps.append(1))
-    assert len(steps) == 4  # DDIM, for 4 < T
-    explicit = diffusion.sample(3, sampling_timesteps=4, eta=0.0, seed=5)
+    assert len(steps) == 4
+    explicit = diffusion.sample(3, sampler="dpm++2m", sampling_timesteps=4, seed=5)
     np.testing.assert_array_equal(drawn, explicit)
     noisy = diffusion.sample(3, eta=1.0)
     assert not np.allclose(noisy, drawn, atol=1e-2)
-    ancestral, ddim = diffusion.plan(T, 0.0), diffusion.plan(T - 1, 0.0)
+    ancestral, ddim = (diffusion.plan(sampler=name) for name in ("ancestral", "ddim"))
     assert ancestral.coefficients[0, 2] > 0 and not ddim.coefficients[:, 2].any()
 
 
-@pytest.mark.parametrize("options", [{}, {"sampling_timesteps": T}], ids=["ddim", "ancestral"])
+def test_nothing_said_is_at_most_twenty_evaluations() -> None:
+    assert len(make().plan()) == T and len(make(timesteps=1000).plan()) == 20
+    assert len(make(timesteps=1000, sampler="ancestral").plan()) == 1000
+
+
+def test_one_graph_draws_with_all_samplers(diffusion: GaussianDiffusion) -> None:
+    """As many evaluations as the plan says; all lead to pictures that are alike."""
+    drawn = {}
+    for name in PLANS:
+        asked: list[int] = []
+        options = {"sampler": name, "sampling_timesteps": T, "spacing": "log_snr"}
+        drawn[name] = diffusion.sample(
+            3, seed=3, on_step=lambda asked=asked: asked.append(1), **options
+        )
+        assert len(asked) == len(diffusion.plan(**options)) <= 2 * T
+    exact = drawn["unipc"]
+    for name in ("ddim", "euler", "heun", "plms", "dpm++2s", "dpm++2m", "dpm++3m", "deis"):
+        assert np.abs(drawn[name] - exact).mean() < 0.15, name
+    np.testing.assert_allclose(drawn["ddim"], drawn["euler"], atol=1e-5)
+
+
+def test_a_threshold_can_be_asked_for_in_one_call(diffusion: GaussianDiffusion) -> None:
+    usual = diffusion.sample(3)
+    squeezed = diffusion.sample(3, dynamic_threshold=1.0)
+    assert not np.allclose(squeezed, usual, atol=1e-3)
+    np.testing.assert_array_equal(diffusion.sample(3), usual)
+
+
+@pytest.mark.parametrize("options", [{}, {"sampler": "ancestral"}, {"sampler": "heun"}], ids=str)
 def test_the_states_on_the_way_lead_from_noise_to_the_pictures(
     diffusion: GaussianDiffusion, options: dict[str, Any]
 ) -> None:
     given = {"num_samples": 4, "seed": 2, **options}
     states = diffusion.sample(3, return_all_timesteps=True, **given)
-    steps = len(diffusion.plan(options.get("sampling_timesteps")))
+    steps = len(diffusion.plan(**options))
     assert states.shape == (4, 1 + steps, 2, *SIZE) and states.dtype == np.float32
     np.testing.assert_array_equal(states[:, -1], diffusion.sample(3, **given))
     x_T = normal(2, Purpose.SAMPLE_START, 0, range(4), (2, *SIZE))
     np.testing.assert_allclose(2 * states[:, 0] - 1, x_T, atol=1e-6)  # not cut to [0, 1]
     moves = np.abs(np.diff(states, axis=1)).max(axis=(2, 3, 4))
-    assert (moves > 1e-3).all()
+    assert (moves > 1e-4).all()
     np.testing.assert_array_equal(diffusion.sample(3, True, **given), states)  # as the peer has it
 
 
@@ -228,6 +259,12 @@ def test_a_size_that_the_network_cannot_halve_is_refused() -> None:
         ({"num_samples": 0}, "num_samples 0 must be at least 1"),
         ({"sampling_timesteps": 13}, "sampling_timesteps 13 must be from 1 to timesteps"),
         ({"eta": -0.5}, "eta -0.5 must be from 0 to 1"),
+        ({"sampler": "heun", "eta": 0.5}, "eta 0.5 is no option of sampler 'heun': ddim has it"),
+        ({"sampler": "dpm"}, "sampler 'dpm' is unknown: choose ancestral, ddim"),
+        ({"spacing": "even"}, "spacing 'even' is unknown: choose uniform"),
+        ({"spacing": (12, 7, 7)}, "do not descend strictly"),
+        ({"sampler": "unipc", "order": 1}, "order 1 of sampler 'unipc' is unknown"),
+        ({"dynamic_threshold": 1.5}, "dynamic_threshold 1.5 must be above 0 and at most 1"),
         ({"seed": -1}, "seed -1 is outside"),
     ],
 )
@@ -257,7 +294,9 @@ def test_interpolation_noises_the_mixture_to_t(
     second = np.full((3, 2, *SIZE), 0.25, np.float32)
     runs = []
 
-    def record(plan: Any, x: NDArray[np.float32], *_: Any, **__: Any) -> NDArray[np.float32]:
+    def record(
+        step: Any, plan: Any, x: NDArray[np.float32], *_: Any, **__: Any
+    ) -> NDArray[np.float32]:
         runs.append((plan, x))
         return x
 

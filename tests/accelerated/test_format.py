@@ -110,7 +110,8 @@ def test_what_version_1_said_of_sampling_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(document))
     run = RunFolder(tmp_path)
     config = run.config.read()
-    assert config.sampling == SamplingConfig(7, 0.25, clip_denoised=False)
+    expected = SamplingConfig("ddim", 7, "uniform", 0.25, clip_denoised=False)
+    assert config.sampling == expected
     assert config.network.dim == 4 and config.diffusion.timesteps == 20
     run.config.write(config)
     written = json.loads((tmp_path / "config.json").read_text())

@@ -69,7 +69,10 @@ OPTIMIZERS = {
 }
 # Read by the host, which then hands numbers to the graph, or of a part that is trained nowhere;
 # or of no effect but with another option, below.
-HOST = {"sampling_timesteps", "eta", "clip_denoised"}
+HOST = {
+    *("sampler", "sampling_timesteps", "spacing", "eta", "variance", "order", "variant"),
+    *("s_churn", "s_tmin", "s_tmax", "s_noise", "clip_denoised", "dynamic_threshold"),
+}
 UNTRAINED = {"learned_variance", "out_dim"}
 WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
 
@@ -116,7 +119,8 @@ def sampling(diffusion: dict[str, Any] | None = None, net: dict[str, Any] | None
     image, times, *_ = batch()
     scalar = Tensor(1.0, ms.float32)
     arguments = (image, times, image, image, scalar, scalar, scalar)
-    return fingerprint(made._step._function, arguments)  # type: ignore[attr-defined]
+    step = made._guidance(made.sampling).plain
+    return fingerprint(step._function, arguments)  # type: ignore[attr-defined]
 
 
 def _sum(message: Tensor) -> Tensor:
@@ -139,6 +143,7 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
     keys["noise"] = training(diffusion={"objective": "pred_noise"})
     keys["sampling"] = sampling()
     keys["no clip"] = sampling({"clip_denoised": False})
+    keys |= {f"threshold {s}": sampling({"dynamic_threshold": s}) for s in (0.9, 0.99)}
     keys |= {f"sampling {o}": sampling({"objective": o}) for o in ("pred_x0", "pred_noise")}
     keys["sampling, cosine"] = sampling({"beta_schedule": "cosine"})
     keys["sampling, half of the heads"] = sampling(net={"attn_heads": 4, "attn_dim_head": 2})
@@ -149,6 +154,7 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
 def test_equal_options_share_a_graph() -> None:
     assert training() == training()
     assert sampling({"sampling_timesteps": 5, "eta": 0.5}) == sampling()
+    assert sampling({"sampler": "unipc", "order": 3, "spacing": "karras"}) == sampling()
 
 
 def test_no_option_is_forgotten_here() -> None:

@@ -58,7 +58,7 @@ BOOLEAN = {
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
     *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
-    *("cond_scale", "guidance", "guidance_norm"),
+    *("cond_scale", "guidance", "guidance_norm", "s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
 # What some of these values are good for after all.
 FINE: dict[Any, set[str]] = {
@@ -66,12 +66,13 @@ FINE: dict[Any, set[str]] = {
         *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("cond_scale", "guidance", "guidance_rescale", "guidance_parallel", "guidance_momentum"),
         "autoguidance",
+        *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
     10**30: LARGE,
     20.5: LARGE,
-    math.inf: {"max_grad_norm", "data_memory_gb"},
+    math.inf: {"max_grad_norm", "data_memory_gb", "s_tmax"},
     (): {"ema_sigma_rels", "only_class", "leave_out", "label", "image_size"},
     True: BOOLEAN,
     None: {
@@ -80,15 +81,18 @@ FINE: dict[Any, set[str]] = {
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
+        *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
+        *("s_churn", "s_tmin", "s_tmax", "s_noise"),
     },
     "": {"only"},
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
-        *("report", "only", "compare", "record"),
+        *("report", "only", "compare", "record", "spacing"),
     },
 }
 
 
+CHURN = ("s_churn", "s_tmin", "s_tmax", "s_noise")
 # ... which is not so everywhere.
 NOT_FINE = {
     *((SamplingConfig, name, None) for name in ("guidance_rescale", "guidance_parallel")),
@@ -96,7 +100,10 @@ NOT_FINE = {
     *((TrainerConfig, "num_samples", None),),
     *((DiffusionConfig, name, None) for name in ("timesteps", "objective", "beta_schedule")),
     *((RunConfig, name, None) for name in ("data", "image_size")),
-    (SamplingConfig, "eta", None),
+    *((SamplingConfig, name, 0) for name in CHURN),  # of other samplers than the default
+    *((SamplingConfig, name, 10**30) for name in CHURN),
+    *((SamplingConfig, name, 20.5) for name in CHURN),
+    *((SamplingConfig, name, math.inf) for name in CHURN),
     (commands.ImportConfig, "image_size", None),
     (commands.ImportConfig, "image_size", ()),
     (commands.SampleConfig, "image_size", ()),

@@ -11,6 +11,7 @@ from PIL import Image
 from ddpm_mindspore.accelerated.config import DIGITS
 from ddpm_mindspore.accelerated.reports.pictures import grid, save_png, save_singles
 from ddpm_mindspore.accelerated.runs.provenance import facts, run_digest
+from ddpm_mindspore.reference.config import SamplingConfig
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 4), np.uint8)
 
@@ -44,12 +45,17 @@ def test_the_facts_are_those_of_the_drawing() -> None:
         "Weights": "trained",
         "Sampler": "ddim",
         "Sampling steps": "20",
+        "Spacing": "uniform",
         "Eta": "0.5",
         "Seed": "7",
     }
-    ancestral = facts(DIGITS, 1, "average", DIGITS.sampling.but(sampling_timesteps=1000), 0)
+    ancestral = facts(DIGITS, 1, "average", SamplingConfig(sampler="ancestral"), 0)
     assert (ancestral["Sampler"], ancestral["Sampling steps"]) == ("ancestral", "1000")
     assert "Eta" not in ancestral
+    listed = SamplingConfig(spacing="900,300.5,1", dynamic_threshold=0.995)
+    said = facts(DIGITS, 1, "average", listed, 0)
+    assert (said["Sampling steps"], said["Spacing"]) == ("3", "900 300.5 1")
+    assert said["Dynamic threshold"] == "0.995"
 
 
 def test_a_run_keeps_its_digest_when_it_is_moved_or_resumed_and_shares_it_with_no_other() -> None:

@@ -184,7 +184,7 @@ def test_a_run_goes_on_with_other_sampling_options_and_says_so(
     capfd.readouterr()
     again = trainer(2, True, sampling_timesteps=3, ddim_sampling_eta=0.5, clip_denoised=False)
     said = capfd.readouterr().out
-    assert "sampling_timesteps 3 (it was 2), eta 0.5 (it was 0.0)" in said
+    assert "sampling_timesteps 3 (it was 2), eta 0.5 (it was None)" in said
     assert "clip_denoised False (it was True)" in said
     assert again.step == 1 and again.train()
     assert again.run.config.read().sampling.eta == 0.5

@@ -18,6 +18,7 @@ from ddpm_mindspore.accelerated.samplers import (
     run_plan,
     sampling_step,
 )
+from ddpm_mindspore.accelerated.samplers.plan import MEMORY
 from ddpm_mindspore.reference.config.diffusion import ObjectiveConfig
 from ddpm_mindspore.reference.levels import TIME, Levels
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule, spaced_timesteps
@@ -78,11 +79,11 @@ def test_the_loop_hands_every_step_its_row_its_time_and_the_last_estimate() -> N
 
     def step(
         x: Tensor, at: Tensor, noise: Tensor, condition: Any, last: Tensor, registers: Any, abc: Any
-    ) -> tuple[Tensor, Tensor]:
-        assert condition is None and registers == ()
-        seen.append(tuple(v.asnumpy() for v in (x, at, last, noise, *abc)))
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        assert condition is None and len(registers) == MEMORY
+        seen.append(tuple(v.asnumpy() for v in (x, at, last, noise, *abc[:3])))
         x0_hat = Tensor(np.full(x.shape, 10.0 * len(seen), np.float32))
-        return x + 1.0, x0_hat
+        return x + 1.0, x0_hat, x0_hat
 
     asked, ticks = [], []
 
@@ -117,9 +118,9 @@ def test_a_step_asks_the_network_for_t_minus_1_and_clips_the_estimate(clip: bool
     step = sampling_step(clipped(predict_x0) if clip else predict_x0)
     x = np.array([0.2, -0.9], np.float32).reshape(2, 1, 1, 1)
     last, noise = np.float32(0.25) + 0 * x, np.float32(0.5) + 0 * x
-    scalars = [Tensor(np.float32(v)) for v in (0.5, 2.0, 4.0)]
+    scalars = [Tensor(np.float32(v)) for v in (0.5, 2.0, 4.0, 8.0, 16.0)]
     at = on_device(levels(np.array([1, 10])))
-    after, x0_hat = step(Tensor(x), at, Tensor(noise), None, Tensor(last), (), scalars)
+    after, x0_hat, kept = step(Tensor(x), at, Tensor(noise), None, Tensor(last), (), scalars)
     ((seen_x, seen_time, seen_last),) = seen
     np.testing.assert_array_equal(seen_x, x)
     assert seen_time.tolist() == [0, 9] and seen_time.dtype == np.float32
@@ -127,3 +128,4 @@ def test_a_step_asks_the_network_for_t_minus_1_and_clips_the_estimate(clip: bool
     expected = np.clip(3 * x, -1, 1) if clip else 3 * x
     np.testing.assert_array_equal(x0_hat.asnumpy(), expected)
     np.testing.assert_allclose(after.asnumpy(), 0.5 * x + 2 * expected + 2, rtol=1e-6)
+    np.testing.assert_allclose(kept.asnumpy(), 8 * x + 16 * expected, rtol=1e-6)

@@ -37,15 +37,20 @@ def planted(bug: Bug) -> Iterator[None]:
     original = inspect.unwrap(getattr(owner, path[-1]))
     broken = _rewritten(original, owner, namespace, bug)
     places = [owner] if inspect.isclass(owner) else list(_modules_with(original))
-    device.clear()
-    for place in places:
-        setattr(place, path[-1], broken)
+    tables = [] if inspect.isclass(owner) else list(_tables_with(original))
+
+    def put(function: Any) -> None:
+        device.clear()
+        for place in places:
+            setattr(place, path[-1], function)
+        for table, key in tables:
+            table[key] = function
+
+    put(broken)
     try:
         yield
     finally:
-        for place in places:
-            setattr(place, path[-1], original)
-        device.clear()
+        put(original)
 
 
 def _rewritten(original: Any, owner: Any, namespace: dict[str, Any], bug: Bug) -> Any:
@@ -60,6 +65,14 @@ def _rewritten(original: Any, owner: Any, namespace: dict[str, Any], bug: Bug) -
     made: dict[str, Any] = {}
     exec(compile("\n".join(lines), f"<{bug.name}>", "exec"), namespace, made)
     return made["make"](owner)
+
+
+def _tables_with(original: Any) -> Iterator[tuple[dict[Any, Any], Any]]:
+    """Tables of the package that have the function as a value, and its key, as ``PLANS``."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith((f"{PACKAGE}.accelerated", f"{PACKAGE}.parity")):
+            for table in [v for v in vars(module).values() if type(v) is dict]:
+                yield from ((table, key) for key, value in table.items() if value is original)
 
 
 def _modules_with(original: Any) -> Iterator[Any]:

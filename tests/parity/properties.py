@@ -32,6 +32,7 @@ from ddpm_mindspore.parity import test_unet as unet
 from ddpm_mindspore.parity.examples import fixed_runs, plans
 from ddpm_mindspore.parity.examples import tasks as task_cases
 from ddpm_mindspore.parity.examples.guidance import FIXED
+from ddpm_mindspore.parity.examples.samplers import THRESHOLDS
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
 EAGER = {"modes": ("eager",)}
@@ -43,7 +44,7 @@ WEIGHTS = {
 }
 WALK = {
     "sampler": "ddim",
-    "eta": 0.5,
+    "options": {"eta": 0.5},
     "timesteps": (50, 30, 20, 10),
     "schedule": ("cosine", 50, False),
     "objective": "pred_v",
@@ -213,8 +214,8 @@ COMMAND = {
         "step": 2000,
         "image_size": (4, 2),
         "seed": 3,
-        "sampling_timesteps": 3,
-        "eta": 0.7,
+        **{"sampler": "ancestral", "sampling_timesteps": 3, "spacing": "karras"},
+        "dynamic_threshold": 0.8,
         **fixed_runs.GUIDED,
     },
 }
@@ -232,6 +233,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "tasks: ddnm": (tasks.restored, {**task_cases.RESTORED[0], **EAGER}),
     "tasks: dps": (tasks.followed, {**task_cases.FOLLOWED[0], **EAGER}),
     "samplers: registers": (samplers.registers, plans.MEMORY[0]),
+    "samplers: threshold": (samplers.threshold, {**THRESHOLDS[0], **EAGER}),
     "guidance: combined": (
         guidance.combined,
         {"options": {"cond_scale": 3.0}, "scale": 1.0, "seed": 0, **EAGER},

@@ -27,11 +27,14 @@ from ddpm_mindspore.parity import test_commands, test_trainer
 from ddpm_mindspore.parity.examples import fixed_runs
 from ddpm_mindspore.parity.examples.images import give
 from ddpm_mindspore.parity.examples.networks import pairs_of_options
-from ddpm_mindspore.parity.sides import device, door_device
+from ddpm_mindspore.parity.examples.samplers import TRAJECTORIES
+from ddpm_mindspore.parity.sides import device, door_device, walks
+from ddpm_mindspore.parity.sides.closed_form import Denoiser
 from ddpm_mindspore.parity.test_trainer import left_in_the_end
 from ddpm_mindspore.parity.test_unet import draw_inputs, forward
 from ddpm_mindspore.parity.test_unet import truth as unet_truth
 from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
+from ddpm_mindspore.reference.config.samplers import SAMPLERS
 
 from .properties import COMMAND
 
@@ -45,6 +48,14 @@ NO_NUMBERS = {
     "RunConfig.diffusion": "DiffusionConfig",
     "RunConfig.sampling": "SamplingConfig",
     "RunConfig.trainer": "TrainerConfig",
+    **{
+        f"{config}.{name}": "of some samplers: test_an_option_shows_in_a_walk"
+        for config in ("SamplingConfig", "SampleConfig")
+        for name in ("variance", "s_churn", "s_tmin", "s_tmax", "s_noise", "order", "variant")
+    },
+    "SampleConfig.eta": "of one sampler: test_commands draws it",
+    "SamplingConfig.eta": "of one sampler: test_diffusion draws it",
+    "SamplingConfig.dynamic_threshold": "these runs draw nothing beyond the range: COMMAND does",
     "SampleConfig.run": "a path",
     "SampleConfig.output": "a path",
     "SampleConfig.device": "what is checked",
@@ -195,6 +206,33 @@ def test_an_option_shows_in_files(name: str) -> None:
     instead = {**COMMAND["options"], option: other(SampleConfig, option)}
     with mock.patch.object(test_commands, "deep", deep_once):
         assert differs({"": numbers}, {"": command_truth(instead)[0]}, {"": bound}), name
+
+
+@pytest.mark.parametrize(
+    ("sampler", "option"), [(name, option) for name, own in SAMPLERS.items() for option in own]
+)
+def test_an_option_shows_in_a_walk(sampler: str, option: str) -> None:
+    """Without it, the sampler of the reference draws something else."""
+
+    def drawn(case: dict[str, Any], options: dict[str, Any]) -> Any:
+        x_T, *noise = device.draw(case["seed"], (1 + len(case["timesteps"]), 2, *case["shape"]))
+        denoiser = Denoiser(
+            device.schedule(*case["schedule"]),
+            case["objective"],
+            0.0 * x_T[0],
+            1.0 + x_T[0] ** 2,
+            0.0,
+        )
+        walk = denoiser, sampler, options, case["timesteps"], False, x_T, noise
+        return walks.on_reference(*walk).states[-1]
+
+    for case in TRAJECTORIES:
+        given = dict(case["options"])
+        if case["sampler"] == sampler and option in given:
+            whole, _ = drawn(case, given), given.pop(option)
+            if np.max(np.abs(whole - drawn(case, given))) > 1e-3:
+                return
+    pytest.fail(f"no example of parity/examples/samplers.py shows {option} of {sampler}")
 
 
 def deep_once(function: Callable[..., Any], inputs: Any) -> Any:

@@ -202,10 +202,14 @@ def test_weights_are_those_of_the_books() -> None:
 
 def test_options_of_others_are_refused_by_name() -> None:
     for name, options, told in (
-        ("heun", {"eta": 0.5}, "eta is no option of sampler 'heun': ddim has it"),
-        ("ddim", {"s_churn": 1.0}, "s_churn is no option of sampler 'ddim': euler, heun have it"),
-        ("plms", {"order": 2}, "order is no option of sampler 'plms': unipc, deis have it"),
-        ("ddim", {"speed": 2}, "speed is no option of sampler 'ddim': none have it"),
+        ("heun", {"eta": 0.5}, "eta 0.5 is no option of sampler 'heun': ddim has it"),
+        (
+            "ddim",
+            {"s_churn": 1.0},
+            "s_churn 1.0 is no option of sampler 'ddim': euler, heun have it",
+        ),
+        ("plms", {"order": 2}, "order 2 is no option of sampler 'plms': unipc, deis have it"),
+        ("ddim", {"speed": 2}, "speed 2 is no option of sampler 'ddim': none have it"),
         ("unipc", {"order": 4}, "order 4 of sampler 'unipc' is unknown: choose 2 or 3"),
         ("deis", {"order": 4}, "order 4 of sampler 'deis' is unknown: choose 1, 2 or 3"),
         ("unipc", {"variant": "bh3"}, "variant 'bh3' is unknown"),

@@ -6,7 +6,7 @@ from .casts import CASTS
 from .distributed import DISTRIBUTED
 from .door import FILES, RUNS, SAMPLING
 from .files import RUN_FILES
-from .formulas import OBJECTIVE, PROCESS, SAMPLERS
+from .formulas import OBJECTIVE, PROCESS
 from .graphs import GRAPHS
 from .guidance import GUIDANCE
 from .network import KERNELS, LAYERS, NETWORK
@@ -14,6 +14,7 @@ from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
 from .processes import PROCESSES
 from .rules import RULES
+from .samplers import LIMITS, PLANS, STEP
 from .shapes import SHAPES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
@@ -25,7 +26,9 @@ from .training import TRAINING
 BUGS = [
     *PROCESS,
     *OBJECTIVE,
-    *SAMPLERS,
+    *STEP,
+    *PLANS,
+    *LIMITS,
     *GUIDANCE,
     *TASKS,
     *LAYERS,

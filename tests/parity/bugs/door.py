@@ -30,16 +30,23 @@ SAMPLING = [
     ),
     Bug(
         "sample ignores eta",
-        "diffusion.GaussianDiffusion.plan",
+        "diffusion.GaussianDiffusion.sample",
         "eta=eta",
         "eta=None",
         "diffusion: sample",
     ),
     Bug(
-        "all steps are taken by DDIM too",
-        "diffusion.GaussianDiffusion.plan",
-        "PLANS[sampling.sampler(T)]",
-        'PLANS["ddim"]',
+        "all samplers are DDIM",
+        "samplers.plan_for",
+        "PLANS[sampling.name](schedule, timesteps, **sampling.options)",
+        'PLANS["ddim"](schedule, timesteps)',
+        "diffusion: sample",
+    ),
+    Bug(
+        "all times are evenly spaced",
+        "samplers.plan_for",
+        "sampling.rule",
+        '"uniform"',
         "diffusion: sample",
     ),
     Bug(
@@ -139,9 +146,9 @@ FILES = [
     ),
     Bug(
         "the command ignores eta",
-        "commands.sample._draw",
-        "eta=config.eta,",
-        "eta=None,",
+        "commands.labels.sampling_of",
+        "if name in own",
+        "if name in own and name != 'eta'",
         "commands: sample",
     ),
     Bug(

@@ -1,4 +1,4 @@
-"""Bugs in the process, the objective and the samplers."""
+"""Bugs in the process and the objective."""
 
 from __future__ import annotations
 
@@ -110,80 +110,5 @@ OBJECTIVE = [
         "inside * (size - 0.5 * inside * inside)",
         "objective: simple_loss",
         {"loss_type": "huber"},
-    ),
-]
-
-SAMPLERS = [
-    Bug(
-        "the clip is computed and dropped",
-        "denoiser.within",
-        "return ops.clamp(x0_hat, -1.0, 1.0)",
-        "_ = ops.clamp(x0_hat, -1.0, 1.0)\n    return x0_hat",
-        "samplers: trajectory",
-    ),
-    Bug(
-        "the oldest estimate is taken for the newest",
-        "samplers.plan.run_plan",
-        "registers = (*estimates[:memory], *anchor)",
-        "registers = (*estimates[:memory][::-1], *anchor)",
-        "samplers: registers",
-    ),
-    Bug(
-        "the anchor is where the last step led to",
-        "samplers.plan.run_plan",
-        "if anchor and plan.anchors[i]:",
-        "if anchor:",
-        "samplers: registers",
-    ),
-    Bug(
-        "only the newest estimate is read",
-        "samplers.plan.move",
-        "factors[3 + i] * registers[i]",
-        "factors[3] * registers[0]",
-        "samplers: registers",
-    ),
-    Bug(
-        "the sampler tells the network t for t - 1",
-        "denoiser.ask",
-        "levels[:, TIME]",
-        "levels[:, TIME] + 1.0",
-        "samplers: trajectory",
-    ),
-    Bug(
-        "DDIM takes alpha_bar of t - 1 for that of the next timestep",
-        "samplers.plan.alpha_bars",
-        "np.append(steps[1:], 0)",
-        "steps - 1",
-        "samplers: trajectory",
-    ),
-    Bug(
-        "eta is ignored",
-        "samplers.ddim.ddim_plan",
-        "sigma = eta * np.sqrt(var)",
-        "sigma = np.sqrt(var)",
-        "samplers: trajectory",
-    ),
-    Bug(
-        "noise is added at the last step",
-        "samplers.ancestral.ancestral_plan",
-        "c = np.sqrt((1.0 - alpha_bar_s) * (1.0 - alpha) / (1.0 - alpha_bar_t))",
-        "c = np.sqrt(np.maximum(1.0 - alpha_bar_s, 1.0 - alpha_bar_t) * (1.0 - alpha)\n"
-        "                / (1.0 - alpha_bar_t))",
-        "samplers: trajectory",
-        {"sampler": "ancestral"},
-    ),
-    Bug(
-        "every step gets the first step's noise",
-        "samplers.plan.run_plan",
-        "Tensor(noise(i))",
-        "Tensor(noise(0))",
-        "samplers: trajectory",
-    ),
-    Bug(
-        "the estimate before is not handed to the network",
-        "samplers.plan.run_plan",
-        "condition, estimates[0],",
-        "condition, zeros,",
-        "samplers: trajectory",
     ),
 ]
