@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -70,13 +69,13 @@ FACTORS: dict[str, Callable[[Schedule], tuple[Array, Array]]] = {
 """What the first and the second array are multiplied by, up to the sign."""
 
 
-ON_DEVICE: dict[str, tuple[Callable[..., Any], str]] = {
-    "q_sample": (process.q_sample, "pred_v"),
-    "x0_from_eps": (objective.x0_from_output, "pred_noise"),
-    "v_from_x0": (objective.target, "pred_v"),
-    "x0_from_v": (objective.x0_from_output, "pred_v"),
+ON_DEVICE = {
+    "q_sample": (process, "q_sample", "pred_v"),
+    "x0_from_eps": (objective, "x0_from_output", "pred_noise"),
+    "v_from_x0": (objective, "target", "pred_v"),
+    "x0_from_v": (objective, "x0_from_output", "pred_v"),
 }
-"""The device's function, and for which objective it computes the formula."""
+"""Where the device's function is, and for which objective it computes the formula."""
 
 
 @reproducible
@@ -100,7 +99,8 @@ def two_terms(
     one, other, result = NAMES[formula]
     inputs = {"alpha_bar": s.alpha_bar, "t": times, one: first, other: second}
     trace.note(lambda: (formula, {}, inputs, {result: expected}, {result: bound}))
-    function, of = ON_DEVICE[formula]
+    module, name, of = ON_DEVICE[formula]
+    function = getattr(module, name)
     levels = device.levels(schedule, times, objective=of)
     for mode in modes:
         actual = device.run(mode, function, first, levels, second)

@@ -38,7 +38,7 @@ def run(emulator: list[str], compiler: str, library: Path, folder: Path) -> None
     done = subprocess.run([*emulator, program, library, onednn], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (
         0,
-        "normalize_silu is right\nsoftmax_gradient is right\n",
+        "normalize_silu is right\nstandardize is right\nsoftmax_gradient is right\n",
     ), done.stderr
 
 

@@ -150,6 +150,7 @@ FILES = [
         "if name in own",
         "if name in own and name != 'eta'",
         "commands: sample",
+        {"options": {"num_samples": 3, "batch_size": 2, "sampling_timesteps": 3, "eta": 0.6}},
     ),
     Bug(
         "the command draws with the trained parameters",

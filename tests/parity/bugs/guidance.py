@@ -115,7 +115,7 @@ GUIDANCE = [
         "(noise > low * signal)",
         "(noise > low)",
         "guidance: walk",
-        {**CLASS, "options": {"cond_scale": 3.0, "guidance_interval": (0.9, 100.0)}},
+        {**CLASS, "options": {"cond_scale": 3.0, "guidance_interval": (0.95, 5.0)}},
     ),
     Bug(
         "guidance has no interval",
