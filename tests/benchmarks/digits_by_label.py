@@ -14,7 +14,7 @@ Spread
     Of a label's drawn images around their mean (root mean square over pixels), as a share of that
     of the real ones: guidance pays for obedience with variety.
 Distance
-    The Frechet distance over pixels of all drawn images to the real ones (``digits_quality.py``).
+    The Frechet distance over pixels of all drawn images to the real ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,8 @@ from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.data import digit_labels, load_digits
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports import pictures
-
-sys.path.insert(0, str(Path(__file__).parent))
-from digits_quality import flat, frechet_distance
+from ddpm_mindspore.reference.evaluation.features import flat
+from ddpm_mindspore.reference.evaluation.frechet import frechet_distance
 
 Pixels = NDArray[np.uint8]
 SCALES: tuple[dict[str, Any], ...] = (

@@ -30,7 +30,6 @@ numbers. With --real other images take the digits' place, and classes are left o
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -40,47 +39,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-Array = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
+from ddpm_mindspore.reference.evaluation.classes import balance
+from ddpm_mindspore.reference.evaluation.features import flat
+from ddpm_mindspore.reference.evaluation.frechet import frechet_distance
 
-NEIGHBOURS = 10
+sys.path.insert(0, str(Path(__file__).parent))
+from shipped_digits import Pixels, load_digits
+
+Array = NDArray[np.float64]
+
 SPLITS = 10
 HALF_LEVEL = 8  # of 255: the digits have 17 levels, 16 apart
-
-
-def load_digits() -> tuple[Pixels, NDArray[np.int64]]:
-    """The package's digits and their classes, read without importing what else is beside them."""
-    path = Path(__file__).parents[2] / "accelerated" / "data" / "digits.py"
-    spec = importlib.util.spec_from_file_location("digits", path)
-    assert spec is not None
-    assert spec.loader is not None
-    digits = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(digits)
-    return digits.load_digits(), digits.digit_labels()
-
-
-def flat(images: Pixels) -> Array:
-    """(N, C, H, W) uint8 -> (N, C H W) floats in [0, 1]."""
-    return images.reshape(len(images), -1) / 255.0
-
-
-def frechet_distance(x: Array, y: Array) -> float:
-    """Squared Frechet distance between Gaussians fitted to the rows of x and of y."""
-    return gaussian_distance(x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))
-
-
-def gaussian_distance(mean_1: Array, cov_1: Array, mean_2: Array, cov_2: Array) -> float:
-    """Squared Frechet distance between two Gaussians; covariances may be singular.
-
-    tr (S_1 S_2)^(1/2) is the sum of the square roots of the eigenvalues of the symmetric
-    S_1^(1/2) S_2 S_1^(1/2), which are those of S_1 S_2. No general matrix root is needed.
-    """
-    values, vectors = np.linalg.eigh(np.atleast_2d(cov_1))
-    root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
-    product = np.linalg.eigvalsh(root @ np.atleast_2d(cov_2) @ root)
-    cross = np.sqrt(product.clip(0.0)).sum()
-    traces = np.trace(np.atleast_2d(cov_1)) + np.trace(np.atleast_2d(cov_2))
-    return float(np.sum((mean_1 - mean_2) ** 2) + traces - 2.0 * cross)
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -103,23 +72,15 @@ def of_resampled(real: Array, n: int) -> dict[str, float]:
     return spread([frechet_distance(real[draw], real) for draw in draws])
 
 
-def vote(distances: Array, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """The class of the nearest neighbours' majority, (N,), and the share where all agree."""
-    nearest = np.argpartition(distances, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-    votes = (labels[nearest][..., None] == np.arange(10)).sum(1)
-    return votes.argmax(1), float(np.mean(votes.max(1) == NEIGHBOURS))
-
-
-def classes(to_real: Array, among_real: Array, labels: NDArray[np.int64]) -> dict[str, Any]:
+def classes(x: Array, y: Array, labels: NDArray[np.int64]) -> dict[str, Any]:
     """What the samples show, beside what the same judge says of the real images."""
-    found, sure = vote(to_real, labels)
-    known, sure_real = vote(among_real, labels)
+    found = balance(x, y, labels)
     return {
-        "counts": np.bincount(found, minlength=10).tolist(),
-        "counts_real": np.bincount(labels, minlength=10).tolist(),
-        "sure": sure,
-        "sure_real": sure_real,
-        "right_on_real": float(np.mean(known == labels)),
+        "counts": found.counts.tolist(),
+        "counts_real": found.real_counts.tolist(),
+        "sure": found.sure,
+        "sure_real": found.sure_real,
+        "right_on_real": found.judge,
     }
 
 
@@ -159,7 +120,7 @@ def report(
         "copies": copies(samples, real, to_real, among_real),
     }
     if labels is not None:
-        result["classes"] = classes(to_real, among_real, labels)
+        result["classes"] = classes(x, y, labels)
     return result
 
 

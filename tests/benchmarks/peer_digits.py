@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digits_quality import Pixels, load_digits
+from shipped_digits import Pixels, load_digits
 
 BATCH_OF_SAMPLES = 600
 

@@ -15,6 +15,10 @@ Text to image has witnesses of its own, as widely used:
 
     tests/witness/run    makes an environment with PyTorch, and runs these tests there
 
+Evaluation too:
+
+    test_neighbours.py ``prdc``: precision, recall, density and coverage
+
 What is not installed, as in everyday runs, is not asked: its tests are not collected. The float32
 tables and the float32 time embedding of ``denoising-diffusion-pytorch`` would limit what can be
 seen, so most comparisons are made twice: as the package is, and with everything in it float64
@@ -41,6 +45,7 @@ NEEDED = {
         ("torch", "denoising_diffusion_pytorch", "ema_pytorch"),
     ),
     "test_tokenizer.py": ("transformers",),
+    "test_neighbours.py": ("prdc",),
     "test_latent.py": ("torch", "diffusers", "transformers"),
 }
 collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]

@@ -1,0 +1,41 @@
+"""All distances between two sets of features, beside what real sets are from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..schedule import Array
+from . import frechet
+from .kernel import kernel_distance
+from .neighbours import manifolds
+from .resampling import Figure
+
+LEAST = 16
+"""Items on either side below which nothing can be said."""
+
+
+def compare(drawn: Array, real: Array, *, seed: int = 0, replicates: int = 50) -> dict[str, Figure]:
+    """Every measure of rows of features (n, D) beside those of real items (m, D), by name.
+
+    Raises ValueError for fewer than 16 rows on either side.
+    """
+    if min(len(drawn), len(real)) < LEAST:
+        raise ValueError(
+            f"{len(drawn)} drawn and {len(real)} real items are too few: {LEAST} of each are "
+            "needed at least, and thousands to say much"
+        )
+    options = {"seed": seed, "replicates": replicates}
+    distance, at_infinity = frechet.measured(drawn, real, **options)
+    return {
+        "frechet": distance,
+        "frechet_infinity": at_infinity,
+        "kernel": kernel_distance(drawn, real, **options),
+        **manifolds(drawn, real, **options)._asdict(),
+    }
+
+
+def halves(real: Array, seed: int = 0) -> tuple[Array, Array]:
+    """Two random halves of the rows: what no model can be better than, at this size."""
+    order = np.random.default_rng(seed).permutation(len(real))
+    middle = len(real) // 2
+    return real[order[:middle]], real[order[middle:]]
