@@ -8,8 +8,9 @@ the same parameter names and the same formulas, so each of its results can stand
     test_average.py    the moving average of the parameters, update by update
     test_weights.py    its checkpoints become runs to sample from, and our runs weights for it
 
-Text to image has witnesses of its own, as widely used:
+What the package does not have has witnesses of its own, as widely used:
 
+    test_samplers.py   ``diffusers``: every other sampler, at the same times
     test_tokenizer.py  ``transformers``: one text, the same word pieces
     test_latent.py     it and ``diffusers``: text encoder, autoencoder and U-Net of latent diffusion
 
@@ -44,6 +45,7 @@ NEEDED = {
         ("test_average.py", "test_network.py", "test_process.py", "test_weights.py"),
         ("torch", "denoising_diffusion_pytorch", "ema_pytorch"),
     ),
+    "test_samplers.py": ("torch", "diffusers"),
     "test_tokenizer.py": ("transformers",),
     "test_neighbours.py": ("prdc",),
     "test_latent.py": ("torch", "diffusers", "transformers"),
