@@ -206,7 +206,7 @@ Example:
         run=".export_run:export_run",
     ),
     "info": Command(
-        """Show device, operators, versions and the cache of compiled graphs.
+        """Show device, operators, versions and the cache of graphs.
 
 Example:
   ddpm-mindspore info

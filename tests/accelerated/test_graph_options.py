@@ -51,29 +51,34 @@ NETS = {
     "attn_heads": 4,
     "attn_dim_head": 8,
     "full_attn": True,
+    "num_classes": 3,
 }
-DIFFUSIONS = {
-    "timesteps": 21,
-    "objective": "pred_x0",
-    "beta_schedule": "cosine",
-    "zero_terminal_snr": True,
-    "loss_type": "huber",
-    "p2_loss_weight_gamma": 1.0,
-    "min_snr_loss_weight": True,
-}
+DIFFUSIONS = {"loss_type": "huber"}
 OPTIMIZERS = {
     "adam_betas": (0.8, 0.99),
     "max_grad_norm": 2.0,
     "weight_decay": 0.1,
     "ema_sigma_rels": (0.1,),
 }
-# Read by the host, which then hands numbers to the graph, or of a part that is trained nowhere;
-# or of no effect but with another option, below.
+# What the host makes numbers of, which it hands to one and the same graph.
 HOST = {
-    *("sampler", "sampling_timesteps", "spacing", "eta", "variance", "order", "variant"),
-    *("s_churn", "s_tmin", "s_tmax", "s_noise", "clip_denoised", "dynamic_threshold"),
+    "timesteps": 21,
+    "objective": "pred_x0",
+    "beta_schedule": "cosine",
+    "zero_terminal_snr": True,
+    "p2_loss_weight_gamma": 1.0,
+    "min_snr_loss_weight": True,
 }
-UNTRAINED = {"learned_variance", "out_dim"}
+WALKS = {"sampler", "sampling_timesteps", "spacing", "eta", "cond_scale"}
+# Of a graph that is no training step's, of the host, or of a part that is trained nowhere; or of no
+# effect but with another option.
+DRAWING = {"auto_normalize", "clip_denoised", "dynamic_threshold"}
+WITH_A_SAMPLER = {
+    *("variance", "order", "variant"),
+    *("s_churn", "s_tmin", "s_tmax", "s_noise"),
+}
+GUIDED = {f.name for f in fields(SamplingConfig) if f.name.startswith("guidance_")}
+UNTRAINED = {"learned_variance", "out_dim", "cond_drop_prob"}
 WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
 
 
@@ -128,7 +133,6 @@ def _sum(message: Tensor) -> Tensor:
 
 
 def test_every_option_of_a_graph_is_told_apart() -> None:
-    p2, snr = {"p2_loss_weight_gamma": 1.0}, {"min_snr_loss_weight": True}
     fourier = {"learned_sinusoidal_cond": True}
     keys = {"nothing": training(), "scaled": training(scaled=True), "two": training(processes=2)}
     keys["three processes"] = training(processes=3)
@@ -138,21 +142,23 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
     keys |= {f"optimizer {n}": training(optimizer={n: v}) for n, v in OPTIMIZERS.items()}
     keys["heads of half the size"] = training(net={"attn_heads": 4, "attn_dim_head": 2})
     keys["other frequencies"] = training(net={**fourier, "learned_sinusoidal_dim": 4})
-    keys["another k"] = training(diffusion={**p2, "p2_loss_weight_k": 2.0})
-    keys["another gamma"] = training(diffusion={**snr, "min_snr_gamma": 1.0})
-    keys["noise"] = training(diffusion={"objective": "pred_noise"})
     keys["sampling"] = sampling()
     keys["no clip"] = sampling({"clip_denoised": False})
     keys |= {f"threshold {s}": sampling({"dynamic_threshold": s}) for s in (0.9, 0.99)}
-    keys |= {f"sampling {o}": sampling({"objective": o}) for o in ("pred_x0", "pred_noise")}
-    keys["sampling, cosine"] = sampling({"beta_schedule": "cosine"})
     keys["sampling, half of the heads"] = sampling(net={"attn_heads": 4, "attn_dim_head": 2})
     alike = [(a, b) for a in keys for b in keys if a < b and keys[a] == keys[b]]
     assert not alike
 
 
+@pytest.mark.parametrize("name", HOST)
+def test_what_the_host_computes_shares_a_graph(name: str) -> None:
+    assert training(diffusion={name: HOST[name]}) == training()
+    assert sampling({name: HOST[name]}) == sampling()
+
+
 def test_equal_options_share_a_graph() -> None:
     assert training() == training()
+    assert sampling({"p2_loss_weight_gamma": 1.0, "p2_loss_weight_k": 2.0}) == sampling()
     assert sampling({"sampling_timesteps": 5, "eta": 0.5}) == sampling()
     assert sampling({"sampler": "unipc", "order": 3, "spacing": "karras"}) == sampling()
 
@@ -162,7 +168,8 @@ def test_no_option_is_forgotten_here() -> None:
     nets = {f.name for f in fields(UnetConfig)}
     diffusions = {f.name for kind in (DiffusionConfig, SamplingConfig) for f in fields(kind)}
     assert nets - UNTRAINED - WITH_ANOTHER == set(NETS)
-    assert diffusions - HOST - WITH_ANOTHER == set(DIFFUSIONS)
+    host = {*HOST, *WALKS, *WITH_A_SAMPLER, *GUIDED, *DRAWING}
+    assert diffusions - host - WITH_ANOTHER == set(DIFFUSIONS)
 
 
 def test_shapes_and_types_of_a_batch_are_told_apart() -> None:

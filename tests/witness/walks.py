@@ -1,7 +1,7 @@
 """Walks down one table of times: ours, and those of schedulers of ``diffusers``.
 
-Both ask a mixture's denoiser, which is exact, and give every x that they asked it for, and what they
-end with. A scheduler is told our table of levels after it has made its own.
+Both ask a mixture's denoiser, which is exact, and give every x that they asked it for, and what
+they end with. A scheduler is told our table of levels after it has made its own.
 """
 
 from __future__ import annotations
