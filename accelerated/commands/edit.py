@@ -32,5 +32,6 @@ def edit(config: EditConfig) -> int:
         )
 
     asks = len(from_strength(told.timesteps, config.strength, told.config.diffusion.timesteps))
-    task = {"task": "edit", "image": str(config.image), "strength": config.strength, "eta": eta}
+    task = {"task": "edit", "image": str(config.image), "strength": config.strength}
+    task |= {"sampler": "ddim", "eta": eta}
     return carry_out(config, told, config.num_samples, work, task=task, evaluations=asks)

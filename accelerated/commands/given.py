@@ -25,7 +25,7 @@ from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
-from ..runs.provenance import facts
+from ..runs.provenance import drawn_by
 from ..system.say import say
 from ..tasks import Solver
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
@@ -33,6 +33,12 @@ from .exit_codes import DONE, INTERRUPTED
 from .task_options import PictureConfig
 
 Array = NDArray[np.float32]
+
+STEPS = 50
+"""Of a walk whose run does not say how many: they are of first order, and noisy ones."""
+
+FILES = ("image", "other", "mask")
+"""What drawn.json says of a task, and a picture's file does not."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ def asked(config: PictureConfig) -> Asked:
         raise ValueError(f"run {str(config.run)!r} is not of images, which this is for")
     sampling = run.sampling.but(sampling_timesteps=config.sampling_timesteps)
     T = run.diffusion.timesteps
+    if sampling.sampling_timesteps is None:
+        sampling = sampling.but(sampling_timesteps=min(STEPS, T))
     timesteps = spaced_timesteps(T, sampling.steps(T))
     shape = (run.network.channels, *run.sides)
     return Asked(run, sampling, timesteps, shape, _class(config, folder, run.network))
@@ -140,15 +148,15 @@ def carry_out(
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
         size = number if together else even_batch_size(number, usual_batch_size(run.diffusion))
-        text = facts(run.config, run.step, run.weights, asked.sampling, config.seed)
-        steps = len(asked.timesteps)
+        told = {**task, "steps": len(asked.timesteps), "spacing": "uniform"}
+        said = {name: value for name, value in told.items() if name not in FILES}
         stopped = in_batches(
             drawing,
             size,
             None if evaluations is None else math.ceil(number / size) * evaluations,
             _drawing(config, asked, run, size, work, clip),
-            what_drew(run, config.run, config.seed, **task, steps=steps),
-            {**text, "Task": str(task["task"])},
+            what_drew(run, config.run, config.seed, **told),
+            drawn_by(run.config, run.step, run.weights, said, config.seed),
         )
         more = "" if stopped else finish(output)
     shape = (drawing.finished, *asked.shape)

@@ -28,6 +28,7 @@ def interpolate(config: InterpolateConfig) -> int:
         return between(walk.solver, first, second, shares=shares, timesteps=told.timesteps)
 
     task = {"task": "interpolate", "image": str(config.image), "other": str(config.other)}
+    task |= {"sampler": "ddim"}
     return carry_out(
         config,
         told,

@@ -46,4 +46,5 @@ def invert(config: InvertConfig) -> int:
         )
 
     task = {"task": "invert", "image": str(config.image), "iterations": config.iterations}
+    task |= {"sampler": "ddim"}
     return carry_out(config, told, 1, work, task=task, evaluations=None, clip=False, finish=finish)

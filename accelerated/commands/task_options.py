@@ -24,7 +24,8 @@ class PictureConfig:
         image: a picture, of the size and the colours of the run's images.
         label: what it is, by name or number, for a run with classes (default: it is not said).
         fit: crop pictures to the run's proportions and resize them.
-        sampling_timesteps: steps of each walk (default: as the run was configured).
+        sampling_timesteps: steps of each walk, evenly spaced (default: as the run was configured,
+            and 50 where that says nothing).
         seed: where the noise comes from.
         weights: average (the moving average of the parameters) or trained.
         ema: with which average: "default", or the length of one as a share of training.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -55,19 +56,22 @@ def facts(
         sampling: the options of this drawing.
         seed: the seed of the noise.
     """
-    told = sampling.facts(run.diffusion.timesteps)
-    sampler, steps = told.pop("sampler"), told.pop("steps")
+    return drawn_by(
+        run, step, weights, sampling.facts(run.diffusion.timesteps) | guidance(sampling), seed
+    )
+
+
+def drawn_by(
+    run: RunConfig, step: int, weights: str, options: Mapping[str, Any], seed: int
+) -> dict[str, str]:
+    """The same for what is not drawn as a run is sampled from: with ``options`` of its own."""
+    names = {name: name.replace("_", " ").capitalize() for name in options}
     return {
         "Software": f"ddpm-mindspore {importlib.metadata.version('ddpm-mindspore')}",
         "Run": run_digest(run),
         "Step": str(step),
         "Weights": weights,
-        "Sampler": sampler,
-        "Sampling steps": str(steps),
-        **{
-            name.replace("_", " ").capitalize(): _said(value)
-            for name, value in (told | guidance(sampling)).items()
-        },
+        **{{"steps": "Sampling steps"}.get(n, names[n]): _said(v) for n, v in options.items()},
         "Seed": str(seed),
     }
 

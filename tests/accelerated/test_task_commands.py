@@ -57,6 +57,14 @@ def drawn(folder: str) -> np.ndarray:
     return images
 
 
+def said_by(file: str) -> dict[str, str]:
+    """What a picture's file says drew it; what all files say is left out."""
+    with Image.open(file) as picture:
+        picture.load()
+        text = dict(picture.text)  # type: ignore[attr-defined]
+    return {name: text[name] for name in text if name not in ("Software", "Run", "Image")}
+
+
 def test_inpainting_keeps_what_is_known_and_the_seed_decides_the_rest() -> None:
     words = ["inpaint", "run", "digit.png", "--mask", "mask.png", *JUMPS]
     assert main([*words, "--output", "a"]) == 0
@@ -69,6 +77,11 @@ def test_inpainting_keeps_what_is_known_and_the_seed_decides_the_rest() -> None:
     assert np.any(a[0] != a[1]) and np.any(a != b)
     facts = json.loads(Path("a/drawn.json").read_text())
     assert facts["task"] == "inpaint" and facts["method"] == "repaint" and facts["steps"] == 4
+    assert said_by("b/00001.png") == {
+        **{"Step": "5", "Weights": "average", "Task": "inpaint", "Method": "repaint"},
+        **{"Jump length": "1", "Jump repeats": "2", "Sampling steps": "4", "Spacing": "uniform"},
+        "Seed": "1",
+    }
     assert main(["inpaint", "run", "cut-out.png", "--mask", "alpha", *JUMPS, "--output", "c"]) == 0
     np.testing.assert_array_equal(drawn("c"), a)
 
@@ -106,6 +119,10 @@ def test_a_picture_is_inverted_and_the_error_told(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "the picture drawn from it differs by" in said
     assert np.load("i/noise.npy").shape == (1, 1, 8, 8)
+    assert said_by("i/00000.png") == {
+        **{"Step": "5", "Weights": "average", "Task": "invert", "Iterations": "50"},
+        **{"Sampler": "ddim", "Sampling steps": "4", "Spacing": "uniform", "Seed": "0"},
+    }
     error = float(said.partition("differs by ")[2].split()[0])
     off = (drawn("i")[0, 0].astype(float) - DIGIT) / 255
     assert np.sqrt(np.mean(off**2)) == pytest.approx(error, abs=0.01)
