@@ -240,7 +240,7 @@ DIGITS = RunConfig(
     device="auto",
     network=UnetConfig(dim=16, dim_mults=(1, 2), channels=1, attn_heads=2, attn_dim_head=16),
     diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(sampling_timesteps=50),
+    sampling=SamplingConfig(),
     trainer=TrainerConfig(
         train_num_steps=2000,
         train_batch_size=64,
@@ -259,7 +259,7 @@ SCENES = RunConfig(
     device="auto",
     network=UnetConfig(dim=24, dim_mults=(1, 2), channels=3, attn_heads=2, attn_dim_head=16),
     diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(sampling_timesteps=50),
+    sampling=SamplingConfig(),
     trainer=replace(DIGITS.trainer, train_num_steps=4000),
 )
 """What trains on scenes of two coloured digits."""
@@ -270,7 +270,7 @@ PICTURES = RunConfig(
     device="auto",
     network=UnetConfig(dim=32, dim_mults=(1, 2, 2), channels=3, attn_heads=2),
     diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(sampling_timesteps=50),
+    sampling=SamplingConfig(),
     trainer=replace(
         DIGITS.trainer, train_num_steps=20_000, train_batch_size=32, train_lr=1e-3, num_samples=36
     ),
@@ -283,7 +283,7 @@ FOLDER = RunConfig(
     device="auto",
     network=UnetConfig(dim=64),
     diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(sampling_timesteps=100),
+    sampling=SamplingConfig(),
     trainer=TrainerConfig(),
 )
 """Where training on a folder of images starts from."""

@@ -48,5 +48,6 @@ PLANS: dict[str, Callable[..., Plan]] = {
 
 def plan_for(schedule: Schedule, sampling: SamplingConfig) -> Plan:
     """The table of a configuration. Raises ValueError for more steps than the schedule has."""
-    timesteps = make_timesteps(schedule, sampling.steps(schedule.T), sampling.rule)
+    n, rule = sampling.steps(schedule.T), sampling.rule(schedule.T)
+    timesteps = make_timesteps(schedule, n, rule)
     return PLANS[sampling.name](schedule, timesteps, **sampling.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from ..plain import Unbounded, check_choice, make_plain
@@ -28,7 +29,7 @@ class SamplingConfig:
             are fewer; ancestral takes all). heun and dpm++2s ask the network twice a step.
         spacing: at which times: uniform, trailing, leading, linspace, quadratic, log_snr, karras,
             or the times themselves, descending from at most timesteps to at least 1 (None:
-            log_snr; ancestral and ddim: uniform).
+            log_snr; of ancestral and ddim, and of as many steps as there are, uniform).
         eta: of ddim, the noise that it adds, 0 (none, which is None) to 1 (as ancestral).
         variance: of ancestral, of the noise that it adds: posterior (None) or beta.
         s_churn: of euler and heun, noise that is added on the way, and taken away again (None: 0).
@@ -85,14 +86,10 @@ class SamplingConfig:
         self._check_ranges()
         self._check_guidance()
         check_sampler(self.name, self.options)
-        if self.spacing == ():
-            raise ValueError("spacing () must hold the times of the steps, or name a rule")
-        of_order = {"unipc": (2, 3), "deis": (1, 2, 3)}.get(self.name, ())
-        if self.order is not None and self.order not in of_order:
-            raise ValueError(
-                f"order {self.order} of sampler {self.name!r} is unknown: choose from "
-                f"{of_order[0]} to {of_order[-1]}"
-            )
+        if isinstance(self.spacing, tuple):
+            self._check_times(self.spacing)
+        if self.order == 1 and self.name == "unipc":
+            raise ValueError("order 1 of sampler 'unipc' is unknown: choose 2 or 3")
 
     def _check_ranges(self) -> None:
         if self.eta is not None and not 0.0 <= self.eta <= 1.0:
@@ -110,6 +107,10 @@ class SamplingConfig:
         for name in ("s_churn", "s_tmin", "s_tmax", "s_noise"):
             if (value := getattr(self, name)) is not None and value < 0:
                 raise ValueError(f"{name} {value} must not be negative")
+        if None not in (self.s_tmin, self.s_tmax) and self.s_tmin > self.s_tmax:  # type: ignore[operator]
+            raise ValueError(
+                f"s_tmin {self.s_tmin} is above s_tmax {self.s_tmax}: no noise would be added"
+            )
         if self.dynamic_threshold is not None:
             if not 0.0 < self.dynamic_threshold <= 1.0:
                 raise ValueError(
@@ -121,6 +122,17 @@ class SamplingConfig:
                     f"dynamic_threshold {self.dynamic_threshold} is a way of clipping: leave "
                     "clip_denoised on"
                 )
+
+    def _check_times(self, times: tuple[float, ...]) -> None:
+        if not times:
+            raise ValueError("spacing () must hold the times of the steps, or name a rule")
+        if not all(t > s for t, s in pairwise((*times, 0.0))) or times[-1] < 1:
+            raise ValueError(f"spacing {_listed(times)} must descend, to at least 1")
+        if self.sampling_timesteps not in (None, len(times)):
+            raise ValueError(
+                f"sampling_timesteps {self.sampling_timesteps} and the {len(times)} times of "
+                f"spacing {_listed(times)} contradict each other: leave one out"
+            )
 
     def _check_guidance(self) -> None:
         if not self.cond_scale >= 0.0:
@@ -158,11 +170,13 @@ class SamplingConfig:
         told = {name: getattr(self, name) for name in OPTIONS}
         return {name: value for name, value in told.items() if value is not None}
 
-    @property
-    def rule(self) -> str | tuple[float, ...]:
-        """The spacing that is meant, or the times."""
-        usual = "uniform" if self.name in ("ancestral", "ddim") else DEFAULT_SPACING
-        return self.spacing or usual
+    def rule(self, timesteps: int) -> str | tuple[float, ...]:
+        """The spacing that is meant, or the times.
+
+        As many steps as there are go to the times that the network was trained with.
+        """
+        every = self.name in ("ancestral", "ddim") or self.steps(timesteps) == timesteps
+        return self.spacing or ("uniform" if every else DEFAULT_SPACING)
 
     def but(self, **options: Any) -> SamplingConfig:
         """This configuration with other options (None: as they are).
@@ -188,6 +202,11 @@ class SamplingConfig:
         usual = timesteps if self.name == "ancestral" else min(DEFAULT_STEPS, timesteps)
         if isinstance(self.spacing, tuple):
             usual = len(self.spacing)
+            if self.spacing[0] > timesteps:
+                raise ValueError(
+                    f"spacing {_listed(self.spacing)} must begin at timesteps, which is "
+                    f"{timesteps}, or below"
+                )
         n = usual if self.sampling_timesteps is None else self.sampling_timesteps
         if n > timesteps:
             raise ValueError(
@@ -197,10 +216,18 @@ class SamplingConfig:
 
     def facts(self, timesteps: int) -> dict[str, Any]:
         """What draws, by the names of the options that say more than the default."""
-        told = {"sampler": self.name, "steps": self.steps(timesteps), "spacing": self.rule}
+        told = {
+            "sampler": self.name,
+            "steps": self.steps(timesteps),
+            "spacing": self.rule(timesteps),
+        }
         if self.dynamic_threshold is not None:
             told["dynamic_threshold"] = self.dynamic_threshold
         return {**told, **self.options}
+
+
+def _listed(times: tuple[float, ...]) -> str:
+    return ",".join(f"{t:g}" for t in times)
 
 
 def _times(text: str) -> tuple[float, ...]:

@@ -117,6 +117,20 @@ WRONG: list[tuple[str, str]] = [
     ("sample empty --num-samples 0", "num_samples 0 must be at least 1"),
     ("sample empty --seed -3", "seed -3 must not be negative"),
     ("sample empty --weights trained --ema 0.1", "ema 0.1 is the length of an average: leave wei"),
+    ("sample empty --sampler heun --eta 0", "eta 0.0 is no option of sampler 'heun': ddim has it"),
+    (
+        "sample empty --sampler unipc --order 1",
+        "order 1 of sampler 'unipc' is unknown: choose 2 or",
+    ),
+    ("sample empty --sampler DDIM", "sampler 'DDIM' is unknown: choose ancestral, ddim, euler"),
+    ("sample empty --spacing even", "spacing 'even' is unknown: choose uniform, trailing, leading"),
+    ("sample empty --spacing 900,300,500", "spacing 900,300,500 must descend, to at least 1"),
+    ("sample empty --spacing 9,3 --sampling-timesteps 3", "contradict each other: leave one out"),
+    (
+        "sample empty --sampler euler --s-tmin 5 --s-tmax 1",
+        "s_tmin 5.0 is above s_tmax 1.0: no noise would be added",
+    ),
+    ("train --spacing 1001,4", "spacing 1001,4 must begin at timesteps, which is 1000, or below"),
     # starting from another run
     ("train --from nowhere", "'nowhere' is not a run folder (config.json: No such file or directo"),
     (

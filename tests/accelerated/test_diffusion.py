@@ -262,7 +262,7 @@ def test_a_size_that_the_network_cannot_halve_is_refused() -> None:
         ({"sampler": "heun", "eta": 0.5}, "eta 0.5 is no option of sampler 'heun': ddim has it"),
         ({"sampler": "dpm"}, "sampler 'dpm' is unknown: choose ancestral, ddim"),
         ({"spacing": "even"}, "spacing 'even' is unknown: choose uniform"),
-        ({"spacing": (12, 7, 7)}, "do not descend strictly"),
+        ({"spacing": (12, 7, 7)}, "spacing 12,7,7 must descend, to at least 1"),
         ({"sampler": "unipc", "order": 1}, "order 1 of sampler 'unipc' is unknown"),
         ({"dynamic_threshold": 1.5}, "dynamic_threshold 1.5 must be above 0 and at most 1"),
         ({"seed": -1}, "seed -1 is outside"),

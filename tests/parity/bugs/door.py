@@ -45,7 +45,7 @@ SAMPLING = [
     Bug(
         "all times are evenly spaced",
         "samplers.plan_for",
-        "sampling.rule",
+        "sampling.rule(schedule.T)",
         '"uniform"',
         "diffusion: sample",
     ),
