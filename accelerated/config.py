@@ -15,7 +15,15 @@ from ..reference.config import (
     SamplingConfig,
     UnetConfig,
 )
-from ..reference.plain import PathText, Unbounded, as_plain, check_choice, make_plain
+from ..reference.evaluation.comparison import LEAST
+from ..reference.plain import (
+    PathText,
+    Unbounded,
+    as_plain,
+    check_choice,
+    check_encoding,
+    make_plain,
+)
 from .system.runtime import DEVICES
 
 AMP_LEVELS = ("O0", "O1", "O2", "O3")
@@ -33,19 +41,6 @@ def check_sigma_rel(argument: str, value: float) -> None:
     """Raise ValueError unless ``value`` is a length of an average as a share of training."""
     if not 0.0 < value <= 0.28:
         raise ValueError(f"{argument} {value} must be above 0 and at most 0.28")
-
-
-def check_encoding(name: str) -> None:
-    """Raise ValueError unless a text can be in that encoding."""
-    try:
-        b"a".decode(name)
-    except UnicodeDecodeError:
-        pass  # as UTF-16, which has two bytes for it
-    except (LookupError, ValueError):
-        raise ValueError(
-            f"caption_encoding {name!r} is no encoding that Python knows: give utf-8, gbk, "
-            "gb18030, big5 or another one"
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -85,6 +80,9 @@ class TrainerConfig(OptimizerConfig):
             channels bytes an image; may be deleted.
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
+        evaluate_every: measure how good samples are at checkpoints of steps that this divides, into
+            evaluations.jsonl (None: at none).
+        evaluate_samples: how many samples that takes.
         keep_last: newest checkpoints that are kept (None: all); older ones are removed once a newer
             one is safely on the disk.
         keep_every: checkpoints of steps that this divides are never removed (None: no step).
@@ -125,6 +123,8 @@ class TrainerConfig(OptimizerConfig):
     data_cache: PathText | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
+    evaluate_every: int | None = None
+    evaluate_samples: int = 500
     keep_last: int | None = 3
     keep_every: int | None = None
     tensorboard: bool = False
@@ -140,12 +140,19 @@ class TrainerConfig(OptimizerConfig):
         super().__post_init__()
         at_least_one = (
             *("train_batch_size", "gradient_accumulate_every", "save_and_sample_every"),
-            *("num_samples", "max_nonfinite_steps", "keep_last", "keep_every"),
+            *("num_samples", "max_nonfinite_steps", "keep_last", "keep_every", "evaluate_every"),
         )
         for name in at_least_one:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
+        if (few := self.evaluate_samples) < LEAST:
+            raise ValueError(f"evaluate_samples {few} say too little: give {LEAST} at least")
+        if self.evaluate_every is not None and self.evaluate_every % self.save_and_sample_every:
+            raise ValueError(
+                f"evaluate_every {self.evaluate_every} is no multiple of save_and_sample_every "
+                f"{self.save_and_sample_every}: checkpoints are what is evaluated"
+            )
         check_choice("crop", self.crop, CROPS)
         if not 0 < self.crop_min_share <= 1:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")

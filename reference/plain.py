@@ -41,6 +41,19 @@ def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{argument} {value!r} is unknown: choose {listed}")
 
 
+def check_encoding(name: str) -> None:
+    """Raise ValueError unless a text can be in that encoding."""
+    try:
+        b"a".decode(name)
+    except UnicodeDecodeError:
+        pass  # as UTF-16, which has two bytes for it
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"caption_encoding {name!r} is no encoding that Python knows: give utf-8, gbk, "
+            "gb18030, big5 or another one"
+        ) from None
+
+
 def make_plain(config: Any) -> None:
     """Make the fields of a frozen dataclass what they are annotated with: for __post_init__.
 

@@ -14,6 +14,7 @@ from ..config import Sides, sides
 from ..diffusion import GaussianDiffusion
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
+from ..runs.kept import Kept
 from ..runs.opened import OpenedRun, open_run
 from ..system.runtime import select_device
 from ..system.say import bar, say
@@ -50,7 +51,7 @@ def opened(config: Weights) -> tuple[str, OpenedRun]:
 
 
 def in_batches(
-    drawing: Drawing,
+    drawing: Drawing | Kept,
     size: int,
     total: int | None,
     draw: Callable[[int, Callable[[], None]], NDArray[Any]],
@@ -81,7 +82,7 @@ def in_batches(
                 raise InterruptedError
 
         try:
-            for first in range(0, drawing.number, size):
+            for first in range(drawing.finished, drawing.number, size):
                 drawn = draw(first, on_step)
                 drawing.add(drawn[: drawing.number - first], written, text)
             drawing.close()

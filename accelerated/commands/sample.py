@@ -15,6 +15,7 @@ from ..data.scaling import from_dict
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
+from ..runs.kept import Kept
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import facts, guidance
@@ -43,16 +44,7 @@ def sample(config: SampleConfig) -> int:
         OSError: a full disk.
     """
     run_config = RunFolder(config.run).config.read()
-    sampling = run_config.sampling.but(**sampling_of(config))
-    labels = Labels(config, RunFolder(config.run))
-    if sampling.guides and not labels.count and config.autoguidance is None:
-        raise ValueError(
-            f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "
-            "earlier checkpoint to guide by (--autoguidance): leave it out"
-        )
-    size = run_config.image_size if config.image_size is None else config.image_size
-    # Raises ValueError for what the network cannot take, or the schedule does not have.
-    size = replace(run_config, image_size=size, sampling=sampling).image_size
+    sampling, labels, size = asked_of(config)
     output = config.run / DRAWN if config.output is None else config.output
     scaling = from_dict(RunFolder(config.run).config.images().get("scaling"))
     form = form_of(len(sides(run_config.image_size)), scaling, labels.names)
@@ -63,27 +55,46 @@ def sample(config: SampleConfig) -> int:
             f"{run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
-        stopped = _draw(run, config, sampling, size, drawing, labels)
+        stopped = draw(run, config, sampling, size, drawing, labels)
     shape = (drawing.finished, run.config.network.channels, *sides(size))
     files = f"{output}/{form.first}, {output}/samples.npy {shape}{form.others}"
     tell_the_end(drawing, stopped, f"done: {files}")
     return INTERRUPTED if stopped else DONE
 
 
-def _draw(
+def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
+    """How a run is to be sampled from, of which classes, and the size of images.
+
+    Raises:
+        ValueError: not a run folder, or options that do not fit the run.
+    """
+    run_config = RunFolder(config.run).config.read()
+    sampling = run_config.sampling.but(**sampling_of(config))
+    labels = Labels(config, RunFolder(config.run))
+    if sampling.guides and not labels.count and config.autoguidance is None:
+        raise ValueError(
+            f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "
+            "earlier checkpoint to guide by (--autoguidance): leave it out"
+        )
+    size = run_config.image_size if config.image_size is None else config.image_size
+    # Raises ValueError for what the network cannot take, or the schedule does not have.
+    return sampling, labels, replace(run_config, image_size=size, sampling=sampling).image_size
+
+
+def draw(
     run: OpenedRun,
     config: SampleConfig,
     sampling: SamplingConfig,
     image_size: Sides,
-    drawing: Drawing,
+    drawing: Drawing | Kept,
     labels: Labels,
 ) -> bool:
-    """Draw batch by batch, and write each when it is finished; whether it was interrupted.
+    """Draw what is not there yet, and write each batch when it is finished; whether interrupted.
 
     Raises:
         OSError: a full disk; the message says how many images are there.
     """
-    diffusion, count = run.diffusion, drawing.number
+    diffusion, count = run.diffusion, drawing.number - drawing.finished
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
     text = facts(run.config, run.step, run.weights, sampling, config.seed)
     written = _written(run, config, sampling, labels)
@@ -95,7 +106,7 @@ def _draw(
     say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {len(plan)} evaluations")
     total = math.ceil(count / size) * len(plan)
 
-    def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
+    def batch(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
         drawn = diffusion.sample(
             size,  # the last batch too: another size would be compiled anew
             first=first,
@@ -108,7 +119,7 @@ def _draw(
         )
         return drawing.form.units(drawn)
 
-    return in_batches(drawing, size, total, draw, written, text)
+    return in_batches(drawing, size, total, batch, written, text)
 
 
 def _written(

@@ -150,6 +150,24 @@ Example:
         run=".interpolate:interpolate",
         keeps_graphs=True,
     ),
+    "evaluate": Command(
+        """Measure how good what a model draws is.
+
+Draws samples and compares them with what the run was trained on: Fréchet and kernel distance,
+precision and recall, density and coverage, copies, colours, classes. Beside them stands what two
+halves of the real images are from each other, and with --against what unseen ones are.
+
+Writes evaluation.json, closest.png (what may be copied), and keeps the samples: stopped and given
+again, it goes on with them.
+
+Examples:
+  ddpm-mindspore evaluate results
+  ddpm-mindspore evaluate results --against held-out --num-samples 5000
+""",
+        options=".evaluation_options:EvaluateConfig",
+        run=".evaluate:evaluate",
+        keeps_graphs=True,
+    ),
     "status": Command(
         """Show where a run is, also while another terminal trains it.
 

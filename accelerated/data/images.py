@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.plain import as_plain
-from ..config import check_encoding
+from ...reference.plain import as_plain, check_encoding
 from ..randomness import Purpose, batch_indices, stream, uniform
 from .arrays import Images, Items, Pixels, from_array
 from .built_in import BUILT_IN, open_built_in

@@ -20,13 +20,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..system.files import make_folder, replace_file, write_json
 from .forms import GRID, PLOT, TABLE, Form, Pictures
+from .growing import GrowingArray
 from .lock import lock_folder
 from .own import DRAWN, is_drawing
 
@@ -36,7 +37,6 @@ IN_GRID = 1024
 """Items that grid.png shows at most: more would be larger than a screen, and than memory."""
 
 _FILES = (DRAWN, "samples.npy", GRID, PLOT, TABLE)
-_HEADER = 128  # bytes of samples.npy before its pixels
 
 
 class Drawing:
@@ -66,7 +66,7 @@ class Drawing:
         self._facts: dict[str, Any] = {}
         self._text: dict[str, str] = {}
         self._shown: list[NDArray[Any]] = []
-        self._samples: BinaryIO | None = None
+        self._samples: GrowingArray | None = None
         self._lock: int | None = None
 
     def __enter__(self) -> Drawing:
@@ -118,19 +118,19 @@ class Drawing:
             OSError: the disk is full. ``finished`` says how many are there.
         """
         if self._samples is None:
-            self._begin(images.shape[1:], facts)
+            self._samples = self._begin(images.shape[1:], facts)
             self._text = dict(text or {})
         # Before they are there: whatever happens now, the folder says that they are ours.
         self._describe(begun=self.finished + len(images))
         try:
             for i in range(len(images)):
                 self.form.write(self.folder, images[i], self.finished, self._text_of(self.finished))
-                self._append(images[i])
+                self._samples.append(images[i])
                 self.finished += 1
         finally:
             if room := IN_GRID - sum(map(len, self._shown)):
                 self._shown.append(images[:room].copy())  # else it would keep all of them
-            self._write_header(images.shape[1:])
+            self._samples.write_header()
         self._describe(begun=self.finished)
 
     def close(self) -> None:
@@ -171,8 +171,8 @@ class Drawing:
                     "and this one would write over: choose another folder (--output)"
                 )
 
-    def _begin(self, shape: tuple[int, ...], facts: Mapping[str, Any]) -> None:
-        """Put this drawing in the place of the one that is here."""
+    def _begin(self, shape: tuple[int, ...], facts: Mapping[str, Any]) -> GrowingArray:
+        """Put this drawing in the place of the one that is here; its samples.npy."""
         self._facts = {"version": VERSION, **facts, "number": self.number}
         before = _begun(self.folder) if is_drawing(self.folder) else 0
         self._describe(begun=before)
@@ -181,31 +181,11 @@ class Drawing:
             name = written[1] if written else path.name
             if _is_of_drawing(name, before) and path.name != DRAWN:
                 path.unlink()
-        self._samples = (self.folder / "samples.npy").open("xb", buffering=0)
-        self._write_header(shape)
+        return GrowingArray(self.folder / "samples.npy", shape, self.form.dtype)
 
     def _describe(self, begun: int) -> None:
         found = self._facts | {"finished": self.finished, "begun": begun}
         write_json(self.folder / DRAWN, found)
-
-    def _append(self, image: NDArray[Any]) -> None:
-        assert self._samples is not None
-        end, data = _HEADER + self.finished * image.nbytes, image.tobytes()
-        self._samples.seek(end)
-        while data:
-            data = data[self._samples.write(data) :]
-
-    def _write_header(self, shape: tuple[int, ...]) -> None:
-        """Say in samples.npy how many pictures it has: NumPy's format, version 1.0."""
-        assert self._samples is not None
-        fields = {
-            "descr": self.form.dtype,
-            "fortran_order": False,
-            "shape": (self.finished, *shape),
-        }
-        text = repr(fields).ljust(_HEADER - 11) + "\n"
-        start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
-        os.pwrite(self._samples.fileno(), start + text.encode("ascii"), 0)
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -3,6 +3,7 @@
 RUN/config.json      all that the run was started with, and what ran it: see config_file.py
     images.json      the names of the images' files, in their order: see images.py
     metrics.jsonl    one JSON object a training step: see metrics.py
+    evaluations.jsonl   how good samples were, with evaluate_every
     progress.json    where the run is now, and where its time went: see progress.py
     checkpoints/     see checkpoint.py
     samples/         a picture for each checkpoint: drawn images beside real ones
@@ -45,6 +46,7 @@ class RunFolder:
         self.path = path
         self.config = ConfigFile(path / "config.json")
         self.metrics = MetricsFile(path / "metrics.jsonl")
+        self.evaluations = MetricsFile(path / "evaluations.jsonl")
         self.progress = ProgressFile(path / "progress.json")
         self.images = path / "images.json"
         self.samples = path / SAMPLES
@@ -110,6 +112,11 @@ class RunFolder:
     def _start_from(self) -> str:
         path = shlex.quote(str(self.path))
         return f"start a new run from it (--from {path} --results-folder ANOTHER)"
+
+    def rewind(self, step: int) -> None:
+        """Drop what was measured after ``step``."""
+        self.metrics.rewind(step)
+        self.evaluations.rewind(step)
 
     def steps(self) -> list[int]:
         """Of which steps there are checkpoints, damaged ones too."""

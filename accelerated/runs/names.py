@@ -15,10 +15,11 @@ from pathlib import Path
 
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
-    *("skipped.jsonl", "loss.png", "weights.safetensors"),
+    *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl"),
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
-FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN)
+EVALUATION = "evaluation"
+FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, EVALUATION)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""

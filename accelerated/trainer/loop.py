@@ -183,7 +183,7 @@ class Trainer:
     def _write_down(self) -> None:
         """Write what the run is, where no one else has gone on with it meanwhile."""
         self.run.check_unchanged(self._saved)
-        self.run.metrics.rewind(self.step)
+        self.run.rewind(self.step)
         self.run.config.write(self._run_config, self.world.size, self._noted)
         write_names(self.run.images, self.images.names)
 

@@ -23,6 +23,7 @@ from ..runs.names import sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
 from ..system.say import bar
+from .evaluations import Evaluations
 from .place import Place
 from .state import fixed_arrays
 
@@ -52,6 +53,9 @@ class Samples:
         self._config, self._trained, self._optimizer = config, diffusion, optimizer
         self._averaged: GaussianDiffusion | None = None
         self._scaling = None if images is None else images.scaling
+        self._evaluations: Evaluations | None = None
+        if images is not None:
+            self._evaluations = Evaluations(self._run, config.trainer, images)
 
     @property
     def diffusion(self) -> GaussianDiffusion:
@@ -76,6 +80,8 @@ class Samples:
     def draw(self, step: int, real: Items, interrupted: threading.Event) -> None:
         """Write ``samples/step-<8 digits>.png`` (samples beside real images) and ``loss.png``.
 
+        Where an evaluation is due, more are drawn for it.
+
         What is no image is written as an array too, ``.npy``, in the units of the data. A network
         that is told what each item is draws what the real ones are.
 
@@ -87,9 +93,13 @@ class Samples:
         """
         diffusion = self.diffusion
         told = real.labels if diffusion.model.conditional else None
-        drawn = self._draw_together(diffusion, told, interrupted)
+        trainer = self._config.trainer
+        due = self._evaluations is not None and self._evaluations.due(step)
+        count = max(trainer.num_samples, trainer.evaluate_samples * due)
+        whole = self._draw_together(diffusion, count, told, interrupted)
         if not self._world.leads:
             return
+        drawn = whole[: trainer.num_samples]
         self._run.samples.mkdir(exist_ok=True)
         if drawn.ndim == 4:
             self._write_picture(step, drawn, real.x)
@@ -98,6 +108,8 @@ class Samples:
         rows = self._run.metrics.read(_METRICS)
         losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
         pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
+        if self._evaluations is not None and due:
+            self._evaluations.add(step, whole)
 
     def _file(self, step: int) -> Path:
         """Where the samples of a step are written to."""
@@ -127,11 +139,12 @@ class Samples:
     def _draw_together(
         self,
         diffusion: GaussianDiffusion,
+        count: int,
         told: NDArray[np.int64] | None,
         interrupted: threading.Event,
     ) -> NDArray[np.float32]:
         """All images, in every process; process r draws the r-th part of them."""
-        world, count = self._world, self._config.trainer.num_samples
+        world = self._world
         each = math.ceil(count / world.size)
         own, failure = np.zeros((each, *diffusion.shape), np.float32), None
         try:

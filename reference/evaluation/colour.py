@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..schedule import Array, Table
 from .resampling import Figure
+
+NAMES = {1: ("grey",), 2: ("grey", "alpha"), 3: ("red", "green", "blue")}
+NAMES[4] = (*NAMES[3], "alpha")
+"""Of images with so many channels."""
 
 FLAGGED = 4.0
 """Standard errors from which a difference is no accident: 1 of 16,000 is by chance."""
@@ -45,14 +50,15 @@ def channels(drawn: Array, real: Array) -> list[Channel]:
     ]
 
 
-def flags(found: list[Channel]) -> list[str]:
+def flags(found: list[Channel], names: Sequence[str] = ()) -> list[str]:
     """What is off by more than sampling error, a line each, with what to change."""
     lines = []
     for c, channel in enumerate(found):
+        name = names[c] if c < len(names) else f"channel {c}"
         if abs(channel.cast) > FLAGGED:
             how = "brighter" if channel.cast > 0 else "darker"
             lines.append(
-                f"channel {c} is {how} than the data by {abs(channel.cast):.0f} sampling errors "
+                f"{name} is {how} than the data by {abs(channel.cast):.0f} sampling errors "
                 f"(mean {channel.drawn.value:.4f}, not {channel.real.value:.4f}): train longer, "
                 "draw with the average of the weights, or with less guidance; if it stays, train "
                 "with --zero-terminal-snr --objective pred_v"
@@ -65,7 +71,7 @@ def flags(found: list[Channel]) -> list[str]:
                 else "take more steps (--sampling-timesteps), or train longer"
             )
             lines.append(
-                f"channel {c} has {how} contrast than the data by {abs(channel.contrast):.0f} "
+                f"{name} has {how} contrast than the data by {abs(channel.contrast):.0f} "
                 f"sampling errors (deviation {channel.drawn_deviation.value:.4f}, not "
                 f"{channel.real_deviation.value:.4f}): {change}"
             )

@@ -267,7 +267,7 @@ def test_help_is_for_people(
 
 NAMES = (
     *("train", "sample", "inpaint", "super-resolve", "restore", "edit", "invert", "interpolate"),
-    *("status", "replay", "parity", "import", "export", "info"),
+    *("evaluate", "status", "replay", "parity", "import", "export", "info"),
 )
 HELP = [f"{name} --help" for name in NAMES]
 

@@ -12,6 +12,7 @@ import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.commands import options as commands
+from ddpm_mindspore.accelerated.commands.evaluation_options import EvaluateConfig
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
@@ -25,6 +26,7 @@ CONFIGS: tuple[Any, ...] = (
     DIGITS.trainer,
     DIGITS,
     commands.SampleConfig(Path("run")),
+    EvaluateConfig(Path("run")),
     commands.StatusConfig(Path("run")),
     commands.ImportConfig(Path("weights"), 8),
     commands.ExportConfig(Path("run")),
@@ -77,7 +79,8 @@ FINE: dict[Any, set[str]] = {
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
-        *("keep_every", "eta", "batch_size", "output", "timesteps", "objective", "beta_schedule"),
+        *("keep_every", "evaluate_every", "against", "eta", "batch_size", "output"),
+        *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
@@ -87,7 +90,7 @@ FINE: dict[Any, set[str]] = {
     "": {"only"},
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
-        *("report", "only", "compare", "record", "spacing"),
+        *("report", "only", "compare", "record", "spacing", "against"),
     },
 }
 
@@ -107,6 +110,8 @@ NOT_FINE = {
     (commands.ImportConfig, "image_size", None),
     (commands.ImportConfig, "image_size", ()),
     (commands.SampleConfig, "image_size", ()),
+    (EvaluateConfig, "image_size", ()),
+    (EvaluateConfig, "weights", "20"),
     (commands.ReplayConfig, "step", None),
     (commands.ReplayConfig, "step", 0),
     (commands.SampleConfig, "weights", "20"),

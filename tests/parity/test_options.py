@@ -71,6 +71,8 @@ NO_NUMBERS = {
     "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
     "TrainerConfig.data_cache": "images from a cache are the same",
     "TrainerConfig.tensorboard": "the same metrics in another file",
+    "TrainerConfig.evaluate_every": "figures of samples, which training does not see",
+    "TrainerConfig.evaluate_samples": "likewise",
     "TrainerConfig.results_folder": "a path",
     "TrainerConfig.resume": "what the examples do after their middle",
     "TrainerConfig.distributed": "test_train_batches and test_distributed draw several processes",

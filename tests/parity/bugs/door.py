@@ -125,7 +125,7 @@ FILES = [
     ),
     Bug(
         "every batch that is written has the first images",
-        "commands.sample._draw",
+        "commands.sample.draw",
         "first=first",
         "first=0",
         "commands: sample",
@@ -139,7 +139,7 @@ FILES = [
     ),
     Bug(
         "the command ignores its seed",
-        "commands.sample._draw",
+        "commands.sample.draw",
         "seed=config.seed",
         "seed=None",
         "commands: sample",

@@ -1,0 +1,186 @@
+"""``ddpm-mindspore evaluate``: how good is what a model draws, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...reference.config import SamplingConfig
+from ...reference.evaluation.comparison import LEAST
+from ...reference.evaluation.document import Sets, document, stages
+from ..config import Sides, sides
+from ..data import Images, open_images, read_spread
+from ..data.crops import CENTER
+from ..data.scaling import from_dict
+from ..evaluation.features import chosen, describer
+from ..reports import evaluation as report
+from ..runs.config_file import versions
+from ..runs.folder import RunFolder
+from ..runs.images import place_of_images
+from ..runs.kept import Kept, digest
+from ..runs.names import EVALUATION
+from ..runs.opened import OpenedRun
+from ..system.files import write_json
+from ..system.say import answer, bar, say
+from .batches import opened
+from .evaluation_options import USUAL, EvaluateConfig
+from .exit_codes import DONE, INTERRUPTED
+from .labels import Labels, sampling_of
+from .sample import asked_of, draw
+
+DOCUMENT, CLOSEST = "evaluation.json", "closest.png"
+VERSION = 1
+
+
+def evaluate(config: EvaluateConfig) -> int:
+    """Draw samples, or go on with those of an earlier evaluation, and measure them; an exit code.
+
+    Raises:
+        ValueError: no run, options or data that do not fit it, or an output that holds others'
+            files. Nothing was drawn then.
+        OSError: a full disk.
+    """
+    began, folder = perf_counter(), RunFolder(config.run)
+    sampling, labels, size = asked_of(config)
+    run_config = folder.config.read()
+    shape = (run_config.network.channels, *sides(size))
+    real = _opened(config, folder, shape, config.data, "data")
+    unseen = _opened(config, folder, shape, config.against, "against") if config.against else None
+    output = config.run / EVALUATION if config.output is None else config.output
+    number = USUAL if config.num_samples is None else config.num_samples
+    device, run = opened(config)
+    if run.diffusion.model.conditional and not labels.count:
+        raise ValueError(f"run {str(config.run)!r} is told more of an item than its class")
+    by = _drawn_by(run, config, sampling, labels, size)
+    with Kept(output, number, shape, by) as kept:
+        there = f", {kept.finished:,} of them are there" if kept.finished else ""
+        say(
+            f"device: {device}; {number:,} {kept.form.noun} with the weights of step {run.step:,} "
+            f"({run.weights}){there}"
+        )
+        if kept.finished < number:
+            say("compiling the network: about 10 s, and less where it was compiled before")
+            if draw(run, config, sampling, size, kept, labels):
+                say(
+                    f"stopped: {kept.finished:,} of {number:,} {kept.form.noun} are kept in "
+                    f"{output}/; the same command goes on with them",
+                    error=True,
+                )
+                return INTERRUPTED
+        shown = read_spread(real, config.num_real)
+        sets = Sets(
+            kept.items(),
+            shown.x,
+            None if unseen is None else read_spread(unseen, config.num_real).x,
+            None if len(real.classes) < 2 else shown.labels,
+            _asked(labels, real.classes, number),
+        )
+        what = {
+            "version": VERSION,
+            "run": str(config.run.absolute()),
+            **{name: by[name] for name in ("versions", "step", "weights", "sampling", "seed")},
+            "device": device,
+            "data": config.data or place_of_images(folder),
+            "against": config.against,
+            "counts": {
+                "samples": number,
+                "training": len(sets.real),
+                "training_in_all": len(real),
+                "held_out": 0 if sets.held_out is None else len(sets.held_out),
+            },
+        }
+        found = what | _measured(config, sets)
+        found["seconds"] = round(perf_counter() - began, 1)
+        found["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_json(output / DOCUMENT, found)
+        if pictured := len(shape) == 3:
+            report.closest(found, sets.drawn, sets.real, output / CLOSEST)
+    answer(f"{report.heading(found)}\n\n{report.table(found, real.classes)}\n")
+    say(f"done: {output}/{DOCUMENT}" + (f", {output}/{CLOSEST}" if pictured else ""))
+    return DONE
+
+
+def _measured(config: EvaluateConfig, sets: Sets) -> dict[str, Any]:
+    """All figures, while a bar is shown."""
+    name = chosen(config.features, sets.real.shape[1:])
+    with bar(total=stages(sets), desc="measuring", unit="part") as measuring:
+        found = document(
+            sets,
+            describer(name, sets.real),
+            seed=config.seed,
+            replicates=config.replicates,
+            on_stage=measuring.update,
+        )
+    return {"feature_space": name, "replicates": config.replicates, **found}
+
+
+def _asked(labels: Labels, classes: Sequence[str], number: int) -> NDArray[Any] | None:
+    """The class among the data's that each sample was to be of."""
+    if not labels.count or not set(labels.names) <= set(classes):
+        return None
+    own = np.array([list(classes).index(name) for name in labels.names])
+    asked: NDArray[Any] = own[np.arange(number) % len(own)]
+    return asked
+
+
+def _opened(
+    config: EvaluateConfig,
+    folder: RunFolder,
+    shape: tuple[int, ...],
+    source: str | None,
+    option: str,
+) -> Images:
+    """Real items as the run has seen them, but for what is random about it."""
+    run = folder.config.read()
+    trainer = run.trainer
+    classes = tuple(config.label) or trainer.only_class
+    try:
+        images = open_images(
+            place_of_images(folder) if source is None else source,
+            shape[1:],
+            shape[0],
+            crop=CENTER if trainer.crop != "none" else replace(CENTER, kind="none"),
+            only_class=classes,
+            cache=trainer.data_cache if source is None else None,
+            memory_limit=int(min(trainer.data_memory_gb * 1e9, 2**62)),
+            progress=True,
+            leave_out=trainer.leave_out,
+            bounded=run.diffusion.auto_normalize,
+            scaling=from_dict(folder.config.images().get("scaling")),
+        )
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}" if source is not None else str(error)) from None
+    least = 2 * LEAST if option == "data" else LEAST
+    if len(images) < least:
+        raise ValueError(f"{option} has {len(images)} items: {least} are needed at least")
+    return images
+
+
+def _drawn_by(
+    run: OpenedRun,
+    config: EvaluateConfig,
+    sampling: SamplingConfig,
+    labels: Labels,
+    size: Sides,
+) -> dict[str, Any]:
+    """All that samples are a function of."""
+    return {
+        "versions": versions(),
+        "network": digest(run.diffusion.model.arrays()),
+        "step": run.step,
+        "weights": run.weights,
+        "sampling": {
+            **sampling.facts(run.config.diffusion.timesteps),
+            **{name: v for name, v in sampling_of(config).items() if v is not None},
+        },
+        "autoguidance": config.autoguidance,
+        "labels": list(labels.names),
+        "image_size": list(np.atleast_1d(size).tolist()),
+        "seed": config.seed,
+    }

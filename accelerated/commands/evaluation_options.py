@@ -1,0 +1,44 @@
+"""What ``evaluate`` is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...reference.plain import PathText, check_choice
+from ..evaluation.features import FEATURES
+from .options import SampleConfig
+
+USUAL = 1000
+"""Samples that are drawn where no one says how many."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(SampleConfig):
+    """Options of ``evaluate``.
+
+    Attributes:
+        num_samples: samples to draw and to compare (default: 1,000); those of an earlier evaluation
+            with the same weights and options are kept.
+        data: what the run was trained on (default: where it was).
+        against: a folder of images of the same kind that the run was not trained on: it shows what
+            a perfect model would have, and what is recited.
+        num_real: real images at most, evenly spread over all.
+        features: what images are compared by: pixels, pca (64 principal components) or auto (pixels
+            of tiny images, pca of others).
+        replicates: of the bootstrap, from which errors are taken.
+        output: folder to write to (default: RUN/evaluation).
+    """
+
+    data: PathText | None = None
+    against: PathText | None = None
+    num_real: int = 10_000
+    features: str = "auto"
+    replicates: int = 50
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("features", self.features, FEATURES)
+        for name, least in (("num_samples", 16), ("num_real", 32), ("replicates", 10)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value} says too little: give {least} at least")

@@ -1,0 +1,138 @@
+"""An evaluation for people: a table, and pictures of what may be copies."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..process import to_uint8
+from . import pictures
+
+MEASURES = {
+    "frechet": "Fréchet distance",
+    "frechet_infinity": "  of infinitely many",
+    "kernel": "kernel distance (KID)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+COLUMNS = {
+    "drawn": "drawn, training",
+    "halves": "real halves",
+    "held_out": "held out, training",
+    "drawn_to_held_out": "drawn, held out",
+}
+_WIDE, _NAME = 20, 26
+
+
+def table(found: Mapping[str, Any], names: Sequence[str] = ()) -> str:
+    """The figures of ``evaluation.json``; ``names``: what classes are called."""
+    shown = {name: text for name, text in COLUMNS.items() if name in found["distances"]}
+    lines = [" " * _NAME + "".join(f"{text:>{_WIDE}}" for text in shown.values())]
+    for measure, text in MEASURES.items():
+        values = (_with_error(found["distances"][column][measure]) for column in shown)
+        lines.append(f"{text:{_NAME}}" + "".join(f"{value:>{_WIDE}}" for value in values))
+    lines += ["", *_copies(found["copies"]), "", *_channels(found["colour"])]
+    if "classes" in found:
+        lines += ["", *_classes(found["classes"], names)]
+    return "\n".join(lines)
+
+
+def heading(found: Mapping[str, Any]) -> str:
+    """What was compared with what, in a line or two."""
+    counts = found["counts"]
+    unseen = f", {counts['held_out']:,} held out" if counts["held_out"] else ""
+    return (
+        f"step {found['step']:,} ({found['weights']}), {counts['samples']:,} drawn beside "
+        f"{counts['training']:,} of {counts['training_in_all']:,} for training{unseen}\n"
+        f"features: {found['feature_space']} ({found['features']}); seed {found['seed']}; ± holds "
+        "95 of 100 repetitions"
+    )
+
+
+def closest(found: Mapping[str, Any], drawn: NDArray[Any], real: NDArray[Any], path: Path) -> None:
+    """Draw the closest pairs: what was drawn on the left, on the right the training images."""
+    pairs = found["copies"]["closest"]
+    both = (drawn[[p["drawn"] for p in pairs]], real[[p["training"] for p in pairs]])
+    one, other = (x if x.dtype == np.uint8 else to_uint8(x) for x in both)
+    some = slice(None) if one.shape[1] in (1, 3, 4) else slice(1)
+    captions = "drawn, the nearest first", "nearest training images"
+    pictures.save_png(pictures.comparison(one[:, some], other[:, some], captions=captions), path)
+
+
+def _with_error(figure: Mapping[str, float]) -> str:
+    """A value and its error: as many digits as the error has two."""
+    value, error = figure["value"], figure["error"]
+    if not error:
+        return f"{value:.4g}"
+    places = max(0, min(6, 1 - int(np.floor(np.log10(error)))))
+    return f"{value:.{places}f} ± {1.96 * error:.{places}f}"
+
+
+def _line(text: str, value: str) -> str:
+    return f"{text:44}{value}"
+
+
+def _copies(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        _line("distance to the nearest training item", f"{found['median_distance']:.4g} (median)"),
+        _line("  of training items to each other", f"{found['median_distance_of_training']:.4g}"),
+        _line(
+            "closer than 1 % of those are",
+            _percent(found["closer_than_1_percent_of_training"]) + ", 1 % where nothing is recited",
+        ),
+    ]
+    if "expected" in found:
+        nearer, expected = _percent(found["nearer_to_training"]), found["expected"]
+        lines.append(
+            _line(
+                "nearer to a training item than to unseen",
+                f"{nearer}, {expected:.1%} where nothing is recited",
+            )
+        )
+    return lines
+
+
+def _percent(figure: Mapping[str, float]) -> str:
+    return f"{figure['value']:.1%} ± {1.96 * figure['error']:.1%}"
+
+
+def _channels(found: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for number, row in enumerate(found["channels"][:8]):
+        means = f"{_with_error(row['drawn'])}, data {_with_error(row['real'])}"
+        spread = f"{_with_error(row['drawn_deviation'])}, data {_with_error(row['real_deviation'])}"
+        name = found["names"][number] if found["names"] else f"channel {number}"
+        lines += [_line(f"{name}: mean", means), _line(f"{name}: deviation", spread)]
+    for text in found["flags"]:
+        lines += textwrap.wrap(f"! {text}", 100, subsequent_indent="  ")
+    return lines
+
+
+def _classes(found: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    lines = []
+    if found["agreement"] is not None:
+        judge = f"; of real ones it reads {found['judge']:.1%}"
+        lines.append(_line("read as asked by its neighbours", _percent(found["agreement"]) + judge))
+        worst = int(np.argmin(found["agreement_of_each"]))
+        name = names[worst] if worst < len(names) else str(worst)
+        share = found["agreement_of_each"][worst]
+        lines.append(_line("  the worst class", f"{name}, {share:.1%}"))
+    if len(found["counts"]) <= 20:
+        lines += [
+            _line("classes drawn", " ".join(map(str, found["counts"]))),
+            _line("  of the training items", " ".join(map(str, found["counts_of_training"]))),
+        ]
+    lines.append(
+        _line(
+            "all ten neighbours agree",
+            f"{found['sure']:.1%}, of training items {found['sure_of_training']:.1%}",
+        )
+    )
+    return lines
