@@ -47,6 +47,8 @@ SCALES: tuple[dict[str, Any], ...] = (
     {"cond_scale": 3.0, "guidance_rescale": 0.7},
     {"cond_scale": 3.0, "guidance_parallel": 0.0},
 )
+WALK: dict[str, Any] = {"sampler": "ddim", "sampling_timesteps": 50}
+"""Of all of them: where the default changes, the numbers do not."""
 
 
 def reader(images: Pixels, labels: NDArray[Any]) -> Any:
@@ -71,7 +73,7 @@ def spread(images: Pixels, labels: NDArray[Any]) -> float:
 def draw(run: Path, each: int, options: dict[str, Any]) -> tuple[Pixels, NDArray[Any]]:
     """``each`` images of every label, and the labels; image i is of label i mod 10."""
     diffusion, labels = open_run(run).diffusion, np.arange(10 * each) % 10
-    drawn = diffusion.sample(10 * each, classes=labels, seed=1, **options)
+    drawn = diffusion.sample(10 * each, classes=labels, seed=1, **WALK, **options)
     return to_uint8(drawn), labels
 
 

@@ -47,7 +47,8 @@ def run(folder: Path, data: Path, count: int, *options: str) -> Path:
     saved = ("--save-every", "1000000", "--results-folder", results)
     if main(["train", "--data", str(data), *options, *saved]):
         raise SystemExit("training failed")
-    if main(["sample", results, "--num-samples", str(count)]):
+    walk = ("--sampler", "ddim", "--sampling-timesteps", "100")
+    if main(["sample", results, "--num-samples", str(count), *walk]):
         raise SystemExit("drawing failed")
     return folder / "run" / "drawn"
 
