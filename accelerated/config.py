@@ -15,6 +15,7 @@ from ..reference.config import (
     SamplingConfig,
     UnetConfig,
 )
+from ..reference.config.sampling import check_together
 from ..reference.evaluation.comparison import LEAST
 from ..reference.plain import (
     PathText,
@@ -204,7 +205,7 @@ class RunConfig:
         # The U-Net's configuration may also be that of a network of one's own, of other data.
         if len(self.sides) == 2 or self.network.rank != 2:
             self.network.check_image_size(self.sides)
-        self.sampling.steps(self.diffusion.timesteps)
+        check_together(self.network, self.diffusion, self.sampling)
 
     def _size(self) -> Sides:
         """One number is the length of a sequence, where the network is for sequences."""

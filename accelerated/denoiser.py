@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from mindspore import Tensor, ops
 
 from ..reference.levels import INPUT, TIME
+from .bound import halves, joined
 from .objective import x0_from_output
 from .process import column
 
@@ -39,8 +40,12 @@ def ask(
     return model(x_t, time, x_self_cond)
 
 
-def denoiser(model: Callable[..., Tensor]) -> Denoiser:
-    """The estimate that the network's output amounts to, whatever it predicts."""
+def denoiser(model: Callable[..., Tensor], variance: bool = False) -> Denoiser:
+    """The estimate that the network's output amounts to, whatever it predicts.
+
+    ``variance``: with what the network says of the variance after it, (B, 2 C, *spatial), where it
+    has learned that; what is done to estimates leaves that alone.
+    """
 
     def predict_x0(
         x_t: Tensor,
@@ -48,8 +53,8 @@ def denoiser(model: Callable[..., Tensor]) -> Denoiser:
         condition: Tensor | None = None,
         x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        output = ask(model, x_t, levels, x_self_cond, None, condition)
-        return x0_from_output(x_t, levels, output)
+        output, raw = halves(ask(model, x_t, levels, x_self_cond, None, condition), x_t)
+        return joined(x0_from_output(x_t, levels, output), raw if variance else None)
 
     return predict_x0
 
@@ -63,7 +68,8 @@ def limited(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Denoiser
         condition: Tensor | None = None,
         x_self_cond: Tensor | None = None,
     ) -> Tensor:
-        return limit(predict_x0(x_t, levels, condition, x_self_cond))
+        x0_hat, raw = halves(predict_x0(x_t, levels, condition, x_self_cond), x_t)
+        return joined(limit(x0_hat), raw)
 
     return estimate
 

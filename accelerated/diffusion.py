@@ -10,6 +10,7 @@ from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ..reference.config import SamplingConfig
+from ..reference.config.sampling import check_together
 from ..reference.levels import Levels
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule
@@ -52,16 +53,10 @@ class GaussianDiffusion:
     ) -> None:
         self.model = model
         self.config, self.sampling = config, sampling = configurations(options)
-        sampling.steps(config.timesteps)
+        check_together(model.config, config, sampling)
         self.image_size = sides(image_size)
         self.seed = as_plain("seed", seed, int)
         model.config.check_image_size(self.image_size)
-        if model.config.out_channels != model.config.channels:
-            raise ValueError(
-                f"the network returns {model.config.out_channels} channels for images of "
-                f"{model.config.channels}: training uses a fixed variance, so leave "
-                "learned_variance and out_dim alone"
-            )
         self.schedule = make_schedule(
             config.beta_schedule, config.timesteps, zero_terminal_snr=config.zero_terminal_snr
         )
@@ -198,7 +193,9 @@ class GaussianDiffusion:
         known = told(self.model, classes, condition, count, self.class_names)
         walk = {"sampler": sampler, "sampling_timesteps": sampling_timesteps, "spacing": spacing}
         sampling = self.sampling.but(**walk, **options, eta=eta)
-        plan, guidance = plan_for(self.schedule, sampling), self._guidance(sampling)
+        sampling.check_network(self.model.config)
+        plan = plan_for(self.schedule, sampling)
+        guidance = self._guidance(sampling, plan.learned)
         rows, seed = self.levels(plan.timesteps), self.seed if seed is None else seed
         batches = []
         for start in range(0, count, batch_size):
@@ -222,13 +219,14 @@ class GaussianDiffusion:
         """The sampler's table, as long as evaluations are many; options as of ``sample``."""
         return plan_for(self.schedule, self.sampling.but(**options))
 
-    def _guidance(self, sampling: SamplingConfig) -> Guidance:
-        """The compiled steps, with guidance and without, for what is done to estimates."""
-        key = sampling.clip_denoised and self.config.auto_normalize, sampling.dynamic_threshold
+    def _guidance(self, sampling: SamplingConfig, variance: bool = False) -> Guidance:
+        """The compiled steps, for what is done to estimates; ``variance``: with the learned one."""
+        clip = sampling.clip_denoised and self.config.auto_normalize
+        key = clip, sampling.dynamic_threshold, variance
         if key not in self._guidances:
-            limit, predict_x0 = limit_of(*key), denoiser(self.model)
-            plain = compiled(sampling_step(limited(predict_x0, limit)))
-            self._guidances[key] = Guidance(self.model, plain, limit)
+            limit = limit_of(clip, sampling.dynamic_threshold)
+            plain = compiled(sampling_step(limited(denoiser(self.model, variance), limit)))
+            self._guidances[key] = Guidance(self.model, plain, limit, variance)
         return self._guidances[key]
 
     def interpolate(

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from ..reference.config import SamplingConfig
 from ..reference.levels import NOISE, SIGNAL, TIME
 from ..reference.schedule import Table
+from .bound import halves
 from .denoiser import Denoiser, denoiser
 from .networks.network import Network
 from .process import column
-from .samplers.plan import move
+from .samplers.plan import move, widened
 from .system.compile_cache import compiled
 
 Step: TypeAlias = Callable[..., Any]
@@ -75,19 +76,22 @@ def guided_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> Step
 
     Beside what ``sampling_step`` takes, the running change, the numbers, and the other estimate.
     Where that is None, ``condition`` is that of both halves of a batch twice as large, (2B, ...),
-    of which the second has none. ``limit``: what is done to an estimate at last.
+    of which the second has none. ``limit``: what is done to an estimate at last. A learned variance
+    is that of the first estimate, as it is.
     """
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors, running, numbers, other):  # type: ignore[no-untyped-def]
         if other is None:
             shown = ops.concat((x_self_cond, x_self_cond))
             both = predict_x0(ops.concat((x, x)), ops.concat((levels, levels)), condition, shown)
-            x0_hat, other = ops.split(both, x.shape[0])
+            found, other = ops.split(both, x.shape[0])
+            other, _ = halves(other, x)
         else:
-            x0_hat = predict_x0(x, levels, condition, x_self_cond)
+            found = predict_x0(x, levels, condition, x_self_cond)
+        x0_hat, raw = halves(found, x)
         x0_hat, running = combined(x0_hat, other, running, numbers)
         x0_hat = limit(x0_hat)
-        return (*move(x, x0_hat, noise, registers, factors), running)
+        return (*move(x, x0_hat, widened(noise, raw, factors), registers, factors), running)
 
     return step
 
@@ -99,11 +103,11 @@ def classifier_step(predict_x0: Denoiser, limit: Callable[[Tensor], Tensor]) -> 
     """
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors, scale, gradient):  # type: ignore[no-untyped-def]
-        x0_hat = predict_x0(x, levels, condition, x_self_cond)
+        x0_hat, raw = halves(predict_x0(x, levels, condition, x_self_cond), x)
         sigma = column(levels, NOISE, x)
         factor = scale * sigma * sigma / column(levels, SIGNAL, x)
         x0_hat = limit(x0_hat + factor * gradient)
-        return move(x, x0_hat, noise, registers, factors)
+        return move(x, x0_hat, widened(noise, raw, factors), registers, factors)
 
     return step
 
@@ -115,11 +119,18 @@ class Guidance:
         model: whose denoiser it is.
         plain: the compiled step without guidance.
         limit: what is done to every estimate at last, as cutting it to [-1, 1].
+        variance: whether the steps are of the variances that the network says.
     """
 
-    def __init__(self, model: Network, plain: Step, limit: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        model: Network,
+        plain: Step,
+        limit: Callable[[Tensor], Tensor],
+        variance: bool = False,
+    ) -> None:
         self._model, self.plain = model, plain
-        self._predict_x0, self._limit = denoiser(model), limit
+        self._predict_x0, self._limit = denoiser(model, variance), limit
         self._guided = compiled(guided_step(self._predict_x0, self._limit))
         self._with_classifier = compiled(classifier_step(self._predict_x0, self._limit))
         self._weaker: dict[Network, Step] = {}

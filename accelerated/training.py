@@ -13,6 +13,7 @@ from mindspore import Parameter, Tensor, ops
 
 from . import kernels
 from .batch import MicroBatch
+from .bound import bound_loss, halves
 from .denoiser import ask
 from .kernels.waiting import Waiter, waiter
 from .networks import operators
@@ -27,6 +28,8 @@ def training_loss(
     model: Callable[..., Tensor], loss_type: str, self_condition: bool
 ) -> Callable[..., Tensor]:
     """The function that is differentiated: noise x_0, ask the network, score its answer.
+
+    With a learned variance the loss is hybrid (arXiv 2102.09672, eq. 16).
 
     The returned function takes a batch's tensors (``MicroBatch.tensors``): x_0 (B, C, *spatial) in
     [-1, 1], levels (B, K), noise like x_0, ``self_cond_mask`` (B, 1, ...), 1.0 for the items that
@@ -47,11 +50,14 @@ def training_loss(
         x_t = q_sample(x_0, levels, noise)
         x_self_cond = None
         if self_condition:
-            first = ask(model, x_t, levels, condition=condition)
+            first, _ = halves(ask(model, x_t, levels, condition=condition), x_t)
             estimate = x0_from_output(x_t, levels, first)
             x_self_cond = ops.stop_gradient(estimate) * self_cond_mask
-        output = ask(model, x_t, levels, x_self_cond, dropout_masks, condition)
-        return score(output, target(x_0, levels, noise), levels)
+        output, raw = halves(ask(model, x_t, levels, x_self_cond, dropout_masks, condition), x_t)
+        simple = score(output, target(x_0, levels, noise), levels)
+        if raw is None:
+            return simple
+        return simple + bound_loss(x_0, x0_from_output(x_t, levels, output), raw, levels)
 
     return loss
 

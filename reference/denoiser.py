@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import autograd.numpy as np
 from autograd.tracer import getval
 
+from .bound import halves, share_of
 from .objective import x0_from_output
 from .schedule import Array, Schedule
 from .thresholding import dynamic_threshold
@@ -37,6 +38,7 @@ def denoiser(
     clip: bool = False,
     threshold: float | None = None,
     guide: Callable[[Denoiser], Denoiser] | None = None,
+    learned_variance: bool = False,
 ) -> Denoiser:
     """A network whose output has the meaning of ``objective``, as a denoiser.
 
@@ -50,12 +52,22 @@ def denoiser(
             share.
         guide: makes of the network's estimate a better one, before it is clipped and remembered: a
             function of (x_t, t, condition, x_self_cond) of another.
+        learned_variance: return (x0_hat, share) as the ancestral sampler takes them, with the share
+            of log beta that the network says (``bound.share_of``). Guidance leaves it as it is
+            under the condition.
     """
     last: Array | None = None
-    alone = estimates(network, schedule, objective)
+    raw: Array | None = None
+
+    def prediction(x_t: Array, *told: Any) -> Array:
+        nonlocal raw
+        output, raw = halves(network(x_t, *told), x_t)
+        return output
+
+    alone = estimates(prediction, schedule, objective)
     estimate = alone if guide is None else guide(alone)
 
-    def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Array:
+    def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Any:
         nonlocal last
         shown = (last,) if self_condition else ()
         x0_hat = estimate(x_t, t, condition, *shown)
@@ -64,7 +76,10 @@ def denoiser(
         elif clip:
             x0_hat = np.clip(x0_hat, -1.0, 1.0)
         last = getval(x0_hat)  # no gradient goes through what is remembered
-        return x0_hat
+        if not learned_variance:
+            return x0_hat
+        assert raw is not None, "the network returns no variance"
+        return x0_hat, share_of(raw[: len(x_t)])  # the first half was told the condition
 
     return predict_x0
 
@@ -74,7 +89,7 @@ def estimates(network: Callable[..., Array], schedule: Schedule, objective: str)
 
     def estimate(x_t: Array, t: Array, condition: Any = None, x_self_cond: Any = None) -> Array:
         known = () if condition is None else (condition,)
-        output = network(x_t, t - 1, x_self_cond, *known)
+        output, _ = halves(network(x_t, t - 1, x_self_cond, *known), x_t)
         return x0_from_output(schedule, objective, x_t, t, output)
 
     return estimate

@@ -1,4 +1,4 @@
-"""What the network is asked for, how its answer is scored, and the bound in nats.
+"""What the network is asked for, and how its answer is scored.
 
 The network may predict the noise, the data or the velocity (OBJECTIVES); given x_t each of the
 three is known from any other, so they differ only in how errors at different t are weighed.
@@ -6,16 +6,13 @@ three is known from any other, so they differ only in how errors at different t 
 
 from __future__ import annotations
 
-import math
-
 import autograd.numpy as np
-from scipy.special import log_ndtr
 
 from .config.diffusion import LOSSES as LOSSES
 from .config.diffusion import OBJECTIVES as OBJECTIVES
 from .config.diffusion import check_weight_rule
 from .plain import check_choice
-from .process import check_arguments, check_arrays, gather, v_from_x0, x0_from_eps, x0_from_v
+from .process import check_arguments, check_arrays, v_from_x0, x0_from_eps, x0_from_v
 from .schedule import Array, Schedule, Table
 
 
@@ -141,86 +138,6 @@ def simple_loss(output: Array, target: Array, weight: Array, loss_type: str = "l
     each = np.mean(np.reshape(error, (len(weight), -1)), axis=1)
     loss: Array = np.mean(each * weight.astype(output.dtype))
     return loss
-
-
-def vlb_prior(schedule: Schedule, x_0: Array) -> Array:
-    """L_T = KL(q(x_T | x_0) || N(0, I)) in nats, shape (B,): what the chain's end gives away.
-
-    arXiv 2006.11239, eq. 5. With a = alpha_bar_T it is the sum of (a x_0^2 - a - log(1 - a)) / 2.
-    Raises ValueError unless x_0 is an array of floats of shape (B, ...).
-    """
-    check_arrays(x_0=x_0)
-    a = float(schedule.alpha_bar[schedule.T])
-    return _sum_each(0.5 * (a * x_0**2 - (a + math.log1p(-a))))
-
-
-def vlb_kl(schedule: Schedule, x_0: Array, t: Array, x0_hat: Array) -> Array:
-    """L_{t-1} = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) in nats, shape (B,), for t >= 2.
-
-    arXiv 2006.11239, eqs. 5 and 8, where p is the posterior with x0_hat in place of x_0: equal
-    variances, so it is (difference of the means)^2 / (2 var), and x_t cancels in that difference.
-    ``x_0`` and ``x0_hat`` have one shape (B, ...).
-    Raises ValueError for shapes, dtypes or times that do not fit; at t = 1 see ``vlb_decoder``.
-    """
-    check_arguments(schedule, t, x_0=x_0, x0_hat=x0_hat)
-    if np.any(t == 1):
-        raise ValueError("t 1 has no KL term (its posterior is a point): use vlb_decoder there")
-    difference = gather(schedule.posterior_mean_coef_x0, t, x_0) * (x_0 - x0_hat)
-    return _sum_each(difference**2 / (2.0 * gather(schedule.posterior_var, t, x_0)))
-
-
-def vlb_decoder(schedule: Schedule, x_0: Array, x0_hat: Array, levels: int = 256) -> Array:
-    """L_0 = -log p(x_0 | x_1) in nats, shape (B,): the price of the last step to whole levels.
-
-    arXiv 2006.11239, eq. 13: each value of x_0 is one of ``levels`` from -1 to 1, and its
-    probability is what N(x0_hat, beta_1) puts on the bin around it; the two outermost bins are open
-    to infinity, so that the probabilities sum to 1.
-
-    Args:
-        x_0: shape (B, ...), on the grid: 2 * level / (levels - 1) - 1.
-        x0_hat: the estimate at t = 1 (there it is the mean of p(x_0 | x_1)); of the same shape.
-        levels: at least 2.
-
-    Raises ValueError for values off the grid and for shapes or dtypes that do not fit.
-    """
-    check_arrays(x_0=x_0, x0_hat=x0_hat)
-    if levels < 2:
-        raise ValueError(f"levels {levels} is less than 2: use 256 for 8-bit images")
-    level = (x_0 + 1.0) * (levels - 1) / 2.0
-    index = np.clip(np.round(level), 0, levels - 1)
-    if np.any(np.abs(level - index) > 1e-2):
-        raise ValueError(f"x_0 is not on the grid of {levels} levels from -1 to 1: round it first")
-    sigma = math.sqrt(schedule.beta[1])
-    below = (2.0 * index - 1.0) / (levels - 1) - 1.0 - x0_hat
-    above = (2.0 * index + 1.0) / (levels - 1) - 1.0 - x0_hat
-    below = np.where(index == 0, -np.inf, below / sigma)
-    above = np.where(index == levels - 1, np.inf, above / sigma)
-    return -_sum_each(_log_normal_interval(below, above))
-
-
-def bits_per_dim(nats: Array, dims: int) -> Array:
-    """Nats for a whole image to bits for each of its ``dims`` values: nats / (dims log 2)."""
-    if dims < 1:
-        raise ValueError(f"dims {dims} is not a number of values: use channels * height * width")
-    return nats / (dims * math.log(2.0))
-
-
-def _log_normal_interval(a: Array, b: Array) -> Array:
-    """log P(a < z < b) of a standard normal z, exact far out in both tails.
-
-    The interval is mirrored to the left, where the logarithm of the distribution function keeps its
-    digits, and log(P(b) - P(a)) = log P(b) + log(1 - exp(log P(a) - log P(b))).
-    """
-    right = a + b > 0.0
-    low, high = np.where(right, -b, a), np.where(right, -a, b)
-    log_high = log_ndtr(high)
-    log_probability: Array = log_high + np.log(-np.expm1(log_ndtr(low) - log_high))
-    return log_probability
-
-
-def _sum_each(values: Array) -> Array:
-    sums: Array = np.sum(np.reshape(values, (len(values), -1)), axis=1)
-    return sums
 
 
 def check_objective(schedule: Schedule, objective: str) -> None:

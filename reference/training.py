@@ -16,6 +16,7 @@ import autograd
 import autograd.numpy as np
 from autograd.tracer import getval
 
+from . import bound
 from .config import NetworkConfig, OptimizerConfig
 from .config.diffusion import ObjectiveConfig
 from .networks.layers import Array, Params
@@ -163,29 +164,36 @@ def training_loss(
 ) -> Array:
     """The loss of one micro-batch (arXiv 2006.11239, eq. 14): a scalar to be differentiated.
 
+    With a learned variance it is hybrid (arXiv 2102.09672, eq. 16): the bound, in bits per
+    dimension, is added with ``vlb_weight``. Only the variance learns from the bound.
     With self-conditioning (arXiv 2208.04202, section 3.2) the network first estimates x_0 from x_t
     and zeros, without dropout and without clipping; no gradient flows through that estimate.
     Raises ValueError for a network that does not return one number for each of x_0's.
     """
     x_0, t, noise, self_cond_mask, dropout_masks, condition = MicroBatch(*batch)
-    if net.out_channels != net.channels:
-        raise ValueError(
-            f"out_dim {net.out_channels} differs from channels {net.channels}: training needs a "
-            "network without out_dim and learned_variance"
-        )
+    net.check_out_channels()
     x_t = q_sample(schedule, x_0, t, noise)
     x_self_cond = None
     if self_cond_mask is not None:
         fixed = {name: getval(p) for name, p in params.items()}
-        first = network(fixed, net, x_t, t - 1, None, None, condition)
+        first, _ = bound.halves(network(fixed, net, x_t, t - 1, None, None, condition), x_t)
         x0_hat = x0_from_output(schedule, config.objective, x_t, t, first)
         x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(
             -1, *(1,) * (x_0.ndim - 1)
         )
     output = network(params, net, x_t, t - 1, x_self_cond, dropout_masks, condition)
+    output, raw = bound.halves(output, x_t)
     goal = target(schedule, config.objective, x_0, t, noise)
     weight = loss_weight(schedule, config.objective, **config.weight_rule)
-    return simple_loss(output, goal, weight[t], config.loss_type)
+    loss = simple_loss(output, goal, weight[t], config.loss_type)
+    if raw is None:
+        return loss
+    x0_hat = x0_from_output(schedule, config.objective, x_t, t, getval(output))
+    log_var = bound.log_var(schedule, t, bound.share_of(raw))
+    terms = bound.vlb_term(schedule, x_0, t, x0_hat, log_var)
+    # Times are drawn evenly: T times the mean of the terms is their sum.
+    bits = schedule.T * np.mean(bound.bits_per_dim(terms, x_0[0].size))
+    return loss + config.vlb_weight * bits
 
 
 def value_and_grad(

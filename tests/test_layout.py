@@ -41,6 +41,7 @@ MAY_USE = {
         *("reference.samplers.polynomial", "reference.samplers.plms.HISTORY"),
         *("reference.samplers.dpmpp_2s.middle", "reference.samplers.deis.check_order"),
         *("reference.samplers.unipc.check_order", "reference.samplers.unipc.weights"),
+        "reference.bound.LEVELS",
     ),
     "parity": PARTS,
 }

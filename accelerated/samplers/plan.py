@@ -17,6 +17,7 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ...reference.schedule import Schedule, levels_at
+from ..bound import halves, share_of
 from ..denoiser import Denoiser
 from ..process import on_device
 
@@ -58,6 +59,8 @@ class Plan:
         kept: (n, 2) float64, the factors of x and x0_hat in what each row keeps (default: x0_hat);
             where both are 0 it keeps nothing, and what there is stays.
         draws: (n,) the number of each row's noise (default: the row's).
+        spread: (n,) float64, for a learned variance: the logarithm of how much larger the noise can
+            be than its factor says (default: the noise is as large as that).
     """
 
     timesteps: Table
@@ -65,6 +68,12 @@ class Plan:
     earlier: Table = field(default_factory=lambda: np.zeros((0, 0)))
     kept: Table = field(default_factory=lambda: np.zeros((0, 2)))
     draws: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    spread: Table = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def learned(self) -> bool:
+        """Whether the network says how large the noise is."""
+        return bool(self.spread.size)
 
     def __len__(self) -> int:
         """How many evaluations of the network it takes."""
@@ -79,10 +88,14 @@ class Plan:
         return int(self.draws[i]) if self.draws.size else i
 
     def factors(self, i: int) -> tuple[float, ...]:
-        """Row i: the factors of x, x0_hat, noise, those of what it keeps, and MEMORY earlier."""
+        """Row i: the factors of x, x0_hat, noise, those of what it keeps, and MEMORY earlier.
+
+        With a learned variance its spread comes last.
+        """
         earlier = np.zeros(MEMORY)
         earlier[: self.earlier.shape[1]] = self.earlier[i] if self.earlier.size else 0.0
-        return (*self.coefficients[i], *self.keeps(i), *earlier)
+        spread = self.spread[i : i + 1]
+        return (*self.coefficients[i], *self.keeps(i), *earlier, *spread)
 
 
 def plan_of_rows(rows: Sequence[Row]) -> Plan:
@@ -117,14 +130,26 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor, T
 
     It takes x, levels, noise, condition, x_self_cond (the last estimate), registers and factors.
     Shapes: x, noise, x_self_cond and each of the MEMORY registers (B, C, *spatial); levels (B, K);
-    factors: scalars for x, x0_hat, noise, for x and x0_hat in what is kept, and for the registers.
+    factors: scalars for x, x0_hat, noise, for x and x0_hat in what is kept, and for the registers;
+    and, where the denoiser tells of variances, the spread.
     """
 
     def step(x, levels, noise, condition, x_self_cond, registers, factors):  # type: ignore[no-untyped-def]
-        x0_hat = predict_x0(x, levels, condition, x_self_cond)
-        return move(x, x0_hat, noise, registers, factors)
+        x0_hat, raw = halves(predict_x0(x, levels, condition, x_self_cond), x)
+        return move(x, x0_hat, widened(noise, raw, factors), registers, factors)
 
     return step
+
+
+def widened(noise: Tensor, raw: Tensor | None, factors: Any) -> Tensor:
+    """Noise of the variance that the network says, as a multiple of the smallest one.
+
+    The logarithm of the deviation lies between those of the two fixed ones as that of the variance
+    does (arXiv 2102.09672, eq. 15); ``factors``, of which the last is the spread, as of ``move``.
+    """
+    if raw is None:
+        return noise
+    return noise * ops.exp(factors[-1] * share_of(raw))
 
 
 def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Any:

@@ -58,6 +58,8 @@ class SmallNetwork(unet.Unet):
         self.estimate = Affine(draw(), draw())
         self.time = Affine(draw(), draw())
         self.outer = Affine(draw(), draw())
+        if self.config.learned_variance:
+            self.spread = Affine(draw(), draw())
         self.frequency = Parameter(draw(), requires_grad=False)
         self.conditional = self.config.num_classes is not None
         if self.config.num_classes is not None:
@@ -84,6 +86,8 @@ class SmallNetwork(unet.Unet):
         h = ops.silu(h)
         if dropout_masks is not None:
             h = h * dropout_masks[0] * self.kept_scale + dropout_masks[1]
+        if self.config.learned_variance:
+            return ops.concat((self.outer(h), self.spread(h)), 1)
         return self.outer(h)
 
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -107,8 +111,8 @@ def small_network(
     """outer(silu(inner(x) + time(cos(t f / 100)) + estimate(x0_hat) + of_class[condition]) keep_1 /
     (1 - p) + keep_2).
 
-    inner, time, estimate and outer multiply each channel by a number, and add another; the estimate
-    is there where the network is self-conditioned, the class where it has classes, and the masks
+    inner, time, estimate and outer multiply each channel by a number, and add another; with a
+    learned variance "spread" gives a second half of channels, as outer does. The estimate is there where the network is self-conditioned, the class where it has classes, and the masks
     where there are any. The arguments are those of ``reference.unet.unet``.
     """
 
@@ -128,6 +132,8 @@ def small_network(
     if dropout_masks is not None:
         first, second = (mask.astype(x.dtype) for mask in dropout_masks)
         h = h * first / (1.0 - config.dropout) + second
+    if config.learned_variance:
+        return anp.concatenate((affine("outer", h), affine("spread", h)), axis=1)
     return affine("outer", h)
 
 

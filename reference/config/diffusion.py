@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..plain import check_choice, make_plain
+from .network import NetworkConfig
 
 SCHEDULES = ("linear", "cosine", "sigmoid")
 """Rules for how much noise each step adds; ``schedule`` states them."""
@@ -44,6 +45,8 @@ class ObjectiveConfig:
         p2_loss_weight_k: the k of that weight.
         min_snr_loss_weight: weigh the loss by min(SNR, gamma) / SNR (2303.09556).
         min_snr_gamma: the gamma of that weight.
+        vlb_weight: of a network with a learned variance, what the variational bound counts in the
+            loss, in bits per dimension (arXiv 2102.09672, eq. 16).
 
     Raises:
         ValueError: a value out of its range, or two rules for one weight.
@@ -55,12 +58,15 @@ class ObjectiveConfig:
     p2_loss_weight_k: float = 1.0
     min_snr_loss_weight: bool = False
     min_snr_gamma: float = 5.0
+    vlb_weight: float = 0.001
 
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("loss_type", self.loss_type, LOSSES)
         check_weight_rule(**self.weight_rule)
+        if not self.vlb_weight >= 0:
+            raise ValueError(f"vlb_weight {self.vlb_weight} must not be negative")
 
     @property
     def weight_rule(self) -> dict[str, Any]:
@@ -99,4 +105,12 @@ class DiffusionConfig(ObjectiveConfig):
             raise ValueError(
                 "zero_terminal_snr leaves nothing of x_0 at step T, where objective 'pred_noise' "
                 "learns nothing: choose pred_v or pred_x0"
+            )
+
+    def check_network(self, network: NetworkConfig) -> None:
+        """Raise ValueError for a learned variance where its bound is not defined."""
+        if network.learned_variance and not self.auto_normalize:
+            raise ValueError(
+                "learned_variance learns from the price of 8-bit pixels, and data without "
+                "auto_normalize are none: leave one of them out"
             )

@@ -15,6 +15,8 @@ class NetworkConfig:
         self_condition: feed the last estimate of x_0 back in (arXiv 2208.04202).
         dropout: probability of dropping an activation in the first block of each residual pair.
         sinusoidal_pos_emb_theta: longest wavelength of the time embedding / 2 pi.
+        learned_variance: return as many channels again, which tell the variance of the step back
+            (arXiv 2102.09672).
         num_classes: how many classes it is told of, if it is.
         cond_drop_prob: share of items whose class it is not told in training.
         rank: how many sides an item has: 2 for images, 1 for sequences, 0 for vectors.
@@ -28,6 +30,7 @@ class NetworkConfig:
     random_fourier_features: bool
     learned_sinusoidal_dim: int
     sinusoidal_pos_emb_theta: float
+    learned_variance: bool = False
     num_classes: int | None = None
     cond_drop_prob: float = 0.1
 
@@ -66,6 +69,16 @@ class NetworkConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the class, called with them, gives the configuration back."""
         return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    def check_out_channels(self) -> None:
+        """Raise ValueError unless it returns what training needs: one number for each value, or two
+        with a learned variance."""
+        needed = self.channels * (2 if self.learned_variance else 1)
+        if self.out_channels != needed:
+            raise ValueError(
+                f"the network returns {self.out_channels} channels for items of {self.channels}: "
+                f"training needs {needed}, so leave out_dim alone"
+            )
 
     def check_numbers(self) -> None:
         """Raise ValueError for a number that no network can be built from."""

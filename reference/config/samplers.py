@@ -31,7 +31,7 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
 SPACINGS = ("uniform", "trailing", "leading", "linspace", "quadratic", "log_snr", "karras")
 """Rules for the times of n steps; ``spacing`` states them."""
 
-VARIANCES = ("posterior", "beta")
+VARIANCES = ("posterior", "beta", "learned")
 """What an ancestral step adds: see ``samplers/ancestral.py``."""
 
 VARIANTS = ("bh1", "bh2")

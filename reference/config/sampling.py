@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from ..plain import Unbounded, check_choice, make_plain
+from .diffusion import DiffusionConfig
+from .network import NetworkConfig
 from .samplers import SAMPLERS, SPACINGS, VARIANCES, VARIANTS, check_sampler
 
 DEFAULT_SAMPLER = "dpm++2m"
@@ -31,7 +33,8 @@ class SamplingConfig:
             or the times themselves, descending from at most timesteps to at least 1 (None:
             log_snr; of ancestral and ddim, and of as many steps as there are, uniform).
         eta: of ddim, the noise that it adds, 0 (none, which is None) to 1 (as ancestral).
-        variance: of ancestral, of the noise that it adds: posterior (None) or beta.
+        variance: of ancestral, of the noise that it adds: posterior (None), beta, or learned, of a
+            network that has learned it.
         s_churn: of euler and heun, noise that is added on the way, and taken away again (None: 0).
         s_tmin: where: from this noise / signal on (None: 0).
         s_tmax: and up to this (None: everywhere).
@@ -153,6 +156,14 @@ class SamplingConfig:
                 f"guidance_momentum {self.guidance_momentum} must be above -1 and below 1"
             )
 
+    def check_network(self, network: NetworkConfig) -> None:
+        """Raise ValueError where a learned variance is asked for, of a network that has none."""
+        if self.variance == "learned" and not network.learned_variance:
+            raise ValueError(
+                "variance 'learned' needs a network with learned_variance (train "
+                "--learned-variance): choose posterior or beta"
+            )
+
     @property
     def guides(self) -> bool:
         """Whether estimates are changed at all: a scale of 1 leaves them as they are."""
@@ -228,6 +239,16 @@ class SamplingConfig:
 
 def _listed(times: tuple[float, ...]) -> str:
     return ",".join(f"{t:g}" for t in times)
+
+
+def check_together(
+    network: NetworkConfig, diffusion: DiffusionConfig, sampling: SamplingConfig
+) -> None:
+    """Raise ValueError unless the network can be trained so, and drawn from so."""
+    network.check_out_channels()
+    diffusion.check_network(network)
+    sampling.check_network(network)
+    sampling.steps(diffusion.timesteps)
 
 
 def _times(text: str) -> tuple[float, ...]:

@@ -71,8 +71,19 @@ def test_the_constructor_of_the_readme() -> None:
         ({}, {"image_size": 7}, r"image_size 7 is not divisible by 2 \(2 \*\* \(len\(dim_mults\)"),
         ({}, {"image_size": (4, 5)}, "image_size 5 is not divisible by 2"),
         ({}, {"image_size": (4, 4, 4)}, r"image_size \(4, 4, 4\) must be a whole number or 2"),
-        ({"learned_variance": True}, {}, "returns 6 channels for images of 3: .*learned_variance"),
-        ({"out_dim": 1}, {}, "returns 1 channels for images of 3"),
+        (
+            {"learned_variance": True, "out_dim": 3},
+            {},
+            "returns 3 channels for items of 3: .* 6, so",
+        ),
+        (
+            {"learned_variance": True},
+            {"auto_normalize": False},
+            "learned_variance learns .* pixels",
+        ),
+        ({}, {"variance": "learned", "sampler": "ancestral"}, "'learned' needs a network with"),
+        ({}, {"vlb_weight": -1.0}, "vlb_weight -1.0 must not be negative"),
+        ({"out_dim": 1}, {}, "returns 1 channels for items of 3: .* 3, so leave out_dim"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

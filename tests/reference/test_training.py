@@ -227,8 +227,8 @@ def test_arguments_that_do_not_fit_are_named():
     config = TrainingConfig()
     with pytest.raises(ValueError, match="micro_batches is empty"):
         training_step(start(), config, NET, SCHEDULE, [])
-    twice = replace(NET, learned_variance=True)
-    with pytest.raises(ValueError, match="out_dim 2 differs from channels 1"):
+    twice = replace(NET, out_dim=2)
+    with pytest.raises(ValueError, match=r"the network returns 2 channels for items of 1: .* 1,"):
         training_step(start(twice), config, twice, SCHEDULE, [micro_batch(8)])
     masked = micro_batch(8, self_cond_mask=np.ones(3))
     with pytest.raises(ValueError, match="self_condition=False"):
