@@ -76,7 +76,8 @@ def kl(difference: Tensor, r: Tensor, levels: Tensor) -> Tensor:
     2107.00630, eq. 13).
     """
     square = column(levels, SNR_DROP, r) * difference * difference
-    return 0.5 * (r + ops.expm1(-r) + ops.exp(-r) * square)
+    narrower = ops.exp(-r)
+    return 0.5 * (r + (narrower - 1.0) + narrower * square)
 
 
 def decoder(x_0: Tensor, difference: Tensor, r: Tensor, levels: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def gradients(
         function = _gradient(network.network(net), config)
         names = [p.name for p in network.network(net).trainable_params()]
         is_unet = "kind" not in net  # whose layers are known one by one
-        if is_unet:
+        if is_unet and not network.config_of(net).learned_variance:
             _note(net, schedule, config, batch, params, names, expected, bounds)
         search = partial(of_gradients, net, number, schedule, config, batch)
         with explained(search) if is_unet else nullcontext():

@@ -17,6 +17,7 @@ from ddpm_mindspore.parity.report import budget
 from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference import objective as reference
+from ddpm_mindspore.reference.bound import bits_per_dim, log_var
 from ddpm_mindspore.reference.levels import COLUMNS
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import Schedule
@@ -65,5 +66,17 @@ def definitions(s: Schedule, objective: str, t: Array) -> list[Array]:
         *(t - 1.0, q_sample(s, one, t, zero), q_sample(s, zero, t, one)),
         *(one, estimate(one, t, zero), estimate(zero, t, one)),
         *(target(one, t, zero), target(zero, t, one), weight),
+        *bounds(s, np.ceil(t).astype(int)),
     ]
     return [np.asarray(column) for column in columns]
+
+
+def bounds(s: Schedule, step: Array) -> list[Array]:
+    """What the bound needs: its weight, where the decoder is, 1 / deviation, range and drop."""
+    one, zero = np.ones((len(step), 1)), np.zeros((len(step), 1))
+    lowest, highest = (log_var(s, step, share) for share in (zero, one))
+    last = step == 1
+    var = np.where(last, np.inf, s.posterior_var[step])
+    drop = s.posterior_mean_coef_x0[step] ** 2 / var
+    weight = 0.001 * bits_per_dim(s.T * one, 1)
+    return [weight, last, np.exp(-lowest / 2), highest - lowest, drop]

@@ -111,7 +111,8 @@ def walk(
     """Every x and x0_hat of a walk down ``timesteps``, from the same start and noise."""
     s = device.schedule(*schedule)
     mean, var, x_T, *noise = device.draw(seed, (3 + len(timesteps), batch, *shape))
-    denoiser = Denoiser(s, objective, mean[0], spread * np.abs(var[0]), self_cond)
+    learned = options.get("variance") == "learned"
+    denoiser = Denoiser(s, objective, mean[0], spread * np.abs(var[0]), self_cond, learned)
     expected = walks.on_reference(denoiser, sampler, options, timesteps, clip, x_T, noise)
     plan = accelerated.PLANS[sampler](s, timesteps, **options)
     check(f"evaluations of {sampler}", len(plan), len(expected.times), 0.0)

@@ -30,4 +30,4 @@ def ancestral_plan(
         return plan
     moves = alpha_bar_s < 1.0
     ratio = (1.0 - alpha_bar_t) / np.where(moves, 1.0 - alpha_bar_s, 1.0)
-    return replace(plan, spread=np.where(moves, 0.5 * np.log(ratio), 0.0))
+    return replace(plan, spread=np.where(moves, ratio, 1.0))

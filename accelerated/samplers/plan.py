@@ -59,8 +59,8 @@ class Plan:
         kept: (n, 2) float64, the factors of x and x0_hat in what each row keeps (default: x0_hat);
             where both are 0 it keeps nothing, and what there is stays.
         draws: (n,) the number of each row's noise (default: the row's).
-        spread: (n,) float64, for a learned variance: the logarithm of how much larger the noise can
-            be than its factor says (default: the noise is as large as that).
+        spread: (n,) float64, for a learned variance: the largest one over the smallest, which is
+            that of ``coefficients`` (default: the variance is not learned).
     """
 
     timesteps: Table
@@ -142,14 +142,15 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor, T
 
 
 def widened(noise: Tensor, raw: Tensor | None, factors: Any) -> Tensor:
-    """Noise of the variance that the network says, as a multiple of the smallest one.
+    """Noise of the variance that the network says, where its factor is of the smallest one.
 
-    The logarithm of the deviation lies between those of the two fixed ones as that of the variance
-    does (arXiv 2102.09672, eq. 15); ``factors``, of which the last is the spread, as of ``move``.
+    Its deviation is spread^(share / 2) times as large (arXiv 2102.09672, eq. 15); ``factors``, of
+    which the last is the spread: as of ``move``.
     """
     if raw is None:
         return noise
-    return noise * ops.exp(factors[-1] * share_of(raw))
+    # A CPU's pow is right to the last bit, and its exp off by fifty.
+    return noise * ops.pow(factors[-1], 0.5 * share_of(raw))
 
 
 def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Any:

@@ -76,10 +76,13 @@ FROM_A_FOLDER: Case = {
 """Pictures of two classes, cropped at random and flipped, two gradients an update; guided."""
 
 SPOILED: Case = {
-    "net": {"dim": 4, "dim_mults": (1,), "channels": 1},
+    "net": {"dim": 4, "dim_mults": (1,), "channels": 1, "learned_variance": True},
     "size": (2, 3),
     "diffusion": {
         "timesteps": 4,
+        "vlb_weight": 0.05,
+        "sampler": "ancestral",
+        "variance": "learned",
         "objective": "pred_noise",
         "beta_schedule": "linear",
         "p2_loss_weight_gamma": 0.5,
@@ -103,7 +106,7 @@ SPOILED: Case = {
     "resumed_after": 4,
     "params": 2,
 }
-"""Floats, of which one image is NaN: the updates that see it are left out."""
+"""Floats, of which one image is NaN: the updates that see it are left out; a learned variance."""
 
 WITH_THE_UNET: Case = {
     "net": {

@@ -23,7 +23,9 @@ _CHURN = st.fixed_dictionaries(
     }
 )
 _OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "ancestral": st.fixed_dictionaries({"variance": st.sampled_from(("posterior", "beta"))}),
+    "ancestral": st.fixed_dictionaries(
+        {"variance": st.sampled_from(("posterior", "beta", "learned"))}
+    ),
     "ddim": st.fixed_dictionaries({"eta": st.sampled_from((0.0, 0.3, 1.0))}),
     "euler": _CHURN,
     "heun": _CHURN,
@@ -103,6 +105,7 @@ TRAJECTORIES: list[Case] = [
     _walk("ddim", "pred_x0", (4000, 2050, 1000), schedule=LONG["schedule"]),
     _walk("unipc", "pred_v", (50, 40, 30.5, 20, 10), options={"order": 3}),
     _each("ancestral", variance="beta"),
+    _walk("ancestral", "pred_v", (50, 30, 12.5, 1), options={"variance": "learned"}),
     _each("euler", **_CHURNED),
     _each("heun", **_CHURNED),
     _each("plms"),

@@ -20,7 +20,7 @@ def gradient_cases(
     l1 is left out: its derivative jumps where the error of a pixel is 0, which a rounding decides.
     """
     drawn = draw(networks((1, 2), first))
-    net = {k: v for k, v in drawn.items() if k not in ("out_dim", "learned_variance")}
+    net = {k: v for k, v in drawn.items() if k != "out_dim"}
     objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
     schedule = draw(schedules(objective, st.sampled_from((4000, 4, 1))))
     _, T, _ = schedule

@@ -17,6 +17,7 @@ from ...accelerated import objective as accelerated
 from ...accelerated import process as accelerated_process
 from ...reference import objective as reference
 from ...reference import process
+from ...reference.bound import halves
 from ...reference.config import UnetConfig
 from ...reference.schedule import Schedule as Tables
 from ...reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
@@ -174,6 +175,7 @@ def _given_to_the_network(
         inputs["condition"] = batch.condition.astype(np.float32)
     if UnetConfig(**net).self_condition:
         first = network.in_reference(UnetConfig(**net), {**values, **inputs}, batch.t - 1, None)
+        first, _ = halves(first, x_t)
         estimate = reference.x0_from_output(tables, config.objective, x_t, batch.t, first)
         shown = batch.self_cond_mask.reshape(-1, 1, 1, 1)
         inputs["x_self_cond"] = np.asarray(estimate * shown, np.float32)

@@ -19,7 +19,17 @@ from .progress import Progress
 # From what is computed first to what is built of it: with one broken formula several properties
 # fail, and the first of them in this order is the nearest to the cause.
 LADDER = (
-    *("levels", "process", "objective", "library", "effective", "exact", "alone", "layers"),
+    *(
+        "levels",
+        "process",
+        "objective",
+        "bound",
+        "library",
+        "effective",
+        "exact",
+        "alone",
+        "layers",
+    ),
     *(
         "unet",
         "networks",

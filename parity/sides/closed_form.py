@@ -2,7 +2,7 @@
 
 The best x0_hat is then an affine function of x_t. The reference asks its oracle; the device has the
 factors as tables, read at the time that the network is given. With self-conditioning a share of the
-estimate before is added to x0_hat.
+estimate before is added to x0_hat. With a learned variance it says of it RAW x_t + BIAS.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from ...reference.schedule import Schedule, levels_at
 from ..judgement.tolerance import elementwise
 from .device import Array
 
+RAW, BIAS = 0.75, 0.375
+"""What is said of the variance: of x_t, another one for each value; exact in float32."""
+
 
 class Denoiser:
     """x0_hat = slope(t) x_t + offset(t) + self_cond before.
@@ -29,16 +32,24 @@ class Denoiser:
         objective: what the network's output stands for.
         mean, var: of the data, (C, *spatial).
         self_cond: the share of the estimate before.
+        learned: whether it says of the variance.
 
     Attributes:
-        schedule, objective, self_cond: as given.
+        schedule, objective, self_cond, learned: as given.
         levels: what the device is told of times.
     """
 
     def __init__(
-        self, schedule: Schedule, objective: str, mean: Array, var: Array, self_cond: float
+        self,
+        schedule: Schedule,
+        objective: str,
+        mean: Array,
+        var: Array,
+        self_cond: float,
+        learned: bool = False,
     ) -> None:
         self.schedule, self.objective, self.self_cond = schedule, objective, self_cond
+        self.learned = learned
         self.levels = Levels(schedule, ObjectiveConfig(objective=objective))
         self._mean, self._var = mean.astype(np.float64), var.astype(np.float64)
         self._oracle = gaussian(self._mean, np.diag(self._var.ravel()))
@@ -47,6 +58,11 @@ class Denoiser:
         """x0_hat by the reference's oracle, with its share of the estimate before."""
         x0_hat: Array = self._oracle.predict_x0(self.schedule, x_t, t) + self.self_cond * before
         return x0_hat
+
+    def share(self, x_t: Array) -> Array:
+        """The share of log beta in the logarithm of the variance."""
+        said: Array = (RAW * x_t + BIAS + 1.0) / 2.0
+        return said
 
     def slope(self, t: float) -> Array:
         """The factor of x_t in x0_hat, of the data's shape."""
@@ -81,6 +97,7 @@ class Denoiser:
         )
         slope, offset, share = (table.astype(ms.float32) for table in (slope, offset, share))
         at = Tensor(np.array(known)[None] - 1.0, ms.float32)
+        learned = self.learned
         place = Tensor(np.arange(len(known))[None] - len(known), ms.float32)
 
         def network(x: Tensor, time: Tensor, x_self_cond: Tensor) -> Tensor:
@@ -88,7 +105,8 @@ class Denoiser:
             # The place in the tables; that of the last row, of no numbers, where there is none.
             t = (ops.sum(found * place, 1) + float(len(known))).astype(ms.int32)
             affine = ops.gather(slope, t, 0) * x + ops.gather(offset, t, 0)
-            return affine + ops.gather(share, t, 0) * x_self_cond
+            output = affine + ops.gather(share, t, 0) * x_self_cond
+            return ops.concat((output, RAW * x + BIAS), 1) if learned else output
 
         return network
 

@@ -256,6 +256,7 @@ def denoiser(
         clip=config.clip_denoised,
         threshold=config.dynamic_threshold,
         guide=guide,
+        learned_variance=config.variance == "learned",
     )
     known = denoise if classes is None else given_condition(denoise, classes)
 

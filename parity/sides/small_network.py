@@ -112,8 +112,9 @@ def small_network(
     (1 - p) + keep_2).
 
     inner, time, estimate and outer multiply each channel by a number, and add another; with a
-    learned variance "spread" gives a second half of channels, as outer does. The estimate is there where the network is self-conditioned, the class where it has classes, and the masks
-    where there are any. The arguments are those of ``reference.unet.unet``.
+    learned variance spread gives a second half of channels, as outer does. The estimate is there
+    where the network is self-conditioned, the class where it has classes, and the masks where there
+    are any. The arguments are those of ``reference.unet.unet``.
     """
 
     def affine(name: str, x: Value) -> Value:

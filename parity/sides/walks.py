@@ -8,6 +8,7 @@ times smaller).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from ...accelerated.samplers import plan as accelerated
 from ...reference.samplers import SAMPLERS
 from ..judgement.tolerance import elementwise
 from . import device
-from .closed_form import Denoiser
+from .closed_form import BIAS, RAW, Denoiser
 from .device import Array
 
 
@@ -45,13 +46,13 @@ def on_reference(
     """What the sampler of the reference evaluates on its way, in float64."""
     walk = Walk()
 
-    def predict_x0(x_t: Array, t: Array) -> Array:
+    def predict_x0(x_t: Array, t: Array) -> Any:
         before = walk.estimates[-1] if walk.estimates else np.zeros_like(x_t)
         x0_hat = denoiser.predict_x0(x_t, t, before)
         walk.times.append(float(t[0]))
         walk.states.append(x_t)
         walk.estimates.append(np.clip(x0_hat, -1.0, 1.0) if clip else x0_hat)
-        return x0_hat
+        return (x0_hat, denoiser.share(x_t)) if denoiser.learned else x0_hat
 
     x_0 = SAMPLERS[sampler](
         denoiser.schedule,
@@ -76,7 +77,7 @@ def on_device(
     mode: str,
 ) -> list[tuple[Array, Array]]:
     """The next x and x0_hat of each row, by a network that knows ``times`` alone."""
-    predict_x0 = accelerated_denoiser.denoiser(denoiser.network(times))
+    predict_x0 = accelerated_denoiser.denoiser(denoiser.network(times), denoiser.learned)
     step = accelerated.sampling_step(
         accelerated_denoiser.clipped(predict_x0) if clip else predict_x0
     )
@@ -104,14 +105,15 @@ def bounds(
              + the errors of what is remembered, each times its factor + roundings of the sum
 
     and what is kept, u x + v x0_hat, has an error like that of a row. Clipping takes away any part
-    of k, so that with it |a + b k| becomes max(|a|, |a + b k|).
+    of k, so that with it |a + b k| becomes max(|a|, |a + b k|). With a learned variance the noise,
+    times spread^(share / 2), has an error too.
     """
     none = np.zeros_like(walk.states[0])
     e_x, e_c, before, found = none, none, none, []
     registers = [(none, none)] * accelerated.MEMORY
     for i, t in enumerate(walk.times):
         x, x0_hat, k = walk.states[i], walk.estimates[i], denoiser.slope(t)
-        a, b, c, u, v, *earlier = plan.factors(i)
+        a, b, c, u, v, *earlier = plan.factors(i)[: 5 + accelerated.MEMORY]
         new = denoiser.self_cond * e_c + denoiser.roundings(x, t, before)
 
         def carried(
@@ -122,15 +124,33 @@ def bounds(
             error: Array = growth * e + abs(of_x0) * new
             return error
 
-        drawn = noise[plan.draw(i)] if c else none
+        drawn, wide = noise[plan.draw(i)] if c else none, none
+        if plan.learned and c:
+            drawn, wide = widened(denoiser, float(plan.spread[i]), x, e_x, drawn)
         read = [f * value for f, (value, _) in zip(earlier, registers, strict=True)]
         # Each term: its coefficient, its product, and the sums.
         local = elementwise(4 + len(read), a * x, b * x0_hat, c * drawn, *read)
         old = sum((abs(f) * e for f, (_, e) in zip(earlier, registers, strict=True)), none)
         kept = u * x + v * x0_hat, carried(u, v) + elementwise(3, u * x, v * x0_hat)
-        e_x, e_c = carried(a, b) + old + local, np.abs(k) * e_x + new
+        e_x, e_c = carried(a, b) + old + local + abs(c) * wide, np.abs(k) * e_x + new
         if u or v:
             registers = [kept, *registers[:-1]]
         found.append((e_c, e_x))
         before = x0_hat
     return found
+
+
+def widened(
+    denoiser: Denoiser, spread: float, x: Array, error: Array, noise: Array
+) -> tuple[Array, Array]:
+    """Noise times spread^(share(x) / 2), and its error where x has this one.
+
+    Of the exponent: a product and a sum, each halved and with 1/2 more; of the power: the rounding
+    of spread, which counts exponent times, its own, and that of a product.
+    """
+    exponent = 0.5 * denoiser.share(x)
+    terms = 0.25 * RAW * x, np.full_like(x, 0.25 * (BIAS + 1.0))
+    of_exponent = np.abs(0.25 * RAW) * error + elementwise(4, *terms)
+    drawn = noise * spread**exponent
+    relative = abs(math.log(spread)) * of_exponent + elementwise(3, 1.0 + np.abs(exponent))
+    return drawn, np.abs(drawn) * relative

@@ -79,7 +79,7 @@ def test_the_constructor_of_the_readme() -> None:
         (
             {"learned_variance": True},
             {"auto_normalize": False},
-            "learned_variance learns .* pixels",
+            "learned_variance .* 8-bit pixels",
         ),
         ({}, {"variance": "learned", "sampler": "ancestral"}, "'learned' needs a network with"),
         ({}, {"vlb_weight": -1.0}, "vlb_weight -1.0 must not be negative"),

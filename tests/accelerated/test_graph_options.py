@@ -44,6 +44,7 @@ NETS = {
     "dim_mults": (2,),
     "channels": 1,
     "self_condition": True,
+    "learned_variance": True,
     "learned_sinusoidal_cond": True,
     "random_fourier_features": True,
     "sinusoidal_pos_emb_theta": 100.0,
@@ -68,6 +69,7 @@ HOST = {
     "zero_terminal_snr": True,
     "p2_loss_weight_gamma": 1.0,
     "min_snr_loss_weight": True,
+    "vlb_weight": 0.1,
 }
 WALKS = {"sampler", "sampling_timesteps", "spacing", "eta", "cond_scale"}
 # Of a graph that is no training step's, of the host, or of a part that is trained nowhere; or of no
@@ -78,7 +80,7 @@ WITH_A_SAMPLER = {
     *("s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
 GUIDED = {f.name for f in fields(SamplingConfig) if f.name.startswith("guidance_")}
-UNTRAINED = {"learned_variance", "out_dim", "cond_drop_prob"}
+UNTRAINED = {"out_dim", "cond_drop_prob"}
 WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
 
 
