@@ -88,8 +88,8 @@ GUIDANCE = [
     Bug(
         "the halves of the batch change places",
         "guidance.guided_step",
-        "x0_hat, other = ops.split",
-        "other, x0_hat = ops.split",
+        "found, other = ops.split",
+        "other, found = ops.split",
         "guidance: walk",
         CLASS,
     ),
