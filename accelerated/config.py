@@ -59,7 +59,7 @@ class TrainerConfig(OptimizerConfig):
         amp_level: how much of the network computes in half precision: O0 nothing, O1 convolutions
             and matrix products, O2 all but norms, softmaxes and the time embedding, O3 the linear
             layers of the time embedding too. Parameters and the loss are always in float32.
-        amp_dtype: half precision is float16, with a loss scale that adapts itself, or bfloat16.
+        amp_dtype: float16, with a loss scale that adapts itself, or bfloat16 (on a CPU O1 alone).
         max_nonfinite_steps: training stops after so many steps in a row whose loss or gradient is
             NaN or infinite; each of them is left out and noted in nonfinite.jsonl.
         crop: which part of an image is shown if its proportions are not those of image_size:

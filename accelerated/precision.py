@@ -10,6 +10,9 @@ The levels are those of ``mindspore.amp.auto_mixed_precision``:
         and the classes' table still are not (float16 knows nothing between 999 and 999.5)
 
 At every level parameters, moments, averages, the network's output and the loss are float32.
+
+A CPU has no arrays of bfloat16. Its compiled convolutions can multiply it, between float32 arrays:
+that is O1 there, with matrix products in float32.
 ``reference/precision.py`` defines the scale.
 """
 
@@ -20,6 +23,8 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from . import kernels
+
 
 class MixedCell(nn.Cell):
     """A layer of which a part may be in half precision.
@@ -27,10 +32,12 @@ class MixedCell(nn.Cell):
     Attributes:
         compute: the dtype that its products are computed in.
         result: the dtype of what it returns.
+        inside: whether it can multiply bfloat16 where there are no arrays of it.
     """
 
     compute: Any = ms.float32
     result: Any = ms.float32
+    inside: bool = False
 
 
 def cast(x: Tensor, dtype: Any) -> Tensor:
@@ -49,13 +56,14 @@ def set_precision(network: nn.Cell, level: str, dtype: str) -> None:
     Raises:
         ValueError: the device cannot compute in that.
     """
-    if level != "O0":
-        check_dtype(dtype)
+    arrays = level == "O0" or check_dtype(dtype, level)
     low = ms.float32 if level == "O0" else getattr(ms, dtype)
     for name, cell in network.cells_and_names():
         if isinstance(cell, MixedCell):
             kept = level != "O3" and name.startswith(("time_mlp", "time_embed", "classes_mlp"))
-            cell.compute = low if level == "O1" or not kept else ms.float32
+            cell.compute = (
+                low if (arrays or cell.inside) and (level == "O1" or not kept) else ms.float32
+            )
             cell.result = ms.float32 if level == "O1" or kept else low
 
 
@@ -64,11 +72,13 @@ def needs_loss_scale(level: str, dtype: str) -> bool:
     return level != "O0" and dtype == "float16"
 
 
-def check_dtype(dtype: str) -> None:
-    """See that the device can compute in a half precision, by doing so with a few numbers.
+def check_dtype(dtype: str, level: str = "O1") -> bool:
+    """Whether the device has arrays of a half precision, tried with a few numbers.
+
+    Without them, bfloat16 can still be what is multiplied inside convolutions: at level O1.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: nothing can be computed in it here.
     """
     low = getattr(ms, dtype)
     image = ops.ones((1, 1, 2, 2), ms.float32).astype(low)
@@ -81,7 +91,16 @@ def check_dtype(dtype: str) -> None:
         ms.grad(products)(image).astype(ms.float32).asnumpy()
     except (RuntimeError, TypeError, ValueError) as error:
         target = ms.get_context("device_target")
+        if dtype != "bfloat16" or target != "CPU":
+            why, remedy = "which cannot multiply matrices of it", "another, or amp_level O0"
+        elif reason := kernels.why_no_bfloat16():
+            why, remedy = reason, "another, or amp_level O0"
+        elif level == "O1":
+            return False
+        else:
+            why = f"at amp_level {level}: only its convolutions multiply it"
+            remedy = "amp_level O1"
         raise ValueError(
-            f"amp_dtype {dtype!r} is not available on device {target!r}, which cannot multiply "
-            "matrices of it: choose another, or amp_level O0"
+            f"amp_dtype {dtype!r} is not available on device {target!r}, {why}: choose {remedy}"
         ) from error
+    return True

@@ -2,22 +2,29 @@
 
 A layer in half precision is compared with the reference in float64; the bound follows from the unit
 round-off of that precision, see ``tolerance.deep``. Where the device cannot compute in it, the
-property is skipped and says so.
+property is skipped and says so. What a CPU multiplies in bfloat16 is known exactly: it is compared
+with the reference of rounded factors, within the bounds of float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity.examples.layers import half_cases
+from ddpm_mindspore.parity.examples.layers import half_cases, layer_cases
 from ddpm_mindspore.parity.examples.training import LEFT_OUT, spoiled_cases
 from ddpm_mindspore.parity.examples.values import Case, first
+from ddpm_mindspore.parity.judgement.compare import check, reproducible
+from ddpm_mindspore.parity.judgement.tolerance import deep
 from ddpm_mindspore.parity.report import budget
-from ddpm_mindspore.parity.sides import device
+from ddpm_mindspore.parity.sides import device, layers
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps
+from ddpm_mindspore.reference.precision import to_bfloat16
 
 
 @first(LEFT_OUT)
@@ -47,19 +54,58 @@ def test_float16(case: Case) -> None:
 @given(case=half_cases())
 def test_bfloat16(case: Case) -> None:
     """layers whose products, or more, are in bfloat16, forwards and backwards"""
-    _need("bfloat16")
+    if not _need("bfloat16"):
+        case["level"] = "O1"
     layer(**case, dtype="bfloat16", modes=("eager",))
 
 
+@budget.examples(0.2)
+@given(case=layer_cases(kernel=(3, 7, 1)))
+def test_bfloat16_factors(case: Case) -> None:
+    """a convolution of float32 arrays, and its gradients, with factors rounded to bfloat16"""
+    if _need("bfloat16"):
+        pytest.skip("this device has arrays of bfloat16")
+    factors(**case)
+
+
+@reproducible
+def factors(
+    dims: Sequence[int],
+    size: Sequence[int],
+    batch: int,
+    scale: float,
+    seed: int,
+    kernel: int,
+    modes: Sequence[str] = device.MODES,
+) -> None:
+    """x * w + b with both factors rounded; dL/dout is rounded too, wherever it is used."""
+    made = layers.conv2d(np.random.default_rng(seed), dims, size, kernel)
+    precision.set_precision(made.cell, "O1", "bfloat16")
+    x = device.draw(seed, (batch, *made.inputs["x"]), scale)
+    cotangent = device.draw(seed + 2, (batch, *made.output))
+    weight, bias = (f"{layers.PREFIX}.{name}" for name in ("weight", "bias"))
+    values = {f"{layers.PREFIX}.{n}": value for n, value in layers.parameters(made.cell).items()}
+    rounded = {"x": to_bfloat16(x), weight: to_bfloat16(values[weight]), bias: values[bias]}
+    function = made.in_reference(("x",), [], to_bfloat16(cotangent))
+    expected, bounds = deep(function, rounded)
+    for mode in modes:
+        out, gradients = made.backward(mode, [x], [cotangent])
+        names = ["output", "d/d x", *(f"d/d {name}" for name in values)]
+        for name, value in zip(names, (out, *gradients), strict=True):
+            check(f"{name} ({mode})", value, expected[name], bounds[name], x=x)
+
+
 @device.remembered
-def _refusal(dtype: str) -> str:
+def _found(dtype: str) -> tuple[bool, str]:
     try:
-        precision.check_dtype(dtype)
+        return precision.check_dtype(dtype), ""
     except ValueError as error:
-        return str(error)
-    return ""
+        return False, str(error)
 
 
-def _need(dtype: str) -> None:
-    if reason := _refusal(dtype):
-        pytest.skip(f"not on this device: {reason.partition(', which')[0]}")
+def _need(dtype: str) -> bool:
+    """Whether there are arrays of it; skips where nothing is computed in it."""
+    arrays, refusal = _found(dtype)
+    if refusal:
+        pytest.skip(f"not on this device: {refusal.partition(': choose')[0]}")
+    return arrays

@@ -31,12 +31,24 @@ NET: dict[str, Any] = {
 @given(level=st.sampled_from(("O1", "O2", "O3")), params=st.integers(0, 2**16))
 @example(level="O2", params=3)
 def test_levels(level: str, params: int) -> None:
-    """a network drawn from in half precision: within its bounds, and beyond those of float32"""
+    """a network drawn from in float16: within its bounds, and beyond those of float32"""
     try:
         precision.check_dtype("float16")
     except ValueError as error:
         pytest.skip(str(error))
     levels(level=level, params=params)
+
+
+@budget.examples(0.05)
+@given(level=st.sampled_from(("O1", "O2", "O3")), params=st.integers(0, 2**16))
+@example(level="O1", params=3)
+def test_bfloat16_levels(level: str, params: int) -> None:
+    """a network drawn from in bfloat16: within its bounds, and beyond those of float32"""
+    try:
+        arrays = precision.check_dtype("bfloat16")
+    except ValueError as error:
+        pytest.skip(str(error))
+    levels(level=level if arrays else "O1", params=params, dtype="bfloat16")
 
 
 @reproducible

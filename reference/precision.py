@@ -1,13 +1,17 @@
-"""The scale of the loss in float16 training, written out (arXiv 1710.03740, section 3.2).
+"""What half precision keeps of a number, and the scale of the loss in float16 training.
 
-float16 has no positive number below 6e-8, and gradients are often smaller. So the loss is
-multiplied by a scale before it is differentiated, and the gradient, in float32, is divided by it. A
-scale that is too large makes the gradient overflow: that update is left out, and the scale halved.
+The scale is that of arXiv 1710.03740, section 3.2: float16 has no
+positive number below 6e-8, and gradients are often smaller. So the loss is multiplied by a scale
+before it is differentiated, and the gradient, in float32, is divided by it. A scale that is too
+large makes the gradient overflow: that update is left out, and the scale halved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 START = 2.0**16
 """The first scale; a power of two, as all that follow, so that dividing by it is exact."""
@@ -44,3 +48,16 @@ def next_scale(state: LossScale, finite: bool) -> LossScale:
     if state.good + 1 == INTERVAL:
         return LossScale(2.0 * state.scale, 0)
     return LossScale(state.scale, state.good + 1)
+
+
+def to_bfloat16(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The nearest numbers of 8 significant bits, to even in the middle; as float32, of any shape.
+
+    bfloat16 has the sign, the exponents and the first seven bits after the point of a float32, so
+    that a float32 with nothing after these is the same number. NaN and infinity stay what they are.
+    """
+    bits = x.astype(np.float32).view(np.uint32)
+    last = bits >> 16 & 1
+    rounded = (bits + (np.uint32(0x7FFF) + last)) & np.uint32(0xFFFF0000)
+    found: NDArray[np.float32] = np.where(np.isfinite(x), rounded, bits).view(np.float32)
+    return found

@@ -17,6 +17,7 @@ from .options import InfoConfig
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 """What decides how fast matrix products are, as /proc/cpuinfo names it."""
 
+BFLOAT16 = "train --amp-level O1 --amp-dtype bfloat16"
 PACKAGES = ("ddpm-mindspore", "mindspore", "numpy", "scipy")
 
 
@@ -44,6 +45,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         "device": chosen,
         "devices": runtime.devices_here(),
         "operators": kernels.describe(),
+        "bfloat16": kernels.why_no_bfloat16() if chosen == "CPU" else "",
         "cpu": _cpu(),
         "memory": _memory(),
         "versions": {name: version(name) for name in PACKAGES}
@@ -63,6 +65,7 @@ def describe(facts: dict[str, Any]) -> str:
     lines = {
         "device": f"{facts['device']} (found: {', '.join(facts['devices'])})",
         "operators": facts["operators"],
+        "bfloat16": f"not here: {facts['bfloat16']}" if facts["bfloat16"] else BFLOAT16,
         "processor": f"{cpu['model']} ({' '.join(cpu['flags']) or 'no vector extensions'}{isa})",
         "threads": f"{cpu['threads']} of {cpu['processors']} processors",
         "memory": f"{memory['available'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB",

@@ -1,4 +1,4 @@
-"""Compiled operators for the CPU, in float32: convolution, norms, softmax.
+"""Compiled operators for the CPU: convolution, norms, softmax. Arrays between them are float32.
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
@@ -39,6 +39,17 @@ def describe() -> str:
 def threads() -> int:
     """How many threads the operators run on: MindSpore's number, but no more than processors."""
     return min(len(os.sched_getaffinity(0)), int(ms.get_context("runtime_num_threads")))
+
+
+def why_no_bfloat16() -> str:
+    """Why convolutions cannot multiply bfloat16 here, or nothing."""
+    if reason := _reason_against():
+        return reason
+    library = runtime.kernel_library()
+    assert library is not None
+    if _library(library).ddpm_kernels_bfloat16():
+        return ""
+    return "the processor has no instructions for it (AVX-512 BF16, AMX)"
 
 
 def _reason_against() -> str:
@@ -95,10 +106,16 @@ class CompiledConvolution(nn.Cell):
 
     With stride s (one number, or along height and along width) the result is s times smaller: x is
     zero (k - s) / 2 pixels around its edges.
+
+    Args:
+        stride: s.
+        factors: float32, or bfloat16: then the two factors of every product are rounded to it,
+            forwards and backwards. Sums, biases and results are float32.
     """
 
-    def __init__(self, stride: int | tuple[int, int] = 1) -> None:
+    def __init__(self, stride: int | tuple[int, int] = 1, factors: str = "float32") -> None:
         super().__init__()
+        name = "convolution" if factors == "float32" else f"convolution_{factors}"
         down, across = (stride, stride) if isinstance(stride, int) else stride
 
         def result(x: Any, weight: Any, bias: Any) -> tuple[int, ...]:
@@ -107,9 +124,9 @@ class CompiledConvolution(nn.Cell):
         def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
             return weight, (weight[0],)
 
-        self.convolve = _operator("convolution", result, 1)
-        self.input_gradient = _operator("convolution_input_gradient", _first, 1)
-        self.weight_gradient = _operator("convolution_weight_gradient", like_weight_and_bias, 2)
+        self.convolve = _operator(name, result, 1)
+        self.input_gradient = _operator(f"{name}_input_gradient", _first, 1)
+        self.weight_gradient = _operator(f"{name}_weight_gradient", like_weight_and_bias, 2)
 
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return self.convolve(x, weight, bias)

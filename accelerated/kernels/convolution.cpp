@@ -3,187 +3,27 @@
 // Images and weights outside are plain (B, C, H, W) and (O, C, k, l). Along each side the kernel moves
 // by as many pixels as the image is larger than the result, s, over a margin of (k - s) / 2: by one
 // with a margin of k / 2 where both are as large, by its own size without a margin where s = k.
+//
+// In bfloat16 the two factors of every product are rounded to it (to the nearest, ties to even) on
+// the way into the layout inside; sums, biases and all results are float32.
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
-#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "library.h"
+#include "plan.h"
 
 namespace {
-
-using Shape = std::vector<int64_t>;
-
-void check(int status) {
-  if (status != onednn::success)
-    throw std::runtime_error("oneDNN returned status " + std::to_string(status));
-}
-
-// An object of oneDNN, destroyed with its owner.
-class Handle {
- public:
-  using Destroy = int (*)(void*);
-  explicit Handle(Destroy destroy) : object_(nullptr, destroy) {}
-  Handle(void* object, Destroy destroy) : object_(object, destroy) {}
-  operator void*() const { return object_.get(); }
-
- private:
-  std::unique_ptr<void, Destroy> object_;
-};
-
-// Call a function of oneDNN that makes an object.
-template <class Create, class... Args>
-Handle make(Handle::Destroy destroy, Create create, const Args&... args) {
-  void* object = nullptr;
-  check(create(&object, args...));
-  return Handle(object, destroy);
-}
-
-Handle descriptor(const Shape& shape, bool any) {
-  const auto& dnn = library().dnn;
-  const int ndims = static_cast<int>(shape.size());
-  onednn::dims sizes{}, strides{};
-  int64_t stride = 1;
-  for (int i = ndims - 1; i >= 0; --i) {
-    sizes[i] = shape[i];
-    strides[i] = stride;
-    stride *= shape[i];
-  }
-  if (any)
-    return make(dnn.memory_desc_destroy, dnn.memory_desc_create_with_tag, ndims, sizes,
-                onednn::f32, onednn::tag_any);
-  return make(dnn.memory_desc_destroy, dnn.memory_desc_create_with_strides, ndims, sizes,
-              onednn::f32, strides);
-}
-
-Handle attributes() {
-  const auto& dnn = library().dnn;
-  Handle attr = make(dnn.primitive_attr_destroy, dnn.primitive_attr_create);
-  check(dnn.primitive_attr_set_scratchpad_mode(attr, onednn::scratchpad_user));
-  return attr;
-}
-
-struct Primitive {
-  explicit Primitive(Handle description)
-      : pd(std::move(description)),
-        primitive(make(library().dnn.primitive_destroy, library().dnn.primitive_create, pd)) {}
-  const void* layout(int arg) const {
-    return library().dnn.primitive_desc_query_md(pd, onednn::query_exec_arg_md, arg);
-  }
-  size_t bytes(int arg) const { return library().dnn.memory_desc_get_size(layout(arg)); }
-
-  Handle pd, primitive;
-};
-
-// One primitive's run, its arguments gathered.
-class Run {
- public:
-  void bind(const Primitive& primitive, int arg, void* data) {
-    const auto& dnn = library().dnn;
-    memory_.push_back(make(dnn.memory_destroy, dnn.memory_create, primitive.layout(arg),
-                           dnn.engine, data));
-    args_.push_back({arg, memory_.back()});
-  }
-  void operator()(const Primitive& primitive, void* stream) const {
-    check(library().dnn.primitive_execute(primitive.primitive, stream,
-                                          static_cast<int>(args_.size()), args_.data()));
-  }
-
- private:
-  std::vector<Handle> memory_;
-  std::vector<onednn::exec_arg> args_;
-};
-
-// What a primitive reads or writes: plain outside, in the layout of its choice inside.
-struct Port {
-  int arg;
-  Shape shape;
-  bool is_output;
-};
-
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// A primitive between plain arrays. It has no state: any number of threads may run it.
-class Plan {
- public:
-  Plan(Handle pd, const std::vector<Port>& ports, Threads& threads)
-      : main_(std::move(pd)), ports_(ports), threads_(threads) {
-    for (const Port& port : ports_) {
-      reorders_.push_back(reorder(port));
-      if (reorders_.back()) inner_bytes_ += aligned(main_.bytes(port.arg));
-      pad_bytes_ = std::max(pad_bytes_, reorders_.back() ? pad(*reorders_.back()) : 0);
-    }
-    pad_bytes_ = std::max(pad_bytes_, pad(main_));
-  }
-
-  void operator()(const std::vector<float*>& data) const {
-    const auto& dnn = library().dnn;
-    Handle stream = make(dnn.stream_destroy, dnn.threadpool_interop_stream_create, dnn.engine,
-                         static_cast<void*>(static_cast<onednn::threadpool*>(&threads_)));
-    Scratch scratch(inner_bytes_ + pad_bytes_);
-    char* const pad = static_cast<char*>(scratch.data());
-    char* inner = pad + pad_bytes_;
-    Run run;
-    std::vector<void*> places;
-    for (size_t i = 0; i < ports_.size(); ++i) {
-      places.push_back(reorders_[i] ? inner : static_cast<void*>(data[i]));
-      run.bind(main_, ports_[i].arg, places[i]);
-      if (!reorders_[i]) continue;
-      inner += aligned(main_.bytes(ports_[i].arg));
-      if (!ports_[i].is_output) move(*reorders_[i], data[i], places[i], pad, stream);
-    }
-    run.bind(main_, onednn::arg_scratchpad, pad);
-    run(main_, stream);
-    for (size_t i = 0; i < ports_.size(); ++i)
-      if (reorders_[i] && ports_[i].is_output)
-        move(*reorders_[i], places[i], data[i], pad, stream);
-  }
-
- private:
-  static size_t pad(const Primitive& primitive) {
-    return aligned(primitive.bytes(onednn::arg_scratchpad));
-  }
-
-  // From plain to the layout inside, or back for an output; none if they are the same.
-  std::unique_ptr<Primitive> reorder(const Port& port) const {
-    const auto& dnn = library().dnn;
-    const Handle plain = descriptor(port.shape, false);
-    const void* inside = main_.layout(port.arg);
-    if (dnn.memory_desc_equal(plain, inside)) return nullptr;
-    const void* outside = plain;
-    const void* from = port.is_output ? inside : outside;
-    const void* to = port.is_output ? outside : inside;
-    return std::make_unique<Primitive>(make(dnn.primitive_desc_destroy,
-                                            dnn.reorder_primitive_desc_create, from, dnn.engine,
-                                            to, dnn.engine, attributes()));
-  }
-
-  static void move(const Primitive& reorder, void* from, void* to, void* pad, void* stream) {
-    Run run;
-    run.bind(reorder, onednn::arg_src, from);
-    run.bind(reorder, onednn::arg_dst, to);
-    run.bind(reorder, onednn::arg_scratchpad, pad);
-    run(reorder, stream);
-  }
-
-  Primitive main_;
-  std::vector<Port> ports_;
-  Threads& threads_;
-  std::vector<std::unique_ptr<Primitive>> reorders_;
-  size_t inner_bytes_ = 0, pad_bytes_ = 0;
-};
 
 enum Kind { kForward, kInputGradient, kWeightGradient };
 
 // The shapes of one convolution.
 struct Problem {
   Kind kind;
+  int factors;  // their type: f32 or bf16
   Shape image, weight, result;
   bool operator<(const Problem& other) const { return key() < other.key(); }
   // Multiplications and additions: for every weight, those with a pixel of every result.
@@ -192,19 +32,19 @@ struct Problem {
   }
 
  private:
-  std::tuple<int, const Shape&, const Shape&, const Shape&> key() const {
-    return {kind, image, weight, result};
+  std::tuple<int, int, const Shape&, const Shape&, const Shape&> key() const {
+    return {kind, factors, image, weight, result};
   }
 };
 
 Handle forward(const Problem& p, const onednn::dims strides, const onednn::dims margin) {
   const auto& dnn = library().dnn;
   const onednn::dims dilates{};
-  const Handle bias = descriptor({p.weight[0]}, true);
   return make(dnn.primitive_desc_destroy, dnn.convolution_forward_primitive_desc_create,
               dnn.engine, onednn::forward_training, onednn::convolution_direct,
-              descriptor(p.image, true), descriptor(p.weight, true), bias,
-              descriptor(p.result, true), strides, dilates, margin, margin, attributes());
+              any(p.image, p.factors), any(p.weight, p.factors),
+              any({p.weight[0]}, onednn::f32), any(p.result, onednn::f32), strides, dilates,
+              margin, margin, attributes());
 }
 
 std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
@@ -221,9 +61,9 @@ std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
                                                     {arg_dst, p.result, true}},
                                   threads);
   }
-  const Handle image = descriptor(p.image, true), weight = descriptor(p.weight, true);
-  const Handle result = descriptor(p.result, true);
+  const Handle result = any(p.result, p.factors);
   if (p.kind == kInputGradient) {
+    const Handle image = any(p.image, f32), weight = any(p.weight, p.factors);
     Handle backward = make(dnn.primitive_desc_destroy,
                            dnn.convolution_backward_data_primitive_desc_create, dnn.engine,
                            convolution_direct, image, weight, result, strides, dilates, margin,
@@ -234,7 +74,8 @@ std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
                                                {arg_diff_src, p.image, true}},
         threads);
   }
-  const Handle bias = descriptor({p.weight[0]}, true);
+  const Handle image = any(p.image, p.factors), weight = any(p.weight, f32);
+  const Handle bias = any({p.weight[0]}, f32);
   Handle backward = make(dnn.primitive_desc_destroy,
                          dnn.convolution_backward_weights_primitive_desc_create, dnn.engine,
                          convolution_direct, image, weight, bias, result, strides, dilates,
@@ -271,19 +112,38 @@ std::shared_ptr<const Plan> remembered(const Problem& problem) {
 }  // namespace
 
 // x (B, C, H, W), weight (O, C, k, l), bias (O,) -> result (B, O, H', W')
-DDPM_OPERATOR(convolution) {
-  const auto run = remembered({kForward, args.shape(0), args.shape(1), args.shape(3)});
+static void forwards(const Arguments& args, int factors) {
+  const auto run = remembered({kForward, factors, args.shape(0), args.shape(1), args.shape(3)});
   (*run)({args.floats(0), args.floats(1), args.floats(2), args.floats(3)});
 }
 
 // x (only its shape is read), weight, dL/dresult -> dL/dx
-DDPM_OPERATOR(convolution_input_gradient) {
-  const auto run = remembered({kInputGradient, args.shape(0), args.shape(1), args.shape(2)});
+static void input_gradient(const Arguments& args, int factors) {
+  const auto run =
+      remembered({kInputGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
   (*run)({args.floats(2), args.floats(1), args.floats(3)});
 }
 
 // x, weight (only its shape is read), dL/dresult -> dL/dweight, dL/dbias
-DDPM_OPERATOR(convolution_weight_gradient) {
-  const auto run = remembered({kWeightGradient, args.shape(0), args.shape(1), args.shape(2)});
+static void weight_gradient(const Arguments& args, int factors) {
+  const auto run =
+      remembered({kWeightGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
   (*run)({args.floats(0), args.floats(2), args.floats(3), args.floats(4)});
+}
+
+DDPM_OPERATOR(convolution) { forwards(args, onednn::f32); }
+DDPM_OPERATOR(convolution_input_gradient) { input_gradient(args, onednn::f32); }
+DDPM_OPERATOR(convolution_weight_gradient) { weight_gradient(args, onednn::f32); }
+DDPM_OPERATOR(convolution_bfloat16) { forwards(args, onednn::bf16); }
+DDPM_OPERATOR(convolution_bfloat16_input_gradient) { input_gradient(args, onednn::bf16); }
+DDPM_OPERATOR(convolution_bfloat16_weight_gradient) { weight_gradient(args, onednn::bf16); }
+
+// Whether the processor multiplies bfloat16 (AVX-512 BF16, AMX). Others would emulate it.
+EXPORT int ddpm_kernels_bfloat16() {
+#if defined(__x86_64__)
+  constexpr int wanted = onednn::isa_avx512_core_bf16;
+  return (library().dnn.get_effective_cpu_isa() & wanted) == wanted;
+#else
+  return 0;
+#endif
 }

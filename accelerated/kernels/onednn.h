@@ -26,8 +26,9 @@ struct exec_arg {
 
 enum { success = 0 };
 enum { engine_cpu = 1 };
-enum { f32 = 3 };
+enum { bf16 = 2, f32 = 3 };
 enum { tag_any = 1 };
+enum { isa_avx512_core_bf16 = 0xe7 };  // a set of bits, which that of what came later contains
 enum { forward_training = 64 };
 enum { convolution_direct = 1 };
 enum { scratchpad_user = 1 };
@@ -59,6 +60,7 @@ struct threadpool {
 #define ONEDNN_FUNCTIONS(F)                                                                       \
   F(const version_info*, version, (void))                                                         \
   F(int, engine_create, (void** engine, int kind, size_t index))                                  \
+  F(int, get_effective_cpu_isa, (void))                                                           \
   F(int, threadpool_interop_stream_create, (void** stream, void* engine, void* threadpool))       \
   F(int, threadpool_interop_set_max_concurrency, (int threads))                                   \
   F(int, threadpool_interop_get_max_concurrency, (int* threads))                                  \

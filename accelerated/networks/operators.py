@@ -77,13 +77,22 @@ class Convolution(MixedCell):
         self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=steps)
         self.add_bias = AddBias()
         self.onednn = compiled(kernels.CompiledConvolution, stride)
+        self.rounded = None
+        if self.onednn is not None and not kernels.why_no_bfloat16():
+            self.rounded = kernels.CompiledConvolution(stride, "bfloat16")
+        self.inside = self.rounded is not None
 
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x, weight = cast(x, self.compute), cast(weight, self.compute)
-        if self.onednn is not None and self.compute == ms.float32:
+        onednn = None
+        if self.compute == ms.float32:
+            onednn = self.onednn
+        elif self.compute == ms.bfloat16:
+            onednn = self.rounded
+        if onednn is not None:
             if bias is None:
                 bias = ops.zeros((weight.shape[0],), ms.float32)
-            return cast(self.onednn(x, weight, bias), self.result)
+            return cast(onednn(cast(x, ms.float32), weight, bias), self.result)
+        x, weight = cast(x, self.compute), cast(weight, self.compute)
         x = cast(self.convolve(x, weight), self.result)
         return x if bias is None else self.add_bias(x, bias)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import mindspore
 import pytest
 
+from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands import info
 from ddpm_mindspore.accelerated.system import runtime
@@ -42,7 +43,8 @@ def test_people_get_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert err == "" and list(lines) == [
-        *("device", "operators", "processor", "threads", "memory", "versions", "data", "compiled")
+        *("device", "operators", "bfloat16", "processor", "threads"),
+        *("memory", "versions", "data", "compiled"),
     ]
     assert len({line.index(lines[line.split()[0]]) for line in out.splitlines()}) == 1  # aligned
     assert f"mindspore {mindspore.__version__}" in lines["versions"]
@@ -58,8 +60,17 @@ def test_what_is_turned_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     text = info.describe(facts)
     assert "nothing is kept: DDPM_MINDSPORE_CACHE=off" in text
     assert "stock MindSpore operators: DDPM_MINDSPORE_KERNELS=stock" in text
+    assert "not here: DDPM_MINDSPORE_KERNELS=stock" in text
     assert "oneDNN held to AVX2" in text
     assert "digits, scenes, pictures (train --data NAME)" in text
+
+
+def test_whether_bfloat16_is_multiplied_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for reason, text in (("", "train --amp-level O1"), ("no instructions", "not here: no instr")):
+        monkeypatch.setattr(kernels, "why_no_bfloat16", lambda reason=reason: reason)
+        facts = info.gather()
+        assert facts["bfloat16"] == reason
+        assert f"bfloat16   {text}" in info.describe(facts)
 
 
 def test_the_flags_that_matter_are_picked_out(monkeypatch: pytest.MonkeyPatch) -> None:

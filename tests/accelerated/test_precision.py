@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from ddpm_mindspore.accelerated import precision
+from ddpm_mindspore.accelerated import kernels, precision
+from ddpm_mindspore.accelerated.networks.operators import Convolution
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.precision import check_dtype, set_precision
 from ddpm_mindspore.accelerated.system import runtime
+from ddpm_mindspore.reference.precision import to_bfloat16
 
 HALF, FULL = ms.float16, ms.float32
 
@@ -74,6 +77,50 @@ def test_what_the_device_refuses_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         raise TypeError("Unsupported data type!")
 
     monkeypatch.setattr(ms, "grad", refuse)
-    with pytest.raises(ValueError, match=r"amp_dtype 'bfloat16' is not available on device 'CPU'"):
+    with pytest.raises(ValueError, match=r"amp_dtype 'float16' is not available on device 'CPU'"):
+        set_precision(tiny(), "O1", "float16")
+    set_precision(tiny(), "O0", "float16")  # which nothing is computed in
+
+
+def test_a_processor_without_bfloat16_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "why_no_bfloat16", lambda: "the processor has no instructions")
+    message = r"'bfloat16' is not available on device 'CPU', the processor has no instructions: "
+    with pytest.raises(ValueError, match=message + "choose another, or amp_level O0"):
         set_precision(tiny(), "O1", "bfloat16")
-    set_precision(tiny(), "O0", "bfloat16")  # which nothing is computed in
+    set_precision(tiny(), "O0", "bfloat16")
+
+
+needs_bfloat16 = pytest.mark.skipif(
+    bool(kernels.why_no_bfloat16()), reason=f"no bfloat16: {kernels.why_no_bfloat16()}"
+)
+
+
+@needs_bfloat16
+def test_a_cpu_multiplies_bfloat16_inside_convolutions_alone() -> None:
+    network = tiny()
+    set_precision(network, "O1", "bfloat16")
+    cells = dict(network.cells_and_names())
+    low = {name for name, cell in cells.items() if getattr(cell, "compute", FULL) != FULL}
+    assert low == {name for name, cell in cells.items() if isinstance(cell, Convolution)}
+    assert {cells[name].result for name in low} == {FULL}
+    with pytest.raises(ValueError, match=r"O2: only its convolutions multiply it: choose .* O1"):
+        set_precision(network, "O2", "bfloat16")
+    set_precision(network, "O0", "bfloat16")
+    assert all(getattr(cell, "compute", FULL) == FULL for cell in cells.values())
+
+
+@needs_bfloat16
+def test_a_convolution_asks_for_the_operator_of_its_factors() -> None:
+    x, weight = Tensor([[[[1.0 + 2**-9]]]], FULL), Tensor([[[[3.0]]]], FULL)
+    layer = Convolution(1, 1)
+    assert layer(x, weight, None).asnumpy().item() == 3.0 + 3 * 2**-9
+    layer.compute = ms.bfloat16
+    assert layer(x, weight, None).asnumpy().item() == 3.0
+
+
+def test_rounding_to_bfloat16_is_to_the_nearest_and_to_even() -> None:
+    given = [1.0 + 2**-8, 1.0 + 3 * 2**-8, 1.0 + 2**-8 + 2**-20, -(2.0**-133), np.inf, -np.inf]
+    expected = [1.0, 1.0 + 2**-6, 1.0 + 2**-7, -(2.0**-133), np.inf, -np.inf]
+    rounded = to_bfloat16(np.array(given, np.float32))
+    np.testing.assert_array_equal(rounded, np.array(expected, np.float32))
+    assert np.isnan(to_bfloat16(np.array([np.nan], np.float32))).all()

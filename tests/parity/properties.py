@@ -19,6 +19,8 @@ from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_levels as levels
 from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
+from ddpm_mindspore.parity import test_precision as precision
+from ddpm_mindspore.parity import test_precision_levels as precision_levels
 from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity import test_randomness as randomness
 from ddpm_mindspore.parity import test_randomness_streams as randomness_streams
@@ -305,6 +307,11 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "training: steps": (training.steps, STEPS),
     "training: steps_compiled": (training.steps, {**STEPS, **AGAIN, "accumulate": 1, "count": 1}),
     "precision: left_out": (training.steps, {**STEPS, "scale": 1024.0, "spoiled": (1,)}),
+    "precision: bfloat16_factors": (precision.factors, {**LAYER, "kernel": 3}),
+    "precision_levels: bfloat16_levels": (
+        precision_levels.levels,
+        {"level": "O1", "params": 3, "dtype": "bfloat16"},
+    ),
     "precision: float16": (layers.layer, {**LAYER, **HALF, "kind": "block"}),
     "distributed: steps": (distributed.steps, {**STEPS, "processes": 2}),
     "distributed: means": (

@@ -64,7 +64,7 @@ NO_NUMBERS = {
     "TrainerConfig.from_run": "a path: SPOILED starts from a run",
     "TrainerConfig.from_weights": "SPOILED starts from the trained ones: see the bug planted there",
     "TrainerConfig.amp_level": "test_precision_levels asks for more than the usual error",
-    "TrainerConfig.amp_dtype": "a CPU has float16 only; test_precision compares layers in bfloat16",
+    "TrainerConfig.amp_dtype": "test_precision_levels asks for more than the usual error in either",
     "TrainerConfig.conditional": "where num_classes comes from, which FROM_A_FOLDER says itself",
     "TrainerConfig.max_nonfinite_steps": "when training stops, after which nothing is computed",
     "TrainerConfig.caption_encoding": "which files are read: test_data_captions has lists of them",

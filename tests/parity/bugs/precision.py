@@ -53,4 +53,32 @@ PRECISION = [
         "flatten(grads)",
         "precision: left_out",
     ),
+    Bug(
+        "convolutions in bfloat16 are those in float32",
+        "kernels.CompiledConvolution.__init__",
+        '"convolution" if factors == "float32" else f"convolution_{factors}"',
+        '"convolution"',
+        "precision: bfloat16_factors",
+    ),
+    Bug(
+        "the weight's gradient keeps its factors in float32",
+        "kernels.CompiledConvolution.__init__",
+        'f"{name}_weight_gradient"',
+        '"convolution_weight_gradient"',
+        "precision: bfloat16_factors",
+    ),
+    Bug(
+        "the input's gradient keeps its factors in float32",
+        "kernels.CompiledConvolution.__init__",
+        'f"{name}_input_gradient"',
+        '"convolution_input_gradient"',
+        "precision: bfloat16_factors",
+    ),
+    Bug(
+        "bfloat16 inside a convolution is asked for and not set",
+        "precision.set_precision",
+        "(arrays or cell.inside)",
+        "arrays",
+        "precision_levels: bfloat16_levels",
+    ),
 ]
