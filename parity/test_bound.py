@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import autograd.numpy as anp
@@ -20,6 +20,9 @@ from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.reference import bound as reference
 from ddpm_mindspore.reference.levels import LOG_VAR_RANGE, VLB_WEIGHT
 from ddpm_mindspore.reference.training import value_and_grad
+
+EXP = 64
+"""Roundings that an exp of a small argument counts for: on a CPU up to 55."""
 
 
 @first(BOUNDS)
@@ -71,14 +74,15 @@ def terms(
         bounds["loss"] += float(beside_one)
         bounds["slope"] += float(beside_one) * levels[i, LOG_VAR_RANGE] / raw[0].size
         for mode in modes:
-            value, slope = device.run(mode, _with_slope, x_0[i], x0_hat[i], raw[i], levels[[i]])
+            value, slope = device.run(mode, with_slope(), x_0[i], x0_hat[i], raw[i], levels[[i]])
             given = {"x_0": x_0[i], "x0_hat": x0_hat[i], "raw": raw[i]}
             check(f"bound at t = {time} ({mode})", value, expected["loss"], bounds["loss"], **given)
             name = f"d bound / d raw at t = {time} ({mode})"
             check(name, slope, expected["slope"], bounds["slope"], **given)
 
 
-EXP = 64
-"""Roundings that an exp of a small argument counts for: on a CPU up to 55."""
-
-_with_slope = ms.value_and_grad(bound_loss, 2)
+@device.remembered
+def with_slope() -> Callable[..., Any]:
+    """``bound_loss`` and its derivative by raw: one object, so that it is compiled once."""
+    function: Callable[..., Any] = ms.value_and_grad(bound_loss, 2)
+    return function

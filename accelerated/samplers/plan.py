@@ -26,6 +26,9 @@ Table = NDArray[np.float64]
 MEMORY = 3
 """How many of the things that were kept a row can read."""
 
+_SPREAD = 5 + MEMORY
+"""The place of the spread among a row's factors."""
+
 
 class Row(NamedTuple):
     """One evaluation, and where x goes then.
@@ -144,13 +147,13 @@ def sampling_step(predict_x0: Denoiser) -> Callable[..., tuple[Tensor, Tensor, T
 def widened(noise: Tensor, raw: Tensor | None, factors: Any) -> Tensor:
     """Noise of the variance that the network says, where its factor is of the smallest one.
 
-    Its deviation is spread^(share / 2) times as large (arXiv 2102.09672, eq. 15); ``factors``, of
-    which the last is the spread: as of ``move``.
+    Its deviation is spread^(share / 2) times as large (arXiv 2102.09672, eq. 15); ``factors``: as
+    of ``move``, and the spread after them.
     """
     if raw is None:
         return noise
     # A CPU's pow is right to the last bit, and its exp off by fifty.
-    return noise * ops.pow(factors[-1], 0.5 * share_of(raw))
+    return noise * ops.pow(factors[_SPREAD], 0.5 * share_of(raw))
 
 
 def move(x: Tensor, x0_hat: Tensor, noise: Tensor, registers: Any, factors: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from .runs import image_sizes
-from .samplings import samplings
+from .samplings import SAMPLING, samplings
 from .values import Case, scales, seeds
 
 
@@ -47,6 +47,10 @@ def guided_cases(draw: st.DrawFn) -> Case:
         net["num_classes"] = 3
     if draw(st.booleans()):
         net["self_condition"] = True
+    if draw(st.booleans()):
+        net["learned_variance"] = True
+        rest = {k: v for k, v in diffusion.items() if k not in (*SAMPLING, "order")}
+        diffusion = {**rest, **LEARNED}
     return {
         "net": net,
         "size": draw(image_sizes()),
@@ -58,11 +62,14 @@ def guided_cases(draw: st.DrawFn) -> Case:
     }
 
 
+LEARNED: Case = {"sampler": "ancestral", "variance": "learned"}
+
 FIXED: tuple[Case, ...] = tuple(
     {
         "net": {
             **{"dim": 4, "dim_mults": (1,), "channels": 2, "num_classes": 3},
             "self_condition": True,
+            "learned_variance": walk.get("variance") == "learned",
         },
         "size": (2, 3),
         "diffusion": {"timesteps": 4, "objective": "pred_v", "clip_denoised": clip, **walk},
@@ -76,7 +83,7 @@ FIXED: tuple[Case, ...] = tuple(
             (
                 "class",
                 False,
-                {},
+                LEARNED,
                 {
                     **{"cond_scale": 3.0, "guidance_rescale": 0.7, "guidance_parallel": 0.3},
                     **{"guidance_norm": 0.5, "guidance_momentum": -0.5},

@@ -74,12 +74,13 @@ def _types(phase: str) -> frozenset[str]:
 
 
 def _unet() -> Unet:
-    """Every layer but one embedding, dropout, classes, and an estimate that is read."""
+    """Every layer but one embedding, dropout, classes, an estimate that is read, a variance."""
     return Unet(
         dim=4,
         dim_mults=(1, 2),
         channels=1,
         self_condition=True,
+        learned_variance=True,
         learned_sinusoidal_cond=True,
         dropout=0.1,
         attn_heads=1,
@@ -142,10 +143,10 @@ class _SequencesAndVectors(nn.Cell):
 class _Small(nn.Cell):
     """A convolution, and the time embedding that the other network has not."""
 
-    def __init__(self) -> None:
+    def __init__(self, out_channels: int = 1) -> None:
         super().__init__()
         rng = np.random.default_rng(0)
-        self.conv = Conv2d(rng, 1, 1, 3)
+        self.conv = Conv2d(rng, 1, out_channels, 3)
         self.embedding = SinusoidalPosEmb(4, 10000.0)
         self.linear = Linear(rng, 4, 1)
 
@@ -188,21 +189,19 @@ def _painting() -> None:
     ms.jit(step)(*map(Tensor, (image, time, ids, image[:, :2])))
 
 
-def _sampling(network: Callable[[], nn.Cell]) -> Callable[[], None]:
-    def build() -> None:
-        step = ms.jit(sampling_step(clipped(denoiser(network()))))
-        image = Tensor(np.zeros(SHAPE, np.float32))
-        factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5 + MEMORY)))
-        registers = ms.mutable((image,) * MEMORY)
-        step(image, Tensor(_levels()), image, None, image, registers, factors)
-
-    return build
+def _sampling() -> None:
+    """With a learned variance, which is one more factor and a few more operators."""
+    step = ms.jit(sampling_step(clipped(denoiser(_Small(2), variance=True))))
+    image = Tensor(np.zeros(SHAPE, np.float32))
+    factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5 + MEMORY + 1)))
+    registers = ms.mutable((image,) * MEMORY)
+    step(image, Tensor(_levels()), image, None, image, registers, factors)
 
 
 def _guided() -> None:
     """Both kinds of guidance: two estimates asked for at once, and one with a gradient."""
     image, predict = Tensor(np.zeros(SHAPE, np.float32)), denoiser(_Small())
-    factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(3)))
+    factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5)))
     numbers = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(5)))
     given = (image, Tensor(_levels()), image, None, image, (), factors)
     ms.jit(guided_step(predict, within))(*given, image, numbers, None)
@@ -245,7 +244,7 @@ def _batch(model: nn.Cell) -> MicroBatch:
 
 
 GRAPHS: dict[str, Callable[[], None]] = {
-    "sampling step": _sampling(_Small),
+    "sampling step": _sampling,
     "sampling step, guided": _guided,
     "training step": _training(_unet, "l2", 1),
     "training step, mixed precision": _training(_OneOfEach, "l2", 1, "O3"),

@@ -35,7 +35,8 @@ class UnetConfig(NetworkConfig):
         dim_mults: one width multiplier for each resolution; n entries halve the image n - 1 times.
         channels: channels of the images (1 grey, 3 RGB, ...).
         self_condition: feed the last estimate of x_0 back in (arXiv 2208.04202).
-        learned_variance: return a second map per channel for the variance (arXiv 2102.09672).
+        learned_variance: return a second map per channel, from which the variance of each step is
+            learned: sample with ancestral and variance learned (arXiv 2102.09672).
         learned_sinusoidal_cond: time embedding with learned frequencies.
         random_fourier_features: time embedding with random, fixed frequencies.
         learned_sinusoidal_dim: number of those frequencies, times two. Even.

@@ -36,7 +36,7 @@ def planted(bug: Bug) -> Iterator[None]:
         owner = getattr(owner, part)
     original = inspect.unwrap(getattr(owner, path[-1]))
     broken = _rewritten(original, owner, namespace, bug)
-    places = [owner] if inspect.isclass(owner) else list(_modules_with(original))
+    places = [owner] if inspect.isclass(owner) else [owner, *_modules_with(original)]
     tables = [] if inspect.isclass(owner) else list(_tables_with(original))
 
     def put(function: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ddpm_mindspore.parity import test_accumulation as accumulation
 from ddpm_mindspore.parity import test_alone as alone
+from ddpm_mindspore.parity import test_bound as bound
 from ddpm_mindspore.parity import test_commands as commands
 from ddpm_mindspore.parity import test_diffusion as diffusion
 from ddpm_mindspore.parity import test_distributed as distributed
@@ -33,6 +34,7 @@ from ddpm_mindspore.parity import test_training as training
 from ddpm_mindspore.parity import test_unet as unet
 from ddpm_mindspore.parity.examples import fixed_runs, plans
 from ddpm_mindspore.parity.examples import tasks as task_cases
+from ddpm_mindspore.parity.examples.bound import BOUNDS
 from ddpm_mindspore.parity.examples.guidance import FIXED
 from ddpm_mindspore.parity.examples.samplers import THRESHOLDS
 
@@ -229,6 +231,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "objective: target": (objective.conversion, {**IMAGES, "formula": "target"}),
     "objective: x0_from_output": (objective.conversion, {**IMAGES, "formula": "x0_from_output"}),
     "objective: simple_loss": (objective.simple_loss, {**IMAGES, **WEIGHTS, "loss_type": "l2"}),
+    "bound: terms": (bound.terms, {**BOUNDS[0], **EAGER}),
     "samplers: trajectory": (samplers.walk, WALK),
     "tasks: directions": (tasks.directions, {**task_cases.DIRECTIONS[0], **EAGER}),
     "tasks: repaint": (tasks.painted, {**task_cases.PAINTED[0], **EAGER}),
