@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
@@ -261,30 +261,6 @@ DIGITS = RunConfig(
 )
 """What trains on the digits of the package in a few minutes on two CPU cores."""
 
-SCENES = RunConfig(
-    data="scenes",
-    image_size=16,
-    device="auto",
-    network=UnetConfig(dim=24, dim_mults=(1, 2), channels=3, attn_heads=2, attn_dim_head=16),
-    diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(),
-    trainer=replace(DIGITS.trainer, train_num_steps=4000),
-)
-"""What trains on scenes of two coloured digits."""
-
-PICTURES = RunConfig(
-    data="pictures",
-    image_size=32,
-    device="auto",
-    network=UnetConfig(dim=32, dim_mults=(1, 2, 2), channels=3, attn_heads=2),
-    diffusion=DiffusionConfig(),
-    sampling=SamplingConfig(),
-    trainer=replace(
-        DIGITS.trainer, train_num_steps=20_000, train_batch_size=32, train_lr=1e-3, num_samples=36
-    ),
-)
-"""What trains on small pictures of many things."""
-
 FOLDER = RunConfig(
     data="FOLDER",
     image_size=64,
@@ -295,6 +271,3 @@ FOLDER = RunConfig(
     trainer=TrainerConfig(),
 )
 """Where training on a folder of images starts from."""
-
-PRESETS = {preset.data: preset for preset in (DIGITS, SCENES, PICTURES)}
-"""Where training on what comes with the package starts from."""

@@ -14,9 +14,10 @@ from ..reference.config.sampling import check_together
 from ..reference.levels import Levels
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule
+from ..reference.text.tokenizer import Tokenizer
 from .batch import MicroBatch
 from .config import configurations, sides
-from .data.told import check_condition, told
+from .data.told import check_condition, negative_of, told, with_untold
 from .denoiser import denoiser, limited
 from .guidance import Classifier, Guidance
 from .networks.network import Network
@@ -41,12 +42,14 @@ class GaussianDiffusion:
 
     Attributes:
         class_names: what the classes are called, where that is known: ``classes`` may name them.
+        tokenizer: what cuts texts, for a network that is told any: ``condition`` may be texts.
 
     Raises:
         ValueError: options that contradict each other or do not fit the network.
     """
 
     class_names: tuple[str, ...] = ()
+    tokenizer: Tokenizer | None = None
 
     def __init__(
         self, model: Network, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
@@ -76,12 +79,12 @@ class GaussianDiffusion:
         images: NDArray[Any] | Tensor,
         classes: Any = None,
         *,
-        condition: NDArray[Any] | None = None,
+        condition: NDArray[Any] | Sequence[str] | None = None,
     ) -> Tensor:
         """The training loss of images (B, C, H, W) in [0, 1] (or uint8): a scalar tensor.
 
         For a network with classes ``classes`` (B,): the class of each, by number or name, or one
-        for all. For one that takes another condition that, ``condition`` (B, ...).
+        for all. For one that takes another condition that, ``condition`` (B, ...), or texts.
 
         t, noise and the rest are drawn anew for each call. Differentiable, with ``loss = lambda x:
         diffusion(x)``, by ``mindspore.value_and_grad(loss, None, model.trainable_params())``.
@@ -90,7 +93,7 @@ class GaussianDiffusion:
             ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
         x = checked("images", images, self.shape, self.config.auto_normalize)
-        known = told(self.model, classes, condition, len(x), self.class_names)
+        known = told(self.model, classes, condition, len(x), self.class_names, self.tokenizer)
         x_0 = to_model_range(x, self.config.auto_normalize)
         batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, known)
         self._calls += 1
@@ -102,18 +105,17 @@ class GaussianDiffusion:
         step: int,
         positions: Sequence[int],
         seed: int,
-        condition: NDArray[Any] | None = None,
+        condition: NDArray[Any] | Sequence[str] | None = None,
     ) -> MicroBatch:
         """Everything that is random about one gradient, keyed by (seed, step, position).
-
-        Where the network has classes, a share ``cond_drop_prob`` of them is not told.
 
         Args:
             x_0: (B, C, *spatial) in [-1, 1].
             step: number of the update.
             positions: (B,) each image's place among all that this update sees.
             seed: the run's seed.
-            condition: (B, ...), what is known of each, for a network that takes one.
+            condition: (B, ...), what is known of each, of which a share ``cond_drop_prob`` is not
+                told, for a network that takes one.
         """
         config = self.model.config
         t = times(seed, step, positions, self.schedule.T)
@@ -127,10 +129,8 @@ class GaussianDiffusion:
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        known = check_condition(self.model, condition, len(x_0))
-        if known is not None and config.num_classes is not None and config.cond_drop_prob:
-            untold = coins(seed, Purpose.CLASS, step, positions, config.cond_drop_prob)
-            known = np.where(untold, np.int32(config.num_classes), known)
+        known = check_condition(self.model, condition, len(x_0), tokenizer=self.tokenizer)
+        known = with_untold(self.model, known, seed, step, positions, self.tokenizer)
         return MicroBatch(x_0, t, noise, self_cond_mask, masks, known, self.levels(t))
 
     def sample(
@@ -147,8 +147,8 @@ class GaussianDiffusion:
         first: int = 0,
         image_size: int | Sequence[int] | None = None,
         classes: Any = None,
-        condition: NDArray[Any] | None = None,
-        negative: NDArray[Any] | None = None,
+        condition: NDArray[Any] | Sequence[str] | str | None = None,
+        negative: NDArray[Any] | str | None = None,
         weak: Network | None = None,
         classifier: Classifier | None = None,
         on_step: Callable[[], None] = lambda: None,
@@ -164,12 +164,11 @@ class GaussianDiffusion:
             num_samples: how many in all (default: one batch).
             sampler, sampling_timesteps, spacing, eta, seed: as in the constructor, for this call.
             first: the number of the first image.
-            image_size: height and width of another size than was trained on, which the network
-                takes where it can be halved as often as the network does. The pictures may be worse
-                the further it is from that.
+            image_size: another height and width than was trained on, which can be halved as often
+                as the network does. The pictures may be worse the further it is from that.
             classes: the class of each image, by number or name, or one for all of them.
-            condition: (num_samples, ...), for a network that is told something else of each;
-                negative: (...), what it is guided away from.
+            condition: (num_samples, ...) what else each is told, or texts, or one for all;
+                negative: (...) what it is guided away from (default of texts: the empty one).
             weak, classifier: a weaker network, or a classifier to guide by; see ``guidance.py``.
             options: all else that ``SamplingConfig`` has, as ``cond_scale``, for this call.
             on_step: called after every evaluation of the network for a batch.
@@ -190,12 +189,13 @@ class GaussianDiffusion:
                 raise ValueError(f"{name} {value} must be at least 1")
         size = sides(self.image_size if image_size is None else image_size)
         self.model.config.check_image_size(size)
-        known = told(self.model, classes, condition, count, self.class_names)
+        known = told(self.model, classes, condition, count, self.class_names, self.tokenizer)
         walk = {"sampler": sampler, "sampling_timesteps": sampling_timesteps, "spacing": spacing}
         sampling = self.sampling.but(**walk, **options, eta=eta)
         sampling.check_network(self.model.config)
         plan = plan_for(self.schedule, sampling)
         guidance = self._guidance(sampling, plan.learned)
+        away = negative_of(self.model, negative, self.tokenizer) if sampling.guides else None
         rows, seed = self.levels(plan.timesteps), self.seed if seed is None else seed
         batches = []
         for start in range(0, count, batch_size):
@@ -205,7 +205,7 @@ class GaussianDiffusion:
             states = [x_T] if return_all_timesteps else None
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
-            step = guidance.walk(sampling, rows, of_each, weak, classifier, negative)
+            step = guidance.walk(sampling, rows, of_each, weak, classifier, away)
             drawn = self._run(step, plan, x_T, seed, indices, on_step, states, of_each)
             batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
         images = np.concatenate(batches)
@@ -275,7 +275,7 @@ class GaussianDiffusion:
         signal, sigma = self.schedule.sqrt_alpha_bar[t], self.schedule.sqrt_one_minus_alpha_bar[t]
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
-        known = told(self.model, classes, condition, len(first), self.class_names)
+        known = told(self.model, classes, condition, len(first), self.class_names, self.tokenizer)
         plain = self._guidance(self.sampling).plain
         drawn = self._run(plain, plan, x_t, seed, indices, condition=known)
         return to_unit_range(drawn, normalize=normalize)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.precision import set_precision
-from ddpm_mindspore.parity.examples.text import AUTOENCODER, TEXT, UNET, UNETS, part_cases
+from ddpm_mindspore.parity.examples.text import AUTOENCODER, TEXT, UNET, UNETS, WORDS, part_cases
 from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import deep
@@ -128,6 +128,11 @@ def test_latent_unet() -> None:
     latent_unet(size=(2, 4), seed=0, modes=EAGER)
 
 
+def test_text_unet() -> None:
+    """the network that is told a text, with the encoder that is trained together with it"""
+    text_unet(seed=0, modes=EAGER)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("changed", UNETS)
 def test_latent_unet_compiled(changed: Case) -> None:
@@ -141,6 +146,7 @@ def test_others_compiled() -> None:
     text_encoder(length=6, seed=0, draws=2, modes=("compiled",))
     coder(kind="encoder", size=(4, 6), seed=0, draws=2, modes=("compiled",))
     coder(kind="decoder", size=(4, 6), seed=0, draws=2, modes=("compiled",))
+    text_unet(seed=0, draws=2, modes=("compiled",))
 
 
 def test_levels() -> None:
@@ -209,6 +215,15 @@ def latent_unet(
     for number in range(seed, seed + draws):
         masks = text.dropout_masks({**UNET, **changed}, size, 2, number)
         _compare("latent_unet", made, 2, masks, number, modes)
+
+
+@reproducible
+def text_unet(seed: int, modes: Sequence[str], draws: int = 1) -> None:
+    """Output and gradients of ``TextUnet(**UNET, **WORDS)``, those of the token table too."""
+    made = text.text_unet((2, 4), (3.0, 500.0), **UNET, **WORDS)
+    for number in range(seed, seed + draws):
+        drawn = np.random.default_rng(number).integers(0, WORDS["vocabulary"], (2, WORDS["length"]))
+        _compare("text_unet", made, 2, [drawn.astype(np.int32)], number, modes)
 
 
 def _compare(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.config import SamplingConfig
+from ...reference.config import SamplingConfig, TextUnetConfig
 from ...reference.config.network import NetworkConfig
 from ...reference.schedule import spaced_timesteps
 from ...reference.tasks.paths import with_jumps
@@ -26,6 +26,7 @@ from ..runs.images import class_names_of
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import drawn_by
+from ..runs.vocabulary import read_tokenizer
 from ..system.say import say
 from ..tasks import Solver
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
@@ -77,13 +78,20 @@ def asked(config: PictureConfig) -> Asked:
         sampling = sampling.but(sampling_timesteps=min(STEPS, T))
     timesteps = spaced_timesteps(T, sampling.steps(T))
     shape = (run.network.channels, *run.sides)
-    return Asked(run, sampling, timesteps, shape, _class(config, folder, run.network))
+    return Asked(run, sampling, timesteps, shape, _told(config, folder, run.network))
 
 
-def _class(
+def _told(
     config: PictureConfig, run: RunFolder, network: NetworkConfig
 ) -> NDArray[np.int32] | None:
-    """The class that is named, or the number that stands for none; None without classes."""
+    """The ids of the text, or the class that is named, or what stands for none; else None."""
+    if isinstance(network, TextUnetConfig):
+        return read_tokenizer(run).encode(config.prompt or "", network.length).ids
+    if config.prompt is not None:
+        raise ValueError(
+            f"prompt {config.prompt!r} is for a run that is told texts (train --data scenes): "
+            "leave it out"
+        )
     count = network.num_classes
     if config.label is not None and count is None:
         raise ValueError(
@@ -180,7 +188,7 @@ def _drawing(
     known = None if asked.told is None else repeated(asked.told, size)
     if diffusion.model.conditional and known is None:
         raise ValueError(
-            f"run {str(config.run)!r} is told more of an image than this command is: use sample"
+            f"run {str(config.run)!r} is told more of an image than this command is: use paint"
         )
     solver = Solver(diffusion.schedule, diffusion.levels, predict_x0, condition=known)
 

@@ -8,11 +8,11 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from ..config import PRESETS
 from ..system import runtime
 from ..system.say import answer
 from .exit_codes import DONE
 from .options import InfoConfig
+from .presets import PRESETS
 
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 """What decides how fast matrix products are, as /proc/cpuinfo names it."""

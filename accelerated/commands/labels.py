@@ -13,7 +13,7 @@ from ...reference.config import SamplingConfig
 from ..data.classes import numbers_of
 from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
-from .options import SampleConfig
+from .options import PaintConfig, SampleConfig
 
 USUAL = 64
 """Images that are drawn where no one says how many."""
@@ -60,7 +60,7 @@ class Labels:
         return found
 
 
-def sampling_of(config: SampleConfig) -> dict[str, Any]:
+def sampling_of(config: SampleConfig | PaintConfig) -> dict[str, Any]:
     """What the options of a command change of ``SamplingConfig``."""
     own = {field.name for field in fields(SamplingConfig)}
     given = {name: value for name, value in vars(config).items() if name in own}

@@ -7,12 +7,64 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...reference.config import DiffusionConfig, MlpConfig, SamplingConfig, Unet1DConfig
-from ..config import DIGITS, FOLDER, PRESETS, RunConfig, TrainerConfig
+from ...reference.config import (
+    DiffusionConfig,
+    MlpConfig,
+    SamplingConfig,
+    TextUnetConfig,
+    Unet1DConfig,
+)
+from ..config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from .parse import value_of
 
 LENGTH = "--sequence-length"
 _IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
+
+SCENES = RunConfig(
+    data="scenes",
+    image_size=16,
+    device="auto",
+    network=TextUnetConfig(
+        dim=16,
+        dim_mults=(1, 3, 4),
+        channels=3,
+        blocks=1,
+        attention=(False, True, True),
+        context_dim=64,
+    ),
+    diffusion=DiffusionConfig(),
+    sampling=SamplingConfig(cond_scale=2.0),
+    trainer=replace(
+        DIGITS.trainer,
+        train_num_steps=4000,
+        lr_schedule="cosine",
+        save_and_sample_every=1000,
+    ),
+)
+"""What trains on scenes of two coloured digits and what is said of them."""
+
+PICTURES = RunConfig(
+    data="pictures",
+    image_size=32,
+    device="auto",
+    network=TextUnetConfig(
+        dim=32,
+        dim_mults=(1, 2, 4),
+        channels=3,
+        blocks=1,
+        attention=(False, True, True),
+        context_dim=128,
+    ),
+    diffusion=DiffusionConfig(),
+    sampling=SamplingConfig(cond_scale=2.0),
+    trainer=replace(
+        DIGITS.trainer, train_num_steps=20_000, train_batch_size=32, train_lr=1e-3, num_samples=36
+    ),
+)
+"""What trains on small pictures of many things and their names."""
+
+PRESETS = {preset.data: preset for preset in (DIGITS, SCENES, PICTURES)}
+"""Where training on what comes with the package starts from."""
 
 SEQUENCES = RunConfig(
     data="SEQUENCES",

@@ -62,7 +62,9 @@ def replay(config: ReplayConfig) -> int:
 
 def _copy(run: RunFolder, step: int, folder: Path) -> int:
     """Put what training goes on from before an update into a folder; its step, or 0 for nothing."""
-    shutil.copy(run.config.path, folder)
+    for path in (run.config.path, run.vocabulary):
+        if path.exists():
+            shutil.copy(path, folder)
     found = newest(run.path, before=step)
     if found is None:
         return 0

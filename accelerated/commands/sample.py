@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ...reference.config import SamplingConfig
+from ...reference.config import SamplingConfig, TextUnetConfig
 from ..config import Sides, sides
 from ..data.scaling import from_dict
 from ..runs.drawing import Drawing
@@ -69,6 +70,11 @@ def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
         ValueError: not a run folder, or options that do not fit the run.
     """
     run_config = RunFolder(config.run).config.read()
+    if isinstance(run_config.network, TextUnetConfig):
+        raise ValueError(
+            f"run {str(config.run)!r} is told texts: say what to draw "
+            f"(ddpm-mindspore paint TEXT --run {shlex.quote(str(config.run))})"
+        )
     sampling = run_config.sampling.but(**sampling_of(config))
     labels = Labels(config, RunFolder(config.run))
     if sampling.guides and not labels.count and config.autoguidance is None:

@@ -81,6 +81,24 @@ Examples:
         run=".sample:sample",
         keeps_graphs=True,
     ),
+    "paint": Command(
+        """Paint what a Chinese text says.
+
+Paints with the model that comes with the program, or with a run that was trained with captions.
+
+Writes each picture as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew
+them. Characters that the model has never met are named.
+
+Examples:
+  ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"
+  ddpm-mindspore paint "上面是黄色的5，下面是绿色的0" --num-samples 4 --guidance 3 --seed 7
+  ddpm-mindspore train --data scenes --results-folder my-scenes
+  ddpm-mindspore paint "红色的一在蓝色的二的左边" --run my-scenes
+""",
+        options=".options:PaintConfig",
+        run=".paint:paint",
+        keeps_graphs=True,
+    ),
     "inpaint": Command(
         """Paint what a mask hides of a picture.
 
@@ -90,6 +108,7 @@ white where it is to be painted; with --mask alpha that is where the picture is 
 Examples:
   ddpm-mindspore inpaint results photo.png --mask mask.png
   ddpm-mindspore inpaint results cut-out.png --mask alpha --jump-repeats 10
+  ddpm-mindspore inpaint my-scenes scene.png --mask mask.png --prompt "左边是红色的三"
 """,
         options=".task_options:InpaintConfig",
         run=".inpaint:inpaint",

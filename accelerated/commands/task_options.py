@@ -23,6 +23,7 @@ class PictureConfig:
         run: folder of a run, as train has written it.
         image: a picture, of the size and the colours of the run's images.
         label: what it is, by name or number, for a run with classes (default: it is not said).
+        prompt: what it shows, for a run that is told texts (default: it is not said).
         fit: crop pictures to the run's proportions and resize them.
         sampling_timesteps: steps of each walk, evenly spaced (default: as the run was configured,
             and 50 where that says nothing).
@@ -38,6 +39,7 @@ class PictureConfig:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     image: Given
     label: str | None = None
+    prompt: str | None = None
     fit: bool = False
     sampling_timesteps: int | None = None
     seed: int = 0

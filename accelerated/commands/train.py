@@ -6,17 +6,21 @@ import os
 import shlex
 from dataclasses import asdict, replace
 
-from ...reference.config import LatentUnetConfig
+from ...reference.config import LatentUnetConfig, TextUnetConfig
+from ...reference.text.tokenizer import Tokenizer, shipped
 from ..config import RunConfig
 from ..data import class_names
 from ..data.classes import listed
+from ..data.texts import texts
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
 from ..runs.images import class_names_of
 from ..runs.names import checkpoint_folder, sample_picture
 from ..runs.opened import build
+from ..runs.vocabulary import read_tokenizer
 from ..system.runtime import process_count, select_device
 from ..system.say import say
+from ..trainer.from_run import source_run
 from ..trainer.loop import Trainer
 from ..trainer.nonfinite import NonfiniteError
 from ..trainer.place import Place, take_place
@@ -35,9 +39,11 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     """
     device, place = _device_and_place(config)
     world, run = place
-    config = _with_classes(config)
+    config, tokenizer = _with_vocabulary(_with_classes(config), run)
+    diffusion = build(config)
+    diffusion.tokenizer = tokenizer
     trainer = Trainer(
-        build(config),
+        diffusion,
         config.data,
         device=config.device,
         new_data=new_data,
@@ -74,6 +80,28 @@ def _with_classes(config: RunConfig) -> RunConfig:
         raise ValueError("conditional True is for networks with classes: this one is told texts")
     count = len(class_names(config.data, config.trainer.only_class))
     return replace(config, network=replace(network, num_classes=count))
+
+
+def _with_vocabulary(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Tokenizer | None]:
+    """What cuts texts, for a network that is told any, which has as many rows as that has pieces.
+
+    It is that of the run that is gone on with or started from, else BERT's, reduced to the pieces
+    that the data's captions are made of.
+
+    Raises:
+        ValueError: data without captions, or a run without a vocabulary.
+    """
+    network, trainer = config.network, config.trainer
+    if not isinstance(network, TextUnetConfig):
+        return config, None
+    if trainer.resume:
+        return config, read_tokenizer(run)
+    if trainer.from_run is not None:
+        return config, read_tokenizer(source_run(trainer.from_run)[0])
+    tokenizer = shipped()
+    if network.vocabulary is None:
+        tokenizer = tokenizer.only(texts(config.data, trainer.caption_encoding))
+    return replace(config, network=replace(network, vocabulary=tokenizer.size)), tokenizer
 
 
 def _device_and_place(config: RunConfig) -> tuple[str, Place]:
@@ -126,12 +154,16 @@ def _announce(trainer: Trainer, device: str) -> None:
         )
 
 
-def _how_to_ask(run: RunFolder) -> list[str]:
-    """How to draw images of one class, where there are any."""
-    if not (names := class_names_of(run)):
-        return []
-    folder, name = shlex.quote(str(run.path)), shlex.quote(names[-1])
-    return [f"of one class: ddpm-mindspore sample {folder} --label {name}"]
+def _how_to_draw(run: RunFolder) -> list[str]:
+    """How to draw more images, and those of a text or of one class, where there are any."""
+    folder = shlex.quote(str(run.path))
+    if run.vocabulary.exists():
+        return [f"to paint what you say: ddpm-mindspore paint TEXT --run {folder}"]
+    how = [f"to draw more: ddpm-mindspore sample {folder} --num-samples 100"]
+    if names := class_names_of(run):
+        name = shlex.quote(names[-1])
+        how.append(f"of one class: ddpm-mindspore sample {folder} --label {name}")
+    return how
 
 
 def _summary(run: RunFolder, step: int) -> str:
@@ -149,7 +181,6 @@ def _summary(run: RunFolder, step: int) -> str:
         [
             f"done: {step:,} steps. In {run.path}/",
             *files,
-            f"to draw more: ddpm-mindspore sample {shlex.quote(str(run.path))} --num-samples 100",
-            *_how_to_ask(run),
+            *_how_to_draw(run),
         ]
     )

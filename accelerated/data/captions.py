@@ -13,7 +13,6 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ..randomness import Indices, Purpose, coins
 from .caption_files import ENDINGS, CaptionList, read_list
 from .left_out import Kind, LeftOut
 
@@ -100,17 +99,6 @@ def tell(
     untold = (name for name in names if name not in captions)
     rest += [LeftOut(f"{folder}{os.sep}{name}", "no caption", Kind.UNTOLD) for name in untold]
     return Told(captions, rest)
-
-
-def untold(
-    captions: Sequence[str], seed: int, step: int, positions: Indices, share: float = 0.1
-) -> list[str]:
-    """Captions as an update is told them: a share, by their positions in it, is empty instead.
-
-    So a network learns what all pictures have in common too, as guidance needs it (2207.12598).
-    """
-    dropped = coins(seed, Purpose.UNTOLD, step, positions, share)
-    return ["" if left_out else text for left_out, text in zip(dropped, captions, strict=True)]
 
 
 def digest(names: Iterable[str], captions: Iterable[Sequence[str]]) -> str:

@@ -220,7 +220,10 @@ def read_spread(images: Images, count: int) -> Items:
     count = min(count, len(images))
     if images.sequential:
         return images.items(np.arange(count))
-    return images.items((2 * np.arange(count) + 1) * images.places // (2 * count))
+    # Captions of each by the golden ratio: consecutive numbers are far apart, and all are met.
+    choice = np.arange(count) * 0.6180339887498949 % 1.0 if images.captioned else None
+    spread = (2 * np.arange(count) + 1) * images.places // (2 * count)
+    return images.items(spread, choice=choice)
 
 
 def skipped_text(skipped: list[tuple[str, str]], *, most: int = 5) -> str:

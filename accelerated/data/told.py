@@ -1,4 +1,4 @@
-"""What a network is told of each item: its class, or another condition; checked first."""
+"""What a network is told of each item: its class, a text, or another condition; checked first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.text.tokenizer import Tokenizer
+from ..randomness import Purpose, coins
 from .classes import numbers_of
 
 if TYPE_CHECKING:
@@ -15,15 +17,22 @@ if TYPE_CHECKING:
 
 
 def told(
-    model: Network, classes: Any, condition: Any, count: int, names: Sequence[str] = ()
+    model: Network,
+    classes: Any,
+    condition: Any,
+    count: int,
+    names: Sequence[str] = (),
+    tokenizer: Tokenizer | None = None,
 ) -> NDArray[Any] | None:
     """Return the condition of ``count`` items, (count, ...), or None for a network without one.
 
     Args:
         model: who is told.
         classes: for a network with classes one for all, or (count,): numbers, or ``names``.
-        condition: for a network that takes another condition, (count, ...).
+        condition: for a network that takes another condition, (count, ...); for one that is told
+            texts one for all, or as many as there are items, or their ids.
         names: what the classes are called, where that is known.
+        tokenizer: of the network's texts.
 
     Raises:
         ValueError: none where one is needed, one where none is taken, or one that does not fit.
@@ -34,11 +43,11 @@ def told(
             raise ValueError(
                 f"classes are missing: say which of the {num_classes} each image is of"
             )
-        return check_condition(model, condition, count, names)
+        return check_condition(model, condition, count, names, tokenizer)
     if condition is not None:
         raise ValueError("classes and condition are two names of one thing: give one of them")
     if num_classes is None:
-        return check_condition(model, classes, count)
+        return check_condition(model, classes, count, tokenizer=tokenizer)
     known = numbers_of(classes, num_classes, names)
     if known.shape not in ((), (count,)):
         raise ValueError(f"classes of shape {known.shape} must be one, or ({count},)")
@@ -46,7 +55,11 @@ def told(
 
 
 def check_condition(
-    model: Network, condition: Any, count: int, names: Sequence[str] = ()
+    model: Network,
+    condition: Any,
+    count: int,
+    names: Sequence[str] = (),
+    tokenizer: Tokenizer | None = None,
 ) -> NDArray[Any] | None:
     """Return a condition as the network is given it: whole numbers as int32, others as float32.
 
@@ -57,6 +70,8 @@ def check_condition(
         raise ValueError("condition is missing: the network is told what each item is")
     if condition is None:
         return None
+    if model.captioned:
+        condition = ids_of(model, condition, count, tokenizer)
     known = np.asarray(condition)
     if not model.conditional:
         raise ValueError(f"condition of shape {known.shape} is for a network that takes one")
@@ -65,3 +80,66 @@ def check_condition(
     if model.config.num_classes is not None:
         return numbers_of(known, model.config.num_classes, names, "condition")
     return known.astype(np.int32) if known.dtype.kind in "iu" else known.astype(np.float32)
+
+
+def with_untold(
+    model: Network,
+    known: NDArray[Any] | None,
+    seed: int,
+    step: int,
+    positions: Sequence[int],
+    tokenizer: Tokenizer | None = None,
+) -> NDArray[Any] | None:
+    """A condition of which a share is withheld in training: no class, or the empty text.
+
+    So a network learns what all items have in common too, as guidance needs it (2207.12598).
+    """
+    config = model.config
+    share = config.cond_drop_prob
+    if known is None or not share:
+        return known
+    if model.captioned:
+        withheld = coins(seed, Purpose.UNTOLD, step, positions, share)
+        nothing = ids_of(model, "", 1, tokenizer)[:, : known.shape[1]]
+        return np.where(withheld[:, None], nothing, known)
+    if config.num_classes is not None:
+        withheld = coins(seed, Purpose.CLASS, step, positions, share)
+        return np.where(withheld, np.int32(config.num_classes), known)
+    return known
+
+
+def negative_of(model: Network, negative: Any, tokenizer: Tokenizer | None) -> NDArray[Any] | None:
+    """What an item is guided away from: for a network that is told texts, the empty one if none."""
+    if not model.captioned:
+        return None if negative is None else np.asarray(negative)
+    texts = (
+        negative or ""
+        if negative is None or isinstance(negative, str)
+        else np.asarray(negative)[None]
+    )
+    (row,) = ids_of(model, texts, 1, tokenizer)
+    return np.asarray(row)
+
+
+def ids_of(
+    model: Network, texts: Any, count: int, tokenizer: Tokenizer | None = None
+) -> NDArray[np.int32]:
+    """The ids of texts, (count, length): of one for all, or of as many; ids are checked alone.
+
+    Raises:
+        ValueError: no tokenizer, another number of texts, or ids that the network has not.
+    """
+    length, rows = model.config.length, model.config.vocabulary  # type: ignore[attr-defined]
+    if isinstance(texts, str) or not isinstance(texts, np.ndarray):
+        if tokenizer is None:
+            raise ValueError("texts need a tokenizer (diffusion.tokenizer): set one, or give ids")
+        texts = tokenizer.rows([texts] * count if isinstance(texts, str) else texts, length)
+    if texts.dtype.kind not in "iu" or texts.ndim != 2 or texts.shape[1] > length:
+        raise ValueError(
+            f"ids of shape {texts.shape} and type {texts.dtype} must be whole numbers (count, N), "
+            f"N at most {length}"
+        )
+    if texts.size and not 0 <= texts.min() <= texts.max() < rows:
+        raise ValueError(f"ids from {texts.min()} to {texts.max()} must be from 0 to {rows - 1}")
+    ids: NDArray[np.int32] = texts.astype(np.int32)
+    return ids

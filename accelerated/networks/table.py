@@ -19,6 +19,7 @@ CLASSES = {
     "unet1d": ".unet1d:Unet1D",
     "mlp": ".mlp:Mlp",
     "latent_unet": ".latent_unet:LatentUnet",
+    "text_unet": ".text_unet:TextUnet",
 }
 """For each of ``reference.config.NETWORKS``."""
 

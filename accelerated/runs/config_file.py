@@ -35,7 +35,11 @@ class ConfigFile:
         self.path = path
 
     def write(
-        self, config: RunConfig, processes: int = 1, images: Mapping[str, Any] | None = None
+        self,
+        config: RunConfig,
+        processes: int = 1,
+        images: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         """Write it.
 
@@ -43,8 +47,9 @@ class ConfigFile:
             config: what the run is made with.
             processes: how many train with ``batch_size`` images each.
             images: what is known of its images, see images.py.
+            more: other facts, by name.
         """
-        facts = {"processes": processes, "images": dict(images or {})}
+        facts = {"processes": processes, "images": dict(images or {}), **more}
         write_json(self.path, to_json(config, **facts))
 
     def read(self) -> RunConfig:

@@ -2,6 +2,7 @@
 
 RUN/config.json      all that the run was started with, and what ran it: see config_file.py
     images.json      the names of the images' files, in their order: see images.py
+    vocabulary.txt   the pieces of texts, where the network is told any: see vocabulary.py
     metrics.jsonl    one JSON object a training step: see metrics.py
     evaluations.jsonl   how good samples were, with evaluate_every
     progress.json    where the run is now, and where its time went: see progress.py
@@ -30,6 +31,7 @@ from .metrics import MetricsFile
 from .names import (
     SAMPLES,
     TENSORBOARD,
+    VOCABULARY,
     checkpoint_folder,
     checkpoints,
     remove_half_written,
@@ -49,6 +51,7 @@ class RunFolder:
         self.evaluations = MetricsFile(path / "evaluations.jsonl")
         self.progress = ProgressFile(path / "progress.json")
         self.images = path / "images.json"
+        self.vocabulary = path / VOCABULARY
         self.samples = path / SAMPLES
         self.loss_curve = path / "loss.png"
         self.tensorboard = path / TENSORBOARD

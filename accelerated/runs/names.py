@@ -15,17 +15,17 @@ from pathlib import Path
 
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
-    *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl"),
+    *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl", "vocabulary.txt"),
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
-EVALUATION = "evaluation"
+EVALUATION, VOCABULARY = "evaluation", "vocabulary.txt"
 FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, EVALUATION)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""
 
 # What the trainer writes in one go (see files.replace_file), in the folder and in samples/.
-_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png"
+_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt"
 _STEP = r"step-(\d{8,})"
 _CHECKPOINT = re.compile(rf"{_STEP}({re.escape(ASIDE)})?")
 
@@ -73,7 +73,7 @@ def taken(folder: Path) -> list[str]:
 
 def remove_half_written(folder: Path) -> None:
     """Remove the files that a killed trainer had not yet given their name."""
-    for place, names in ((folder, _REPLACED), (folder / SAMPLES, rf"{_STEP}\.(png|npy)")):
+    for place, names in ((folder, _REPLACED), (folder / SAMPLES, rf"{_STEP}\.(png|npy|txt)")):
         unfinished = re.compile(rf"\.({names})\.\d+\.tmp")
         for path in place.glob(".*.tmp"):
             if unfinished.fullmatch(path.name) and path.is_file():

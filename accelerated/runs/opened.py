@@ -21,6 +21,7 @@ from ..networks.table import build_network
 from .averages import load_average
 from .folder import RunFolder
 from .images import class_names_of
+from .vocabulary import read_tokenizer
 from .warm_up import remark
 
 
@@ -84,6 +85,8 @@ def open_run(
     scaling = from_dict(run.config.images().get("scaling"))
     diffusion = build(config)
     diffusion.class_names = class_names_of(run)
+    if diffusion.model.captioned:
+        diffusion.tokenizer = read_tokenizer(run)
     if ema is not None:
         check_sigma_rel("ema", ema)
         if weights != "average":

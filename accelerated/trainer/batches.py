@@ -8,6 +8,7 @@ from ..batch import MicroBatch
 from ..config import TrainerConfig
 from ..data import Images, Items, read_items
 from ..diffusion import GaussianDiffusion
+from ..networks.network import Network
 from ..process import to_model_range
 from ..randomness import Purpose, batch_indices, coins
 from ..system.distributed import ALONE, World
@@ -27,7 +28,13 @@ class Batches:
         config: TrainerConfig,
         world: World = ALONE,
     ) -> None:
-        if diffusion.model.conditional and images.labels is None:
+        model = diffusion.model
+        if model.captioned and not images.captioned:
+            raise ValueError(
+                "data has no captions, and the network is told texts: give scenes, pictures, or a "
+                "folder of pictures with lists of captions"
+            )
+        if model.conditional and not model.captioned and images.labels is None:
             raise ValueError(
                 "data has no classes, and the network is told what each item is: give a folder "
                 "with a sub-folder for each class"
@@ -62,13 +69,13 @@ class Batches:
         seed, whole = self._config.seed, self._whole
         share = self._world.share(self._config.train_batch_size)
         positions = range(i * whole + share.start, i * whole + share.stop)
+        model = self._diffusion.model
         items = self._read((step - 1) * self.images_per_step, positions)
         x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]
-        told = items.labels if self._diffusion.model.conditional else None
-        return self._diffusion.micro_batch(x_0, step, positions, seed, told)
+        return self._diffusion.micro_batch(x_0, step, positions, seed, said_of(model, items))
 
     def _read(self, start: int, positions: range) -> Items:
         """The images at these positions of an update, whose first image is number ``start``."""
@@ -79,3 +86,10 @@ class Batches:
         first = positions.start // whole * whole
         read = read_items(self.images, seed, start + first, whole)
         return read.part(slice(positions.start - first, positions.stop - first))
+
+
+def said_of(model: Network, items: Items) -> Any:
+    """What a network is told of items: their captions, their labels, or nothing (None)."""
+    if model.captioned:
+        return items.captions
+    return items.labels if model.conditional else None

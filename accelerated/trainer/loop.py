@@ -23,6 +23,7 @@ from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
 from ..runs.checkpoint import Checkpoint, load_newest
 from ..runs.images import as_source, called, check_classes, noted, open_run_images
+from ..runs.vocabulary import tokenizer_for, write_tokenizer
 from ..runs.warm_up import remark
 from ..system.distributed import GradientReducer
 from ..system.say import bar, say
@@ -93,6 +94,7 @@ class Trainer:
                 self._say(changed)
         self.images = self._open_images(source, new_data)
         diffusion.class_names = check_classes(self.images, model.config, self.run, config)
+        diffusion.tokenizer = tokenizer_for(diffusion, self.run, resume=config.resume)
         self._noted = noted(source, self.images, diffusion.class_names)
         self._batches = Batches(self.images, diffusion, config, self.world)
         self._optimizer = Optimizer(model.trainable_params(), config)
@@ -113,12 +115,10 @@ class Trainer:
         self._samples = Samples(place, self._run_config, diffusion, self._optimizer, self.images)
         self._save = Saver(self.run, config)
         self._saved = self.run.steps()
-        # Whether a checkpoint and samples are due, and not there yet.
-        self._due = False
+        self._due = False  # whether a checkpoint and samples are due, and not there yet
         if config.resume:
             self._restore()
-        parameters = self._optimizer.params.asnumpy()
-        check_same_start(self.world, self._run_config, len(self.images), self.step, parameters)
+        check_same_start(self.world, self._run_config, len(self.images), self.step, self._optimizer)
 
     @property
     def ema_diffusion(self) -> GaussianDiffusion:
@@ -186,6 +186,7 @@ class Trainer:
         self.run.rewind(self.step)
         self.run.config.write(self._run_config, self.world.size, self._noted)
         write_names(self.run.images, self.images.names)
+        write_tokenizer(self.run, self.diffusion.tokenizer)
 
     @property
     def _ends(self) -> bool:
@@ -256,8 +257,7 @@ class Trainer:
         return self._batches(step), self._nonfinite
 
     def _log(self, bar: Any) -> TrainLog:
-        per_step = self._batches.images_per_step
-        run = self.run if self.world.leads else None
+        run, per_step = self.run if self.world.leads else None, self._batches.images_per_step
         return TrainLog(run, bar, self.config, self.images, per_step, self.step)
 
     def _update(self, batches: list[MicroBatch], waiter: Waiter) -> Measured:

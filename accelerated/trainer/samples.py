@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..config import RunConfig
 from ..data import Images, Items
+from ..data.told import check_condition
 from ..diffusion import GaussianDiffusion
 from ..optimizer import Optimizer
 from ..process import to_uint8
@@ -23,6 +25,7 @@ from ..runs.names import sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
 from ..system.say import bar
+from .batches import said_of
 from .evaluations import Evaluations
 from .place import Place
 from .state import fixed_arrays
@@ -69,6 +72,7 @@ class Samples:
                 **asdict(trained.config),
                 **asdict(trained.sampling),
             )
+        self._averaged.tokenizer = trained.tokenizer
         average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
         self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
         return self._averaged
@@ -83,7 +87,7 @@ class Samples:
         Where an evaluation is due, more are drawn for it.
 
         What is no image is written as an array too, ``.npy``, in the units of the data. A network
-        that is told what each item is draws what the real ones are.
+        that is told what each item is draws what the real ones are; captions are in ``.txt``.
 
         ``real``: at least ``num_samples`` of them, or all there are.
 
@@ -92,7 +96,8 @@ class Samples:
             RuntimeError: another process did not draw its share.
         """
         diffusion = self.diffusion
-        told = real.labels if diffusion.model.conditional else None
+        said = said_of(diffusion.model, real)
+        told = check_condition(diffusion.model, said, len(real.x), tokenizer=diffusion.tokenizer)
         trainer = self._config.trainer
         due = self._evaluations is not None and self._evaluations.due(step)
         count = max(trainer.num_samples, trainer.evaluate_samples * due)
@@ -103,6 +108,7 @@ class Samples:
         self._run.samples.mkdir(exist_ok=True)
         if drawn.ndim == 4:
             self._write_picture(step, drawn, real.x)
+            self._write_captions(step, real.captions if diffusion.model.captioned else None)
         else:
             self._write_array(step, drawn, real.x)
         rows = self._run.metrics.read(_METRICS)
@@ -126,6 +132,12 @@ class Samples:
         replace_file(self._file(step).with_suffix(".png"), plot, flush=False)
         replace_file(self._file(step), data.getvalue(), flush=False)
 
+    def _write_captions(self, step: int, captions: Sequence[str] | None) -> None:
+        """What was asked for, a line for each picture, beside them."""
+        if captions is not None:
+            text = "".join(f"{caption}\n" for caption in captions)
+            replace_file(self._file(step).with_suffix(".txt"), text.encode(), flush=False)
+
     def _write_picture(self, step: int, drawn: NDArray[np.float32], real: NDArray[Any]) -> None:
         real = real if real.dtype == np.uint8 else to_uint8(real)
         shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
@@ -140,7 +152,7 @@ class Samples:
         self,
         diffusion: GaussianDiffusion,
         count: int,
-        told: NDArray[np.int64] | None,
+        told: NDArray[Any] | None,
         interrupted: threading.Event,
     ) -> NDArray[np.float32]:
         """All images, in every process; process r draws the r-th part of them."""
@@ -163,7 +175,7 @@ class Samples:
         self,
         diffusion: GaussianDiffusion,
         count: int,
-        told: NDArray[np.int64] | None,
+        told: NDArray[Any] | None,
         interrupted: threading.Event,
     ) -> NDArray[np.float32]:
         size = min(count, self._config.trainer.train_batch_size)

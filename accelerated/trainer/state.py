@@ -121,7 +121,7 @@ def other_sampling(run: RunFolder, now: RunConfig) -> str:
 
 
 def check_same_start(
-    world: World, config: RunConfig, images: int, step: int, parameters: NDArray[np.float32]
+    world: World, config: RunConfig, images: int, step: int, optimizer: Optimizer
 ) -> None:
     """See that all processes begin alike.
 
@@ -138,7 +138,7 @@ def check_same_start(
             "the configuration": json.dumps(options).encode(),
             "the number of images": str(images).encode(),
             "the step to go on from": str(step).encode(),
-            "the parameters": parameters.tobytes(),
+            "the parameters": optimizer.params.asnumpy().tobytes(),
         }
     )
 

@@ -44,4 +44,7 @@ UNETS: list[Case] = [
 """What others have besides."""
 
 AUTOENCODER: Case = {"dim": 4, "dim_mults": (1, 2), "groups": 2, "latent_channels": 2}
+WORDS: Case = {"vocabulary": 7, "length": 5, "text_layers": 1, "text_heads": 3}
+"""What the network has besides, that is told a text."""
+
 TEXT: Case = {"vocabulary": 7, "length": 6, "width": 8, "layers": 1, "heads": 2}

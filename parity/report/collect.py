@@ -34,6 +34,7 @@ LADDER = (
         "unet",
         "networks",
         "text",
+        "captions",
         "samplers",
         "guidance",
         "tasks",

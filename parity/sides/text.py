@@ -14,9 +14,16 @@ from ...accelerated.networks import blocks as accelerated
 from ...accelerated.networks import conditioning as accelerated_conditioning
 from ...accelerated.networks.autoencoder import Autoencoder
 from ...accelerated.networks.latent_unet import LatentUnet
+from ...accelerated.networks.text_unet import TextUnet
 from ...accelerated.networks.transformer import Transformer
-from ...reference.config import AutoencoderConfig, LatentUnetConfig, TransformerConfig
+from ...reference.config import (
+    AutoencoderConfig,
+    LatentUnetConfig,
+    TextUnetConfig,
+    TransformerConfig,
+)
 from ...reference.networks import autoencoder, blocks, conditioning, latent_unet, transformer
+from ...reference.networks import text_unet as reference_text_unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
 from ..judgement.tolerance import Arrays
@@ -190,6 +197,24 @@ def unet(size: Sizes, time: Sequence[float], **options: Any) -> Layer:
     return Layer(cell, call, expected, (config.channels, *size), inputs)
 
 
+def text_unet(size: Sizes, time: Sequence[float], **options: Any) -> Layer:
+    """The last argument of both sides: ids (B, N)."""
+    config = TextUnetConfig(**options)
+    cell = TextUnet(values=blank, **options)
+    assert shapes(cell) == reference_text_unet.param_shapes(config)
+    times = Tensor(np.array(time, np.float32))
+
+    def call(x, ids):  # type: ignore[no-untyped-def]
+        return cell(x, times, None, None, ids)
+
+    def expected(p: Params, x: Value, ids: Value) -> Value:
+        now = np.array(time)
+        return reference_text_unet.text_unet(p, config, x, now, None, None, ids)
+
+    inputs = {"x": (config.in_channels, *size)}
+    return Layer(cell, call, expected, (config.channels, *size), inputs)
+
+
 def dropout_masks(options: Mapping[str, Any], size: Sizes, batch: int, seed: int) -> list[Array]:
     """Zeros and ones for every residual block, or none without dropout."""
     config = LatentUnetConfig(**options)
@@ -217,5 +242,6 @@ KINDS: dict[str, Callable[..., Layer]] = {
     for f in (
         *(group_norm, layer_norm, activation, geglu, cross_attention, halving_conv),
         *(time_embedding, spatial_transformer, text, encoder, decoder, divergence, unet),
+        text_unet,
     )
 }

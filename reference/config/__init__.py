@@ -8,6 +8,7 @@ from .network import NetworkConfig
 from .networks import NETWORKS, AnyNetwork, network_name
 from .optimizer import OptimizerConfig
 from .sampling import SamplingConfig
+from .text_unet import TextUnetConfig
 from .transformer import TransformerConfig
 from .unet import UnetConfig
 from .unet1d import Unet1DConfig
@@ -22,6 +23,7 @@ __all__ = [
     "NetworkConfig",
     "OptimizerConfig",
     "SamplingConfig",
+    "TextUnetConfig",
     "TransformerConfig",
     "Unet1DConfig",
     "UnetConfig",

@@ -7,10 +7,11 @@ from typing import TypeAlias
 from .latent_unet import LatentUnetConfig
 from .mlp import MlpConfig
 from .network import NetworkConfig
+from .text_unet import TextUnetConfig
 from .unet import UnetConfig
 from .unet1d import Unet1DConfig
 
-AnyNetwork: TypeAlias = UnetConfig | Unet1DConfig | MlpConfig | LatentUnetConfig
+AnyNetwork: TypeAlias = UnetConfig | Unet1DConfig | MlpConfig | LatentUnetConfig | TextUnetConfig
 """The configuration of one of them."""
 
 NETWORKS: dict[str, type[AnyNetwork]] = {
@@ -18,8 +19,10 @@ NETWORKS: dict[str, type[AnyNetwork]] = {
     "unet1d": Unet1DConfig,
     "mlp": MlpConfig,
     "latent_unet": LatentUnetConfig,
+    "text_unet": TextUnetConfig,
 }
-"""Of images (C, H, W), sequences (C, L), vectors (C,), and of images or latents with a text."""
+"""Of images (C, H, W), sequences (C, L), vectors (C,), images that are told the states of a text,
+and images that are told a text."""
 
 
 def network_name(config: NetworkConfig) -> str:
@@ -28,8 +31,9 @@ def network_name(config: NetworkConfig) -> str:
     Raises:
         ValueError: of none of them.
     """
-    for name, kind in NETWORKS.items():
-        if isinstance(config, kind):
-            return name
+    names = {kind: name for name, kind in NETWORKS.items()}
+    for kind in type(config).__mro__:
+        if kind in names:
+            return names[kind]
     known = ", ".join(kind.__name__ for kind in NETWORKS.values())
     raise ValueError(f"network {config!r} is of no kind that is known: make it one of {known}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import autograd.numpy as np
 
 from ..config import NetworkConfig, network_name
-from . import latent_unet, mlp, unet, unet1d
+from . import latent_unet, mlp, text_unet, unet, unet1d
 from .layers import Array, Params
 from .parameters import Shapes
 
@@ -26,6 +26,7 @@ NETWORKS = {
     "unet1d": Functions(unet1d.unet1d, unet1d.init, unet1d.param_shapes),
     "mlp": Functions(mlp.mlp, mlp.init, mlp.param_shapes),
     "latent_unet": Functions(latent_unet.latent_unet, latent_unet.init, latent_unet.param_shapes),
+    "text_unet": Functions(text_unet.text_unet, text_unet.init, text_unet.param_shapes),
 }
 
 

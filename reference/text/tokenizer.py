@@ -34,7 +34,7 @@ LENGTH = 77
 """Ids in a row, where nothing else is asked for."""
 
 LONGEST_WORD = 100
-PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+SPECIAL = PAD, UNK, CLS, SEP = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 SHIPPED = Path(__file__).with_name("vocabulary.txt")
 """The vocabulary of Chinese BERT, 21,128 pieces (licence: vocabulary-LICENSE.md)."""
@@ -94,6 +94,16 @@ class Tokenizer:
     def size(self) -> int:
         """The number of ids that occur, at least: the largest, plus 1."""
         return max(self.vocabulary.values()) + 1
+
+    def only(self, texts: Iterable[str]) -> Tokenizer:
+        """A tokenizer with those pieces of this one that these texts are made of, in their order.
+
+        Whatever else occurs in another text is unknown to it.
+        """
+        used = {word for text in dict.fromkeys(texts) for word in words(text)}
+        found = {piece for word in used for piece in self._cut(word) or ()} - set(SPECIAL)
+        rest = sorted(found, key=self.vocabulary.__getitem__)
+        return Tokenizer({piece: number for number, piece in enumerate((*SPECIAL, *rest))})
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """The text in pieces."""

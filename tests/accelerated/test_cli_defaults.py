@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ddpm_mindspore.accelerated.commands.defaults import train_defaults
-from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, PRESETS, SCENES
+from ddpm_mindspore.accelerated.commands.presets import PRESETS, SCENES
+from ddpm_mindspore.accelerated.config import DIGITS, FOLDER
 from ddpm_mindspore.accelerated.data import BUILT_IN, open_images
 from ddpm_mindspore.accelerated.samplers import plan_for
 from ddpm_mindspore.reference.schedule import make_schedule

@@ -14,7 +14,6 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.data import Images, open_images, read_items
-from ddpm_mindspore.accelerated.data.captions import untold
 from ddpm_mindspore.accelerated.data.left_out import Kind, left_out_text
 from ddpm_mindspore.accelerated.randomness import Purpose, uniform
 
@@ -240,18 +239,6 @@ def test_captions_are_for_folders_and_encodings_have_names(tmp_path: Path) -> No
         with pytest.raises(ValueError, match="is no encoding that Python knows"):
             opened(tmp_path, wrong)
     assert TrainerConfig(caption_encoding="utf-16").caption_encoding == "utf-16"
-
-
-def test_a_share_of_captions_is_not_told(tmp_path: Path) -> None:
-    captions = [str(number) for number in range(3000)]
-    some = untold(captions, 5, 7, range(3000))
-    dropped = [number for number, text in enumerate(some) if not text]
-    assert 240 < len(dropped) < 360
-    assert all(text in ("", known) for text, known in zip(some, captions, strict=True))
-    coins = uniform(5, Purpose.UNTOLD, 7, range(3000), 1)[:, 0]
-    assert dropped == np.flatnonzero(coins < 0.1).tolist()
-    assert untold(captions[40:50], 5, 7, range(40, 50)) == some[40:50]
-    assert untold(captions, 5, 7, range(3000), 0.0) == captions
 
 
 def test_broken_pictures_are_replaced_with_their_captions(tmp_path: Path) -> None:

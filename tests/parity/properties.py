@@ -8,6 +8,7 @@ from typing import Any
 from ddpm_mindspore.parity import test_accumulation as accumulation
 from ddpm_mindspore.parity import test_alone as alone
 from ddpm_mindspore.parity import test_bound as bound
+from ddpm_mindspore.parity import test_captions as captions
 from ddpm_mindspore.parity import test_commands as commands
 from ddpm_mindspore.parity import test_diffusion as diffusion
 from ddpm_mindspore.parity import test_distributed as distributed
@@ -292,6 +293,8 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "text: encoder": (text.coder, {**TWO, "kind": "encoder", "size": (4, 6)}),
     "text: decoder": (text.coder, {**TWO, "kind": "decoder", "size": (4, 6)}),
     "text: latent_unet": (text.latent_unet, {**TWO, "size": (2, 4)}),
+    "text: text_unet": (text.text_unet, TWO),
+    "captions: captions": (captions.captions, {"seed": 5, "steps": (3,), "batch": 40}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),
     "unet: sizes": (unet.at_sizes, SIZES),

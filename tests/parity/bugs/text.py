@@ -203,4 +203,32 @@ TEXT = [
         "self.in_layers(x + 0.0 * told.sum())",
         "text: latent_unet",
     ),
+    Bug(
+        "all items are told the first one's text",
+        "networks.text_unet.TextUnet.construct",
+        "self.text(condition)",
+        "self.text(condition)[:1].tile((condition.shape[0], 1, 1))",
+        "text: text_unet",
+    ),
+    Bug(
+        "captions are told of the next picture",
+        "trainer.batches.said_of",
+        "return items.captions",
+        "return [*items.captions[1:], items.captions[0]]",
+        "captions: captions",
+    ),
+    Bug(
+        "captions are withheld where classes would be",
+        "data.told.with_untold",
+        "Purpose.UNTOLD",
+        "Purpose.CLASS",
+        "captions: captions",
+    ),
+    Bug(
+        "what is withheld is told as unknown",
+        "data.told.with_untold",
+        'ids_of(model, "", 1, tokenizer)',
+        'ids_of(model, "?", 1, tokenizer)',
+        "captions: captions",
+    ),
 ]

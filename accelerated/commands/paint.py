@@ -1,0 +1,152 @@
+"""``ddpm-mindspore paint``: draw what a text says, and write it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...reference.config import SamplingConfig, TextUnetConfig
+from ...reference.text.tokenizer import SPECIAL, Tokenizer
+from ..config import RunConfig, sides
+from ..runs.drawing import Drawing
+from ..runs.folder import RunFolder
+from ..runs.forms import Pictures
+from ..runs.names import DRAWN
+from ..runs.opened import OpenedRun
+from ..runs.provenance import facts, guidance
+from ..system.runtime import select_device
+from ..system.say import say
+from ..weights.shipped import FOLDER, open_shipped
+from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
+from .exit_codes import DONE, INTERRUPTED
+from .labels import sampling_of
+from .options import PaintConfig
+
+PAINTED = Path("painted")
+"""Where pictures are written to that no run has drawn."""
+
+FEW = 60
+"""So many pieces of a vocabulary are named in a warning."""
+
+
+def paint(config: PaintConfig) -> int:
+    """Draw what texts say; 0, or 130 when it was interrupted.
+
+    Raises:
+        ValueError: a run whose network is told no texts, options that do not fit it, or an output
+            that cannot be written or holds what is no drawing.
+        OSError: a full disk.
+    """
+    texts = _texts(config)
+    if config.run is None and not FOLDER.is_dir():
+        raise ValueError(
+            "this version comes without a model: train one (ddpm-mindspore train --data scenes), "
+            "and name its folder (--run)"
+        )
+    known = RunFolder(FOLDER if config.run is None else config.run).config.read()
+    if not isinstance(known.network, TextUnetConfig):
+        raise ValueError(
+            f"run {str(config.run)!r} is told no texts: train one that is (train --data scenes), "
+            "or draw with ddpm-mindspore sample"
+        )
+    sampling = known.sampling.but(**sampling_of(config))
+    replace(known, sampling=sampling)  # raises ValueError for more steps than there are
+    usual = PAINTED if config.run is None else config.run / DRAWN
+    output = usual if config.output is None else config.output
+    number = config.num_samples * len(texts)
+    with Drawing(output, number, texts, Pictures(texts)) as drawing:
+        device, run = _opened(config)
+        assert run.diffusion.tokenizer is not None
+        for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
+            say(remark, error=True)
+        say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
+        say("compiling the network: about 10 s, and less where it was compiled before")
+        stopped = _draw(run, known, config, sampling, drawing, texts)
+    shape = (drawing.finished, run.config.network.channels, *sides(known.image_size))
+    done = f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG"
+    tell_the_end(drawing, stopped, done)
+    return INTERRUPTED if stopped else DONE
+
+
+def remarks(texts: Sequence[str], tokenizer: Tokenizer, network: TextUnetConfig) -> list[str]:
+    """What of texts a network does not know, or does not see."""
+    found = [tokenizer.encode(text, network.length) for text in texts]
+    said = []
+    if unknown := dict.fromkeys(word for one in found for word in one.unknown):
+        pieces = [piece for piece in tokenizer.vocabulary if piece not in SPECIAL]
+        which = f" (it knows {' '.join(pieces)})" if len(pieces) <= FEW else ""
+        said.append(f"the model has never met {', '.join(unknown)}: it will ignore that{which}")
+    for text, one in zip(texts, found, strict=True):
+        if one.cut:
+            said.append(
+                f"the last {one.cut} pieces of {text!r} are not seen: a text has at most "
+                f"{network.length - 2}"
+            )
+    return said
+
+
+def _texts(config: PaintConfig) -> tuple[str, ...]:
+    texts = config.text
+    if config.texts is not None:
+        try:
+            lines = config.texts.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"texts {str(config.texts)!r} cannot be read ({error}): give a file in UTF-8 with "
+                "one a line"
+            ) from None
+        texts += tuple(line.strip() for line in lines if line.strip())
+    if not texts:
+        raise ValueError('say what to paint: ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"')
+    return texts
+
+
+def _opened(config: PaintConfig) -> tuple[str, OpenedRun]:
+    if config.run is None:
+        return select_device(config.device), open_shipped()
+    return opened(config)  # type: ignore[arg-type]
+
+
+def _draw(
+    run: OpenedRun,
+    known: RunConfig,
+    config: PaintConfig,
+    sampling: SamplingConfig,
+    drawing: Drawing,
+    texts: Sequence[str],
+) -> bool:
+    """Draw batch by batch, text number i % n for picture i; whether it was interrupted."""
+    diffusion = run.diffusion
+    size = even_batch_size(drawing.number, config.batch_size or usual_batch_size(diffusion))
+    evaluations = len(diffusion.plan(**sampling_of(config)))
+    say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {evaluations} evaluations")
+    text = facts(known, run.step, run.weights, sampling, config.seed)
+    if config.negative:
+        text["Negative"] = config.negative
+    drawn_by: dict[str, Any] = {
+        **sampling.facts(known.diffusion.timesteps),
+        "texts": list(texts),
+        "negative": config.negative,
+        "guidance": guidance(sampling) or None,
+    }
+    written = what_drew(run, FOLDER if config.run is None else config.run, config.seed, **drawn_by)
+
+    def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
+        drawn = diffusion.sample(
+            size,
+            first=first,
+            seed=config.seed,
+            condition=[texts[i % len(texts)] for i in range(first, first + size)],
+            negative=config.negative,
+            on_step=on_step,
+            **sampling_of(config),
+        )
+        return drawing.form.units(drawn)
+
+    total = math.ceil(drawing.number / size) * evaluations
+    return in_batches(drawing, size, total, draw, written, text)

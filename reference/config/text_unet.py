@@ -1,0 +1,76 @@
+"""The configuration of a text encoder and the U-Net that reads its states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .latent_unet import LatentUnetConfig
+from .network import at_least_1
+from .transformer import TransformerConfig
+
+
+@dataclass(frozen=True)
+class TextUnetConfig(LatentUnetConfig):
+    """Shape of the U-Net of latent diffusion together with the text encoder that it reads.
+
+    Both are trained together. The states that the U-Net is told are as wide as the encoder,
+    ``context_dim``.
+
+    Attributes:
+        vocabulary: rows of the token table; ids are less than this (default, in training: as many
+            as the data's captions need).
+        length: pieces of a text, at most, with the marks of its beginning and end.
+        text_layers: blocks of the text encoder.
+        text_heads: its attention heads. They divide ``context_dim``.
+        text_norm_eps: what its layer norms add to the variance.
+        cond_drop_prob: share of items whose caption it is not told in training, so that it can be
+            guided (arXiv 2207.12598).
+
+    Raises:
+        ValueError: a value that no network can be built from; the message names it.
+    """
+
+    vocabulary: int | None = None
+    length: int = 32
+    text_layers: int = 2
+    text_heads: int = 4
+    text_norm_eps: float = 1e-5
+    cond_drop_prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_1(self, "vocabulary", "text_layers", "text_heads")
+        if self.length < 2:
+            raise ValueError(f"length {self.length} must be at least 2: a text has two marks")
+        if self.context_dim % self.text_heads:
+            raise ValueError(
+                f"text_heads {self.text_heads} must divide context_dim {self.context_dim}"
+            )
+        if not self.text_norm_eps > 0:
+            raise ValueError(f"text_norm_eps {self.text_norm_eps} must be positive")
+
+    @property
+    def text(self) -> TransformerConfig:
+        """The text encoder.
+
+        Raises:
+            ValueError: it is not known how many rows its token table has.
+        """
+        if self.vocabulary is None:
+            raise ValueError(
+                "vocabulary is missing: say how many pieces there are (Tokenizer.size)"
+            )
+        return TransformerConfig(
+            vocabulary=self.vocabulary,
+            length=self.length,
+            width=self.context_dim,
+            layers=self.text_layers,
+            heads=self.text_heads,
+            norm_eps=self.text_norm_eps,
+        )
+
+    @property
+    def unet(self) -> LatentUnetConfig:
+        """The U-Net."""
+        own = LatentUnetConfig.__dataclass_fields__
+        return LatentUnetConfig(**{name: getattr(self, name) for name in own})

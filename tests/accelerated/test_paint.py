@@ -1,0 +1,250 @@
+"""From captions to painted pictures: training on them, resuming, painting what a text says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_mindspore.accelerated import GaussianDiffusion
+from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands.paint import remarks
+from ddpm_mindspore.accelerated.commands.presets import SCENES
+from ddpm_mindspore.accelerated.config import RunConfig
+from ddpm_mindspore.accelerated.data import open_images
+from ddpm_mindspore.accelerated.data.pictures import concepts
+from ddpm_mindspore.accelerated.data.texts import texts
+from ddpm_mindspore.accelerated.networks.table import build_network
+from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
+from ddpm_mindspore.accelerated.runs.folder import RunFolder
+from ddpm_mindspore.accelerated.runs.opened import build, open_run
+from ddpm_mindspore.accelerated.runs.vocabulary import read_tokenizer, write_tokenizer
+from ddpm_mindspore.accelerated.weights.shipped import make_shipped, open_shipped
+from ddpm_mindspore.reference.text.tokenizer import SPECIAL, shipped
+
+NETWORK = replace(
+    SCENES.network,
+    dim=4,
+    dim_mults=(1,),
+    attention=False,
+    groups=2,
+    heads=1,
+    context_dim=4,
+    text_layers=1,
+    text_heads=1,
+)
+SMALL = [
+    *("--dim", "4", "--dim-mults", "1", "--attention", "False", "--groups", "2", "--heads", "1"),
+    *("--context-dim", "4", "--text-layers", "1", "--text-heads", "1", "--batch-size", "4"),
+    *("--save-every", "2", "--num-samples", "4", "--sampling-timesteps", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of which only a checkpoint was made, of a network that has learned nothing."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return make_run(folder, replace(SCENES, network=NETWORK))
+
+
+def make_run(folder: Path, config: RunConfig) -> RunFolder:
+    run, tokenizer = RunFolder(folder), shipped().only(texts("scenes"))
+    folder.mkdir()
+    network = replace(config.network, vocabulary=tokenizer.size)
+    run.config.write(replace(config, network=network), 1, {"count": 6, "path": None})
+    write_tokenizer(run, tokenizer)
+    arrays = build_network(network, seed=3).arrays()
+    # The last convolution begins as zero: nothing of a text would be seen.
+    arrays = {n: a if a.any() else a + 0.1 for n, a in arrays.items()}
+    save(folder, Checkpoint(5, {"ema": arrays, "model": arrays}, {}))
+    return run
+
+
+def test_a_vocabulary_is_made_of_what_is_said() -> None:
+    tokenizer = shipped().only(texts("scenes"))
+    assert tuple(tokenizer.vocabulary)[:4] == SPECIAL
+    assert list(tokenizer.vocabulary.values()) == list(range(tokenizer.size))
+    assert {"左", "三", "3", "蓝", "，"} < tokenizer.vocabulary.keys()
+    assert tokenizer.encode("左边是紫色的三").unknown == ("紫",)
+    known = shipped().only(texts("pictures"))
+    names = [concept.name for concept in concepts()]
+    lacking = {character for name in names for character in known.encode(name).unknown}
+    assert lacking == {character for n in names for character in shipped().encode(n).unknown}
+    few = shipped().only(["", "[CLS]"]).vocabulary
+    assert tuple(few) == (*SPECIAL, "[", "]", "##s", "cl")
+
+
+def test_what_is_said_of_a_folder_makes_a_vocabulary_too(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("dir,text\na.png,一只猫\na.png,黑猫\n", encoding="gbk")
+    assert sorted(texts(str(tmp_path), "gbk")) == ["一只猫", "黑猫"]
+    for data in ("digits", str(tmp_path / "a.png"), np.zeros((1, 1, 4, 4), np.uint8)):
+        with pytest.raises(ValueError, match=r"has no captions, and the network is told texts"):
+            texts(data)
+
+
+def test_texts_are_told_as_ids_and_some_are_withheld(run: RunFolder) -> None:
+    diffusion = open_run(run.path).diffusion
+    tokenizer = diffusion.tokenizer
+    assert tokenizer is not None
+    said = open_images("scenes", (16, 16), 3).items(np.arange(400)).captions
+    batch = diffusion.micro_batch(np.zeros((400, 3, 16, 16), np.float32), 7, range(400), 1, said)
+    assert batch.condition is not None and said is not None
+    empty = tokenizer.encode("", 32).ids
+    withheld = (batch.condition == empty).all(1)
+    assert 20 < withheld.sum() < 60
+    np.testing.assert_array_equal(
+        batch.condition[~withheld], tokenizer.rows(np.array(said)[~withheld].tolist(), 32)
+    )
+    part = diffusion.micro_batch(batch.x_0[:5], 7, range(90, 95), 1, said[90:95])
+    np.testing.assert_array_equal(part.condition, batch.condition[90:95])
+
+
+def test_what_is_asked_for_changes_what_is_drawn(run: RunFolder) -> None:
+    diffusion = open_run(run.path).diffusion
+    options: dict[str, Any] = {"sampling_timesteps": 2, "cond_scale": 1.0}
+
+    def draw(condition: Any, **more: Any) -> np.ndarray[Any, Any]:
+        return diffusion.sample(2, condition=condition, **{**options, **more})
+
+    one, other = draw("左边是红色的三"), draw("右边是蓝色的八")
+    assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_array_equal(draw(["左边是红色的三", "右边是蓝色的八"])[0], one[0])
+    ids = diffusion.tokenizer.rows(["左边是红色的三"] * 2, 32)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(draw(ids), one)
+    guided = draw("左边是红色的三", cond_scale=3.0)
+    assert np.abs(guided - one).max() > 1e-3
+    np.testing.assert_array_equal(draw("左边是红色的三", cond_scale=3.0, negative=""), guided)
+    away = draw("左边是红色的三", cond_scale=3.0, negative="右边是蓝色的八")
+    assert np.abs(away - guided).max() > 1e-3
+    with pytest.raises(ValueError, match=r"condition of shape \(3, 32\) must be \(2, \.\.\.\)"):
+        draw(["一", "二", "三"])
+    with pytest.raises(ValueError, match=r"ids from 0 to 45 must be from 0 to 44"):
+        draw(np.array([[0, 45]] * 2))
+    diffusion.tokenizer = None
+    with pytest.raises(ValueError, match=r"texts need a tokenizer"):
+        draw("一")
+
+
+def test_painting_writes_pictures_and_what_was_asked_for(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts.txt").write_text("\ufeff上面是黄色的5\n\n", encoding="utf-8")
+    words = ["左边是红色的三，右边是猫", "--texts", str(tmp_path / "texts.txt"), "--seed", "2"]
+    words += ["--run", str(run.path), "--num-samples", "2", "--sampling-timesteps", "2"]
+    output = tmp_path / "out"
+    assert main(["paint", *words, "--negative", "蓝", "--output", str(output)]) == 0
+    said = capsys.readouterr().err
+    assert "the model has never met 猫: it will ignore that (it knows " in said
+    drawn = json.loads((output / "drawn.json").read_text(encoding="utf-8"))
+    assert drawn["texts"] == ["左边是红色的三，右边是猫", "上面是黄色的5"]
+    assert (drawn["guidance"], drawn["negative"]) == ({"guidance": 2.0}, "蓝")
+    assert np.load(output / "samples.npy").shape == (4, 3, 16, 16)
+    assert Image.open(output / "00003.png").text["Label"] == "上面是黄色的5"  # type: ignore[attr-defined]
+    assert (output / "grid.png").is_file()
+
+
+def test_a_text_that_is_too_long_is_named(run: RunFolder) -> None:
+    network: Any = run.config.read().network
+    (said,) = remarks(["左" * 31], read_tokenizer(run), network)
+    assert said.startswith("the last 1 pieces of '左左") and said.endswith("at most 30")
+    assert remarks(["左" * 30, ""], read_tokenizer(run), network) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], 'say what to paint: ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"'),
+        (["一", "--texts", "missing.txt"], "texts 'missing.txt' cannot be read"),
+        (["一", "--num-samples", "0"], "num_samples 0 must be at least 1"),
+        (["一", "--guidance", "-1"], "guidance -1.0 must not be negative"),
+        (["一", "--run", "missing"], "'missing' is not a run folder"),
+        (["一", "--step", "3"], "step and ema are of a run: name it (--run)"),
+        (["一", "--sampling-timesteps", "1001"], "sampling_timesteps 1001 must be from 1 to"),
+    ],
+)
+def test_what_cannot_be_painted_is_refused_at_once(
+    words: list[str],
+    message: str,
+    run: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [] if "--run" in words or "--step" in words else ["--run", str(run.path)]
+    assert main(["paint", *words, *given]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_commands_say_who_paints(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(run.path)]) == 2
+    assert f"say what to draw (ddpm-mindspore paint TEXT --run {run.path})" in (
+        capsys.readouterr().err
+    )
+
+
+def test_what_a_mask_hides_is_painted_as_a_text_says(run: RunFolder, tmp_path: Path) -> None:
+    picture, mask = tmp_path / "a.png", tmp_path / "mask.png"
+    Image.new("RGB", (16, 16), "black").save(picture)
+    Image.fromarray(np.tile(np.repeat(np.array([0, 255], np.uint8), 8), (16, 1))).save(mask)
+    words = ["inpaint", str(run.path), str(picture), "--mask", str(mask), "--num-samples", "1"]
+    words += ["--sampling-timesteps", "2", "--jump-repeats", "1"]
+    drawn = []
+    for text in ("左边是红色的三", "右边是蓝色的八"):
+        output = tmp_path / text
+        assert main([*words, "--prompt", text, "--output", str(output)]) == 0
+        drawn.append(np.load(output / "samples.npy")[0])
+    assert not np.array_equal(*drawn) and not np.any([one[..., :8] for one in drawn])
+
+
+def test_a_vocabulary_that_is_gone_is_missed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", replace(SCENES, network=NETWORK))
+    run.vocabulary.unlink()
+    with pytest.raises(ValueError, match=r"has no vocabulary.txt, by which its network is told"):
+        open_run(run.path)
+
+
+def test_half_precision_on_disk_paints_the_same_but_for_rounding(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    make_shipped(run, tmp_path / "painter")
+    one, other = open_run(run.path), open_shipped(tmp_path / "painter")
+    assert (other.step, other.weights) == (5, "average")
+    assert one.diffusion.tokenizer is not None and other.diffusion.tokenizer is not None
+    assert one.diffusion.tokenizer.vocabulary == other.diffusion.tokenizer.vocabulary
+    for name, array in one.diffusion.model.arrays().items():
+        halved = other.diffusion.model.arrays()[name]
+        np.testing.assert_allclose(halved, array, rtol=2**-11, atol=2**-25)
+
+
+def test_a_run_on_captions_is_gone_on_with_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GaussianDiffusion, "sample", lambda self, *_, **options: np.zeros(
+        (options["num_samples"], *self.shape), np.float32
+    ))  # fmt: skip
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    train = ["train", "--data", "scenes", "--lr-schedule", "constant", *SMALL]
+    assert main([*train, "--steps", "4", "--results-folder", one]) == 0
+    assert main([*train, "--steps", "2", "--results-folder", other]) == 0
+    folder = RunFolder(Path(other))
+    assert folder.vocabulary.read_text(encoding="utf-8").startswith("[PAD]\n[UNK]\n[CLS]\n[SEP]\n")
+    lines = (Path(other) / "samples" / "step-00000002.txt").read_text(encoding="utf-8")
+    assert len(lines.splitlines()) == 4 and "色" in lines
+    assert main(["train", "--resume", "--steps", "4", "--results-folder", other]) == 0
+    ended = [load_newest(Path(run)).checkpoint for run in (one, other)]
+    assert ended[0].step == ended[1].step == 4
+    for group, tensors in ended[0].tensors.items():
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(array, ended[1].tensors[group][name], err_msg=name)
+    start = build(folder.config.read()).model.arrays()
+    for name, array in ended[0].tensors["model"].items():
+        learned = not np.array_equal(array, start[name])
+        assert learned or not name.endswith("embedding_table"), name
