@@ -50,6 +50,7 @@ def evaluate(config: EvaluateConfig) -> int:
     sampling, labels, size = asked_of(config)
     run_config = folder.config.read()
     shape = (run_config.network.channels, *sides(size))
+    space = chosen(config.features, shape)
     real = _opened(config, folder, shape, config.data, "data")
     unseen = _opened(config, folder, shape, config.against, "against") if config.against else None
     output = config.run / EVALUATION if config.output is None else config.output
@@ -95,7 +96,7 @@ def evaluate(config: EvaluateConfig) -> int:
                 "held_out": 0 if sets.held_out is None else len(sets.held_out),
             },
         }
-        found = what | _measured(config, sets)
+        found = what | _measured(config, space, sets)
         found["seconds"] = round(perf_counter() - began, 1)
         found["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
         write_json(output / DOCUMENT, found)
@@ -106,9 +107,8 @@ def evaluate(config: EvaluateConfig) -> int:
     return DONE
 
 
-def _measured(config: EvaluateConfig, sets: Sets) -> dict[str, Any]:
+def _measured(config: EvaluateConfig, name: str, sets: Sets) -> dict[str, Any]:
     """All figures, while a bar is shown."""
-    name = chosen(config.features, sets.real.shape[1:])
     with bar(total=stages(sets), desc="measuring", unit="part") as measuring:
         found = document(
             sets,

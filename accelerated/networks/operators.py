@@ -64,17 +64,24 @@ class Convolution(MixedCell):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,) or None.
 
     Kernel and stride are one number, or one along height and one along width. With stride s the
-    result is s times smaller: x is zero (k - s) / 2 pixels around its edges.
+    result is s times smaller: x is zero (k - s) / 2 pixels around its edges. With ``groups`` weight
+    is (O, C / groups, k, l), and there is no gradient.
     """
 
     def __init__(
-        self, dim_out: int, kernel: int | tuple[int, int], stride: int | tuple[int, int] = 1
+        self,
+        dim_out: int,
+        kernel: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         kernel, steps = ((n, n) if isinstance(n, int) else n for n in (kernel, stride))
         down, across = ((k - s) // 2 for k, s in zip(kernel, steps, strict=True))
         pad = (down, down, across, across)
-        self.convolve = ops.Conv2D(dim_out, kernel, pad_mode="pad", pad=pad, stride=steps)
+        self.convolve = ops.Conv2D(
+            dim_out, kernel, pad_mode="pad", pad=pad, stride=steps, group=groups
+        )
         self.add_bias = AddBias()
         self.onednn = compiled(kernels.CompiledConvolution, stride)
         self.rounded = None

@@ -35,6 +35,7 @@ LADDER = (
         "networks",
         "text",
         "captions",
+        "efficientnet",
         "samplers",
         "guidance",
         "tasks",

@@ -135,6 +135,20 @@ def test_any_shape_convolves_as_the_stock_operator_does(
 
 
 @needs_library
+@pytest.mark.parametrize(("groups", "stride"), [(6, 1), (6, 2), (2, 1)])
+def test_groups_of_channels_have_filters_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, groups: int, stride: int
+) -> None:
+    size = (9, 7) if stride == 2 else (8, 6)  # no margin at every second pixel
+    inputs = draw(2, 6, *size), draw(12, 6 // groups, 3, 3), draw(12)
+    compiled = operators.Convolution(12, 3, stride, groups)(*inputs)
+    monkeypatch.setenv(runtime.KERNELS, "stock")
+    stock = operators.Convolution(12, 3, stride, groups)(*inputs)
+    assert compiled.shape == (2, 12, size[0] // stride, size[1] // stride)
+    np.testing.assert_allclose(compiled.asnumpy(), stock.asnumpy(), atol=1e-5)
+
+
+@needs_library
 @pytest.mark.parametrize(
     ("batch", "dim", "pixels", "modulations"),
     [(1, 1, 1, 1), (2, 3, 15, 1), (3, 2, 16, 3), (2, 5, 257, 2), (1, 4, 600, 1), (3, 40, 777, 3)],

@@ -13,6 +13,7 @@ from ddpm_mindspore.parity import test_commands as commands
 from ddpm_mindspore.parity import test_diffusion as diffusion
 from ddpm_mindspore.parity import test_distributed as distributed
 from ddpm_mindspore.parity import test_effective as effective
+from ddpm_mindspore.parity import test_efficientnet as efficientnet
 from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
@@ -36,6 +37,7 @@ from ddpm_mindspore.parity import test_unet as unet
 from ddpm_mindspore.parity.examples import fixed_runs, plans
 from ddpm_mindspore.parity.examples import tasks as task_cases
 from ddpm_mindspore.parity.examples.bound import BOUNDS
+from ddpm_mindspore.parity.examples.efficientnet import STAGES
 from ddpm_mindspore.parity.examples.guidance import FIXED
 from ddpm_mindspore.parity.examples.samplers import THRESHOLDS
 
@@ -271,6 +273,10 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "networks: sequences": (unet.forward, {**FORWARD, "net": SEQUENCES, "size": (6,)}),
     "networks: vectors": (unet.forward, {**FORWARD, "net": VECTORS, "size": ()}),
     "networks: vector_gradients": (gradients.gradients, {**GRADIENTS, "net": VECTORS, "size": ()}),
+    "efficientnet: features": (
+        efficientnet.features,
+        {"stages": STAGES[0], "size": (16, 16), "batch": 2, "scale": 5.0, "seed": 0},
+    ),
     "text: group_norm": (
         text.part,
         {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5, "kernels": "stock"},

