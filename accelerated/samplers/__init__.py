@@ -48,6 +48,5 @@ PLANS: dict[str, Callable[..., Plan]] = {
 
 def plan_for(schedule: Schedule, sampling: SamplingConfig) -> Plan:
     """The table of a configuration. Raises ValueError for more steps than the schedule has."""
-    n, rule = sampling.steps(schedule.T), sampling.rule(schedule.T)
-    timesteps = make_timesteps(schedule, n, rule)
+    timesteps = make_timesteps(schedule, sampling.steps(schedule.T), sampling.rule)
     return PLANS[sampling.name](schedule, timesteps, **sampling.options)

@@ -153,8 +153,7 @@ def sample(
     ``classes``: of each image; ``guide``: as ``reference.denoiser`` takes it.
     """
     config = door.sampling.but(**options)
-    T = door.diffusion.timesteps
-    path = make_timesteps(door.schedule, config.steps(T), config.rule(T))
+    path = make_timesteps(door.schedule, config.steps(door.diffusion.timesteps), config.rule)
     dtype = next(iter(params.values())).dtype
     shape = (door.net.channels, *(door.size if size is None else size))
     x_T = random_table.normal(seed, "sample_start", 0, indices, shape).astype(dtype)

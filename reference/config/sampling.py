@@ -11,9 +11,9 @@ from .diffusion import DiffusionConfig
 from .network import NetworkConfig
 from .samplers import SAMPLERS, SPACINGS, VARIANCES, VARIANTS, check_sampler
 
-DEFAULT_SAMPLER = "dpm++2m"
+DEFAULT_SAMPLER = "unipc"
 DEFAULT_STEPS = 20
-DEFAULT_SPACING = "log_snr"
+DEFAULT_SPACING = "uniform"
 """What is drawn with when nothing is said: see the table of quality against evaluations."""
 
 OPTIONS = tuple(dict.fromkeys(option for own in SAMPLERS.values() for option in own))
@@ -26,12 +26,12 @@ class SamplingConfig:
 
     Attributes:
         sampler: ancestral, ddim, euler, heun, plms, dpm++2s, dpm++2m, dpm++3m, dpm++2m-sde, unipc
-            or deis (None: dpm++2m, or ddim where eta is given).
+            or deis (None: unipc, or ddim where eta is given).
         sampling_timesteps: steps taken when sampling (None: 20, or as many as timesteps if these
             are fewer; ancestral takes all). heun and dpm++2s ask the network twice a step.
         spacing: at which times: uniform, trailing, leading, linspace, quadratic, log_snr, karras,
             or the times themselves, descending from at most timesteps to at least 1 (None:
-            log_snr; of ancestral and ddim, and of as many steps as there are, uniform).
+            uniform; of heun log_snr).
         eta: of ddim, the noise that it adds, 0 (none, which is None) to 1 (as ancestral).
         variance: of ancestral, of the noise that it adds: posterior (None), beta, or learned, of a
             network that has learned it.
@@ -181,13 +181,13 @@ class SamplingConfig:
         told = {name: getattr(self, name) for name in OPTIONS}
         return {name: value for name, value in told.items() if value is not None}
 
-    def rule(self, timesteps: int) -> str | tuple[float, ...]:
+    @property
+    def rule(self) -> str | tuple[float, ...]:
         """The spacing that is meant, or the times.
 
-        As many steps as there are go to the times that the network was trained with.
+        Heun's steps are in noise / signal, which evenly spaced times fall by decades of.
         """
-        every = self.name in ("ancestral", "ddim") or self.steps(timesteps) == timesteps
-        return self.spacing or ("uniform" if every else DEFAULT_SPACING)
+        return self.spacing or ("log_snr" if self.name == "heun" else DEFAULT_SPACING)
 
     def but(self, **options: Any) -> SamplingConfig:
         """This configuration with other options (None: as they are).
@@ -227,11 +227,7 @@ class SamplingConfig:
 
     def facts(self, timesteps: int) -> dict[str, Any]:
         """What draws, by the names of the options that say more than the default."""
-        told = {
-            "sampler": self.name,
-            "steps": self.steps(timesteps),
-            "spacing": self.rule(timesteps),
-        }
+        told = {"sampler": self.name, "steps": self.steps(timesteps), "spacing": self.rule}
         if self.dynamic_threshold is not None:
             told["dynamic_threshold"] = self.dynamic_threshold
         return {**told, **self.options}

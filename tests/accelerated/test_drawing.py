@@ -241,8 +241,8 @@ def test_who_is_interrupted_keeps_what_was_finished(
     stored = np.load(drawn / "samples.npy")
     assert facts["number"] == 200000 and facts["finished"] == len(stored) >= 7
     assert len(list(drawn.glob("0*.png"))) == len(stored) and (drawn / "grid.png").exists()
-    assert (facts["step"], facts["seed"], facts["sampler"]) == (0, 8, "dpm++2m")
-    assert (facts["steps"], facts["evaluations"], facts["spacing"]) == (2, 2, "log_snr")
+    assert (facts["step"], facts["seed"], facts["sampler"]) == (0, 8, "unipc")
+    assert (facts["steps"], facts["evaluations"], facts["spacing"]) == (2, 2, "uniform")
     assert facts["weights"] == "average"
     assert facts["run"] == str(run) and facts["versions"]["mindspore"]
 

@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.system.files import write_json
 from ddpm_mindspore.reference.config.samplers import SPACINGS
 from ddpm_mindspore.reference.evaluation.features import flat
@@ -59,9 +60,10 @@ FAMILY = {
     **dict.fromkeys(("ancestral", "ancestral, beta"), "ancestral"),
     "ddim, euler": "ddim, euler",
     "heun": "heun",
-    **dict.fromkeys(("plms", "deis, order 2", "deis, order 3"), "deis, order 3"),
+    "plms": "plms",
+    **dict.fromkeys(("deis, order 2", "deis, order 3"), "deis, order 3"),
     **dict.fromkeys(("dpm++2s", "dpm++2m", "dpm++3m", "dpm++2m-sde"), "dpm++2m"),
-    **dict.fromkeys(("unipc, order 2", "unipc, order 3"), "unipc, order 2"),
+    **dict.fromkeys(("unipc, order 2", "unipc, order 3"), "dpm++2m"),
 }
 """The sampler that chooses the spacing of each."""
 
@@ -90,8 +92,15 @@ class Measured:
         key = (kind, spacing, at_most)
         return next((x for x in self.found if (x["kind"], x["spacing"], x["at_most"]) == key), None)
 
+    def done(self, *key: Any) -> bool:
+        """Whether all repetitions were made."""
+        found = self.of(*key)
+        return found is not None and len(found["distances"]) == len(SEEDS)
+
     def add(self, found: Found) -> None:
-        """Keep one more."""
+        """Keep one more, or one with more repetitions."""
+        key = (found["kind"], found["spacing"], found["at_most"])
+        self.found = [x for x in self.found if (x["kind"], x["spacing"], x["at_most"]) != key]
         self.found.append(found)
         write_json(self.path, {"samples": self.samples, "found": self.found})
 
@@ -112,25 +121,25 @@ class Drawer:
         self.diffusion, self.samples = open_run(run).diffusion, samples
         self.real = flat(load_digits())
 
-    def measure(self, kind: str, spacing: str, at_most: int) -> Found:
-        """The distance of each repetition."""
-        from ddpm_mindspore.accelerated.process import to_uint8
-
+    def measure(
+        self, kind: str, spacing: str, at_most: int, known: Found | None
+    ) -> Iterator[Found]:
+        """The distance of each repetition that is not known yet, with those before."""
         sampler, options = KINDS[kind]
         told = {"sampler": sampler, "spacing": spacing, **options}
         steps = self._steps(at_most, told)
-        distances = []
-        for seed in SEEDS:
+        distances = list(known["distances"]) if known else []
+        for seed in SEEDS[len(distances) :]:
             drawn = self.diffusion.sample(self.samples, seed=seed, sampling_timesteps=steps, **told)
             distances.append(frechet_distance(flat(to_uint8(drawn)), self.real))
-        return {
-            "kind": kind,
-            "spacing": spacing,
-            "at_most": at_most,
-            "steps": steps,
-            "evaluations": len(self.diffusion.plan(sampling_timesteps=steps, **told)),
-            "distances": distances,
-        }
+            yield {
+                "kind": kind,
+                "spacing": spacing,
+                "at_most": at_most,
+                "steps": steps,
+                "evaluations": len(self.diffusion.plan(sampling_timesteps=steps, **told)),
+                "distances": distances,
+            }
 
     def _steps(self, at_most: int, told: dict[str, Any]) -> int:
         """As many as make no more evaluations."""
@@ -143,8 +152,10 @@ def wanted(measured: Measured) -> Iterator[tuple[str, str, int]]:
     """What is to be measured, what tells most first; the choice of spacings depends on it."""
     for kind, spacing in product(dict.fromkeys(FAMILY.values()), PLACES):
         yield kind, spacing, 10
-    for n, kind in product((20, 10, 5, 2), KINDS):
+    for n, kind in product(reversed(FEW), KINDS):
         yield kind, measured.best(kind), n
+    for spacing in PLACES:
+        yield "dpm++2m", spacing, 20
     yield "ancestral", "uniform", WHOLE
     for n, kind in product(MANY, KINDS):
         yield kind, measured.best(kind), n
@@ -152,7 +163,7 @@ def wanted(measured: Measured) -> Iterator[tuple[str, str, int]]:
 
 def said(found: Found | None) -> str:
     """A cell of a table."""
-    if found is None:
+    if found is None or len(found["distances"]) < 2:
         return ""
     return f"{np.mean(found['distances']):.3f} ± {np.std(found['distances'], ddof=1):.3f}"
 
@@ -199,8 +210,9 @@ def main() -> None:
     if not asked.only_tables:
         drawer = Drawer(asked.run or trained(asked.folder), asked.samples)
         for key in wanted(measured):
-            if measured.of(*key) is None:
-                measured.add(drawer.measure(*key))
+            if not measured.done(*key):
+                for found in drawer.measure(*key, measured.of(*key)):
+                    measured.add(found)
                 print(*key, said(measured.of(*key)), flush=True)
     print(by_evaluations(measured), by_spacing(measured), sep="\n\n")
     if asked.picture:

@@ -72,7 +72,7 @@ def test_evaluations_are_counted_as_they_are_made() -> None:
 def test_nothing_is_measured_twice(measured: Measured, tmp_path: Path) -> None:
     again = Measured(tmp_path, 200)
     assert again.found == measured.found
-    assert all(again.of(*key) for key in wanted(again))
+    assert all(again.done(*key) for key in wanted(again))
     keys = {(x["kind"], x["spacing"], x["at_most"]) for x in again.found}
     assert len(keys) == len(again.found)
     with pytest.raises(SystemExit, match="is of --samples 200"):

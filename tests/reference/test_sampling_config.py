@@ -8,35 +8,39 @@ import pytest
 
 from ddpm_mindspore.reference.config import SamplingConfig
 from ddpm_mindspore.reference.config.sampling import DEFAULT_SAMPLER, DEFAULT_SPACING, DEFAULT_STEPS
+from ddpm_mindspore.reference.schedule import make_schedule
+from ddpm_mindspore.reference.spacing import make_timesteps
 
 
 def test_nothing_said_is_the_default_in_at_most_20_steps() -> None:
     nothing = SamplingConfig()
     assert nothing.name == DEFAULT_SAMPLER
-    assert (nothing.steps(1000), nothing.rule(1000)) == (DEFAULT_STEPS, DEFAULT_SPACING)
+    assert (nothing.steps(1000), nothing.rule) == (DEFAULT_STEPS, DEFAULT_SPACING)
     assert DEFAULT_STEPS <= 20
 
 
 @pytest.mark.parametrize("T", [1, 2, 7, DEFAULT_STEPS])
-def test_as_many_steps_as_there_are_go_to_the_times_of_training(T: int) -> None:
-    assert (SamplingConfig().steps(T), SamplingConfig().rule(T)) == (T, "uniform")
-    given = SamplingConfig(sampling_timesteps=T)
-    assert (given.rule(T), given.rule(T + 1)) == ("uniform", DEFAULT_SPACING)
-    assert SamplingConfig(spacing="karras").rule(T) == "karras"
+def test_fewer_steps_than_the_default_are_all_taken(T: int) -> None:
+    """And at the times that the network was trained with."""
+    sampling = SamplingConfig()
+    assert sampling.steps(T) == T
+    times = make_timesteps(make_schedule("sigmoid", T), T, sampling.rule)
+    assert times == (*range(T, 0, -1),)
 
 
 def test_ancestral_takes_all_steps_and_eta_means_ddim() -> None:
     ancestral = SamplingConfig(sampler="ancestral")
-    assert (ancestral.steps(1000), ancestral.rule(1000)) == (1000, "uniform")
+    assert (ancestral.steps(1000), ancestral.rule) == (1000, "uniform")
+    assert SamplingConfig(sampler="heun").rule == "log_snr"
     ddim = SamplingConfig(eta=0.5)
-    assert (ddim.name, ddim.steps(1000), ddim.rule(1000)) == ("ddim", DEFAULT_STEPS, "uniform")
+    assert (ddim.name, ddim.steps(1000), ddim.rule) == ("ddim", DEFAULT_STEPS, "uniform")
 
 
 def test_times_that_are_given_are_as_many_steps() -> None:
     listed = SamplingConfig(spacing="900,300.5,1")
     assert listed.steps(1000) == 3
-    assert listed.rule(1000) == (900.0, 300.5, 1.0)
-    assert listed.but(sampling_timesteps=5).rule(1000) == DEFAULT_SPACING
+    assert listed.rule == (900.0, 300.5, 1.0)
+    assert listed.but(sampling_timesteps=5).rule == DEFAULT_SPACING
     assert SamplingConfig(sampling_timesteps=9).but(spacing="9,3").steps(1000) == 2
 
 

@@ -45,7 +45,7 @@ SAMPLING = [
     Bug(
         "all times are evenly spaced",
         "samplers.plan_for",
-        "sampling.rule(schedule.T)",
+        "sampling.rule",
         '"uniform"',
         "diffusion: sample",
     ),
