@@ -21,6 +21,7 @@ PANELS = {
     "by several estimates": ("dpm++2m", "dpm++3m", "unipc, order 2", "unipc, order 3"),
 }
 COLOURS = ("#1f5fa8", "#c8702a", "#3c8c50", "#8a4fa3", "#b03a48", "#6b6b6b")
+LEVELS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 MARKS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -36,15 +37,17 @@ def save(measured: Measured, path: Path) -> None:
             _line(axes, measured, kind, i)
         axes.set_title(title, fontsize=10.5, color=INK)
         axes.set_xlabel("evaluations of the network", fontsize=9)
-    limits = [axes.get_ylim() for axes in grid[:3]]
+    counts = sorted({found["at_most"] for found in measured.found} - {WHOLE})
     for axes in grid[:3]:
-        axes.set(xscale="log", yscale="log")
-        axes.set_ylim(0.9 * min(low for low, _ in limits if low > 0), max(h for _, h in limits))
-        axes.set_xticks((*FEW, *MANY), [str(n) for n in (*FEW, *MANY)])
-        axes.minorticks_off()
+        axes.set(xscale="log")
+        axes.set_xticks(counts, [str(n) for n in counts])
     _by_spacing(grid[3], measured)
+    every = np.concatenate([found["distances"] for found in measured.found])
     for axes in grid:
         _whole(axes, measured)
+        axes.set(yscale="log", ylim=(0.85 * every.min(), 1.3 * every.max()))
+        axes.set_yticks(LEVELS, [f"{level:g}" for level in LEVELS])
+        axes.minorticks_off()
         axes.set_ylabel("Fréchet distance over pixels", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8, colors=INK)
@@ -70,7 +73,6 @@ def _by_spacing(axes: Any, measured: Measured) -> None:
         spread = [_spread(x) if x else np.nan for x in found]
         shown = {"color": COLOURS[i], "marker": MARKS[i], "ms": 5, "lw": 0, "capsize": 2}
         axes.errorbar(place, mean, spread, label=kind, elinewidth=0.9, **shown)
-    axes.set(yscale="log")
     axes.set_xticks(range(len(PLACES)), PLACES)
     axes.set_title("spacings, at 10 evaluations", fontsize=10.5, color=INK)
 

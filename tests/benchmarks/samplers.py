@@ -163,15 +163,18 @@ def wanted(measured: Measured) -> Iterator[tuple[str, str, int]]:
 
 def said(found: Found | None) -> str:
     """A cell of a table."""
-    if found is None or len(found["distances"]) < 2:
+    count = len(found["distances"]) if found else 0
+    if found is None or count < 2:
         return ""
-    return f"{np.mean(found['distances']):.3f} ± {np.std(found['distances'], ddof=1):.3f}"
+    cell = f"{np.mean(found['distances']):.3f} ± {np.std(found['distances'], ddof=1):.3f}"
+    return cell if count == len(SEEDS) else f"{cell} (of {count})"
 
 
 def by_evaluations(measured: Measured) -> str:
-    """The Markdown table of samplers, each with its best spacing."""
-    counts = (*FEW, *MANY, WHOLE)
-    lines = [f"| sampler | spacing | {' | '.join(map(str, counts))} |", "|---" * 9 + "|"]
+    """The Markdown table of samplers, each with its best spacing; of counts that were measured."""
+    counts = sorted({found["at_most"] for found in measured.found})
+    head = f"| sampler | spacing | {' | '.join(map(str, counts))} |"
+    lines = [head, "|---" * (2 + len(counts)) + "|"]
     for kind in KINDS:
         best = measured.best(kind)
         cells = [said(measured.of(kind, "uniform" if n == WHOLE else best, n)) for n in counts]
