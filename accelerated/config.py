@@ -70,6 +70,8 @@ class TrainerConfig(OptimizerConfig):
         only_class: train on these classes alone: sub-folders of the data, or digits.
         conditional: tell the network the class of each image (its sub-folder, or which digit it
             is), so that sample --label can ask for one.
+        super_resolve: train to enlarge images so many times: the network is shown each image as
+            many times smaller, and super-resolve draws what it may be the small picture of.
         leave_out: columns of a table that are not learned, such as texts and dates.
         caption_encoding: read what is said of the images, too, from lists in the data folder that
             are in this encoding (utf-8, gbk), and leave out images of which nothing is said
@@ -118,6 +120,7 @@ class TrainerConfig(OptimizerConfig):
     augment_horizontal_flip: bool = False
     only_class: tuple[str, ...] = ()
     conditional: bool = False
+    super_resolve: int | None = None
     leave_out: tuple[str, ...] = ()
     caption_encoding: str | None = None
     data_memory_gb: Unbounded = 2.0
@@ -154,6 +157,8 @@ class TrainerConfig(OptimizerConfig):
                 f"evaluate_every {self.evaluate_every} is no multiple of save_and_sample_every "
                 f"{self.save_and_sample_every}: checkpoints are what is evaluated"
             )
+        if self.super_resolve is not None and self.super_resolve < 2:
+            raise ValueError(f"super_resolve {self.super_resolve} must be at least 2")
         check_choice("crop", self.crop, CROPS)
         if not 0 < self.crop_min_share <= 1:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
@@ -205,6 +210,7 @@ class RunConfig:
         # The U-Net's configuration may also be that of a network of one's own, of other data.
         if len(self.sides) == 2 or self.network.rank != 2:
             self.network.check_image_size(self.sides)
+        self.network.check_shown(self.trainer.super_resolve, self.sides)
         check_together(self.network, self.diffusion, self.sampling)
 
     def _size(self) -> Sides:

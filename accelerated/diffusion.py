@@ -93,7 +93,7 @@ class GaussianDiffusion:
             ValueError: images of another shape, or beyond [0, 1]; no condition where one is needed.
         """
         x = checked("images", images, self.shape, self.config.auto_normalize)
-        known = told(self.model, classes, condition, len(x), self.class_names, self.tokenizer)
+        known = told(self, classes, condition, len(x))
         x_0 = to_model_range(x, self.config.auto_normalize)
         batch = self.micro_batch(x_0, self._calls, range(len(x)), self.seed, known)
         self._calls += 1
@@ -167,7 +167,7 @@ class GaussianDiffusion:
             image_size: another height and width than was trained on, which can be halved as often
                 as the network does. The pictures may be worse the further it is from that.
             classes: the class of each image, by number or name, or one for all of them.
-            condition: (num_samples, ...) what else each is told, or texts, or one for all;
+            condition: (num_samples, ...) what else each is told or shown, or texts, or one for all;
                 negative: (...) what it is guided away from (default of texts: the empty one).
             weak, classifier: a weaker network, or a classifier to guide by; see ``guidance.py``.
             options: all else that ``SamplingConfig`` has, as ``cond_scale``, for this call.
@@ -189,7 +189,7 @@ class GaussianDiffusion:
                 raise ValueError(f"{name} {value} must be at least 1")
         size = sides(self.image_size if image_size is None else image_size)
         self.model.config.check_image_size(size)
-        known = told(self.model, classes, condition, count, self.class_names, self.tokenizer)
+        known = told(self, classes, condition, count, size)
         walk = {"sampler": sampler, "sampling_timesteps": sampling_timesteps, "spacing": spacing}
         sampling = self.sampling.but(**walk, **options, eta=eta)
         sampling.check_network(self.model.config)
@@ -275,7 +275,7 @@ class GaussianDiffusion:
         signal, sigma = self.schedule.sqrt_alpha_bar[t], self.schedule.sqrt_one_minus_alpha_bar[t]
         x_t = (signal * mixed + sigma * noise).astype(np.float32)
         plan = ancestral_plan(self.schedule, range(t, 0, -1))
-        known = told(self.model, classes, condition, len(first), self.class_names, self.tokenizer)
+        known = told(self, classes, condition, len(first))
         plain = self._guidance(self.sampling).plain
         drawn = self._run(plain, plan, x_t, seed, indices, condition=known)
         return to_unit_range(drawn, normalize=normalize)

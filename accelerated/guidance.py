@@ -163,8 +163,8 @@ class Guidance:
             self._check(weak)
         guide = self._by_classifier(config, levels, classifier) if classifier else None
         if guide is None and config.guides:
-            classes = self._model.config.num_classes
-            if weak is None and classes is None and (negative is None or condition is None):
+            told = self._model.config.takes_condition
+            if weak is None and not told and (negative is None or condition is None):
                 raise ValueError(
                     f"cond_scale {config.cond_scale} needs a network with classes, a weaker one, "
                     "a classifier or a negative condition: leave it at 1"
@@ -180,7 +180,7 @@ class Guidance:
         return step
 
     def _check(self, weak: Network) -> None:
-        for name in ("channels", "num_classes", "rank"):
+        for name in ("channels", "num_classes", "cond_channels", "rank"):
             own, other = getattr(self._model.config, name), getattr(weak.config, name)
             if own != other:
                 raise ValueError(
@@ -219,7 +219,7 @@ class Guidance:
 
     def _nothing(self, condition: NDArray[Any], negative: NDArray[Any] | None) -> NDArray[Any]:
         if negative is None:
-            return np.full_like(condition, self._model.config.num_classes)
+            return np.full_like(condition, self._model.config.null_condition)
         if np.shape(negative) != condition.shape[1:]:
             raise ValueError(
                 f"negative of shape {np.shape(negative)} must be {condition.shape[1:]}, as the "

@@ -6,7 +6,9 @@ import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from hypothesis import given
 
 from ddpm_mindspore.accelerated.data import Crop, open_images
@@ -69,8 +71,10 @@ def streams(
             for step in steps:
                 Batches(opened, device, door.trainer, World(rank, processes))(step)
         first, count = samples
-        told = None if door.net.num_classes is None else 0
-        device.sample(2, num_samples=count, first=first, classes=told)
+        told: dict[str, Any] = {} if door.net.num_classes is None else {"classes": 0}
+        if door.net.cond_channels:
+            told = {"condition": np.zeros((count, *door.shape))}
+        device.sample(2, num_samples=count, first=first, **told)
     uses = [use for use in recorder.uses() if use.stream.seed == door.trainer.seed]
     # The order of an epoch is drawn by whoever comes to it and does not remember it.
     order = random_table.PURPOSES["shuffle"]
@@ -105,7 +109,7 @@ def table(
             places.add(random_table.stream(seed, "flip", step, position))
         if door.net.self_condition:
             places.add(random_table.stream(seed, "self_condition", step, position))
-        if door.net.num_classes is not None and door.net.cond_drop_prob:
+        if door.net.takes_condition and door.net.cond_drop_prob:
             places.add(random_table.stream(seed, "class", step, position))
         for layer in range(len(door.dropout_shapes) if door.net.dropout else 0):
             places.add(random_table.stream(seed, "dropout", step, position, layer))

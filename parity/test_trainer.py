@@ -31,7 +31,7 @@ from ddpm_mindspore.parity.sides import door as reference
 from ddpm_mindspore.parity.sides import door_device, door_run
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.parity.sides.door import Door, Options
-from ddpm_mindspore.parity.sides.door_batches import micro_batches
+from ddpm_mindspore.parity.sides.door_batches import micro_batches, smaller
 
 
 @budget.examples(0.05)
@@ -118,7 +118,7 @@ def truth(
         for step in kept:
             average = {name: results[f"ema of {name}, step {step}"] for name in values}
             indices = range(config.num_samples)
-            told = classes_drawn(door, given)
+            told = told_of_samples(door, given)
             images = reference.samples(door, average, config.seed, indices, classes=told)
             results[f"samples, step {step}"] = images
         return results
@@ -127,12 +127,16 @@ def truth(
         return deep(function, {**values, **inputs})
 
 
-def classes_drawn(door: Door, given: Given) -> Array | None:
-    """The class of each sample: those of the real images beside them, over and over."""
+def told_of_samples(door: Door, given: Given) -> Array | None:
+    """The class of each sample, or what it is shown: of the real images beside them, repeated."""
+    count = door.trainer.num_samples
+    if door.net.cond_channels:
+        real = np.stack([given.read(i, ()) for i in looked_at(door, given)])
+        return smaller(door, 2.0 * real[np.arange(count) % len(real)] - 1.0)
     if door.net.num_classes is None or given.labels is None:
         return None
     told = given.labels[looked_at(door, given)]
-    return np.resize(told, door.trainer.num_samples)
+    return np.resize(told, count)
 
 
 def looked_at(door: Door, given: Given) -> list[int]:
@@ -178,9 +182,8 @@ def compare(
         group, _, parameter = name.rpartition(", ")[0].partition(" of ")
         if name.startswith("samples"):
             if step == config.train_num_steps:
-                check(
-                    f"{prefix}{name}", left.samples(classes_drawn(door, given)), value, bounds[name]
-                )
+                drawn = left.samples(told_of_samples(door, given))
+                check(f"{prefix}{name}", drawn, value, bounds[name])
             compare_picture(
                 left, f"{prefix}the picture of step {step}", step, door, given, value, bounds[name]
             )
@@ -211,6 +214,8 @@ def compare_picture(
     real = np.stack([given.read(i, ()) for i in looked_at(door, given)])
     shown = slice(None) if door.net.channels in (1, 3, 4) else slice(1)
     levels = {"drawn": door_run.levels(samples, bound), "real": (np.rint(255.0 * real),) * 2}
+    if door.net.cond_channels:
+        levels["small"] = door_run.levels(smaller(door, real), 1e-6)
     page, columns = left.picture(step), math.ceil(math.sqrt(max(len(samples), count)))
     grids = {
         part: [

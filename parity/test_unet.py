@@ -152,7 +152,7 @@ def draw_inputs(
     if self_cond:
         images["x_self_cond"] = device.draw(seed + 1, shape)
     masks = network.dropout_masks(net, size, batch, seed)
-    told = network.conditions(net, batch, seed)
+    told = network.conditions(net, size, batch, seed)
     return {**images, **told, **network.parameters(net, seed, precision)}, masks
 
 
@@ -172,7 +172,8 @@ def truth(
     if dtype == "float32" and "kind" not in net:
         named = {f"mask.{i}": mask for i, mask in enumerate(masks)}
         given = {**inputs, "time": np.array(time, np.float32), **named}
-        given |= {n: x.astype(np.int32) for n, x in inputs.items() if n == "condition"}
+        if network.config_of(net).num_classes is not None:
+            given["condition"] = inputs["condition"].astype(np.int32)
         trace.note(lambda: ("unet", {"net": dict(net)}, given, expected, bounds))
     return expected["output"], bounds["output"]
 

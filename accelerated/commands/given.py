@@ -18,6 +18,7 @@ from ...reference.tasks.paths import with_jumps
 from ..config import RunConfig
 from ..data.classes import numbers_of
 from ..denoiser import clipped, denoiser
+from ..diffusion import GaussianDiffusion
 from ..process import to_uint8, to_unit_range
 from ..randomness import Purpose, normal
 from ..runs.drawing import Drawing
@@ -61,17 +62,23 @@ class Asked:
     told: NDArray[Any] | None = None
 
 
-def asked(config: PictureConfig) -> Asked:
+def asked(config: PictureConfig, enlarges: bool = False) -> Asked:
     """Look at the run before anything else is done.
 
+    ``enlarges``: it may be one whose network is shown a small picture.
+
     Raises:
-        ValueError: no run, one whose items are no images, a class that it does not have, or more
-            steps than it has.
+        ValueError: no run, one whose items are no images or that can only enlarge pictures, a class
+            that it does not have, or more steps than it has.
     """
     folder = RunFolder(config.run)
     run = folder.config.read()
     if len(run.sides) != 2:
         raise ValueError(f"run {str(config.run)!r} is not of images, which this is for")
+    if run.network.cond_channels and not enlarges:
+        raise ValueError(
+            f"run {str(config.run)!r} enlarges small pictures (super-resolve) and does nothing else"
+        )
     sampling = run.sampling.but(sampling_timesteps=config.sampling_timesteps)
     T = run.diffusion.timesteps
     if sampling.sampling_timesteps is None:
@@ -116,11 +123,15 @@ class Walk:
         solver: the denoiser with the run's weights.
         start: x_T, (B, C, H, W).
         noise: the i-th draw, of the same shape.
+        diffusion: whose denoiser it is.
+        first: the number of the first of these pictures.
     """
 
     solver: Solver
     start: Array
     noise: Callable[[int], Array]
+    diffusion: GaussianDiffusion
+    first: int
 
 
 def carry_out(
@@ -200,7 +211,8 @@ def _drawing(
         def noise(i: int) -> Array:
             return normal(config.seed, Purpose.SAMPLE_NOISE, i, indices, asked.shape)
 
-        return to_uint8(to_unit_range(work(Walk(solver, start, noise))))
+        walk = Walk(solver, start, noise, diffusion, first)
+        return to_uint8(to_unit_range(work(walk)))
 
     return draw
 

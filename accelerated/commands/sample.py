@@ -82,6 +82,11 @@ def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
             f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "
             "earlier checkpoint to guide by (--autoguidance): leave it out"
         )
+    if run_config.network.cond_channels:
+        raise ValueError(
+            f"run {str(config.run)!r} enlarges small pictures, and is given none: use "
+            "super-resolve RUN IMAGE"
+        )
     size = run_config.image_size if config.image_size is None else config.image_size
     # Raises ValueError for what the network cannot take, or the schedule does not have.
     return sampling, labels, replace(run_config, image_size=size, sampling=sampling).image_size

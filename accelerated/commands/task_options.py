@@ -125,13 +125,15 @@ class SuperResolveConfig(SolveConfig):
     Attributes:
         image: a picture that is a whole number of times smaller than the run's images.
         factor: how many times (default: as its size says).
-        noise: deviation of the noise on it, where pixels are from 0 to 1.
-        method: ddnm or dps, as restore has them.
+        noise: deviation of the noise on it, where pixels are from 0 to 1 (not with sr3).
+        method: ddnm or dps, as restore has them, or sr3, for a run that was trained to enlarge
+            (train --super-resolve 4), which can do nothing else (default: sr3 for such a run, and
+            ddnm for others).
     """
 
     factor: int | None = None
     noise: float = 0.0
-    method: Literal["ddnm", "dps"] = "ddnm"
+    method: Literal["ddnm", "dps", "sr3"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import asdict, replace
 
-from ...reference.config import LatentUnetConfig, TextUnetConfig
+from ...reference.config import LatentUnetConfig, TextUnetConfig, UnetConfig
 from ...reference.text.tokenizer import Tokenizer, shipped
 from ..config import RunConfig
 from ..data import class_names
@@ -39,7 +39,7 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     """
     device, place = _device_and_place(config)
     world, run = place
-    config, tokenizer = _with_vocabulary(_with_classes(config), run)
+    config, tokenizer = _with_vocabulary(_with_condition(config), run)
     diffusion = build(config)
     diffusion.tokenizer = tokenizer
     trainer = Trainer(
@@ -67,18 +67,25 @@ def train(config: RunConfig, *, new_data: bool = False) -> int:
     return DONE if done else INTERRUPTED
 
 
-def _with_classes(config: RunConfig) -> RunConfig:
-    """With as many classes as the data has, where the network is to be told of them.
+def _with_condition(config: RunConfig) -> RunConfig:
+    """With as many classes as the data has, or a small picture, where the network is to be told.
 
     Raises:
         ValueError: data without classes, or a network that is told something else.
     """
-    network = config.network
-    if not config.trainer.conditional or network.num_classes is not None:
+    network, trainer = config.network, config.trainer
+    if trainer.super_resolve is not None and isinstance(network, UnetConfig):
+        if trainer.conditional:
+            raise ValueError(
+                f"super_resolve {trainer.super_resolve} and conditional True: the network is shown "
+                "a small picture or told a class, leave one of them out"
+            )
+        return replace(config, network=replace(network, cond_channels=network.channels))
+    if not trainer.conditional or network.num_classes is not None:
         return config
     if isinstance(network, LatentUnetConfig):
         raise ValueError("conditional True is for networks with classes: this one is told texts")
-    count = len(class_names(config.data, config.trainer.only_class))
+    count = len(class_names(config.data, trainer.only_class))
     return replace(config, network=replace(network, num_classes=count))
 
 
@@ -159,6 +166,8 @@ def _how_to_draw(run: RunFolder) -> list[str]:
     folder = shlex.quote(str(run.path))
     if run.vocabulary.exists():
         return [f"to paint what you say: ddpm-mindspore paint TEXT --run {folder}"]
+    if run.config.read().trainer.super_resolve is not None:
+        return [f"to enlarge a small picture: ddpm-mindspore super-resolve {folder} IMAGE"]
     how = [f"to draw more: ddpm-mindspore sample {folder} --num-samples 100"]
     if names := class_names_of(run):
         name = shlex.quote(names[-1])

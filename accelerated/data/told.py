@@ -1,4 +1,4 @@
-"""What a network is told of each item: its class, a text, or another condition; checked first."""
+"""What a network is told of each item: its class, a text, a picture or more; checked first."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.tasks.super_resolution import enlarged
 from ...reference.text.tokenizer import Tokenizer
+from ..process import checked, to_model_range
 from ..randomness import Purpose, coins
 from .classes import numbers_of
 
 if TYPE_CHECKING:
+    from ..diffusion import GaussianDiffusion
     from ..networks.network import Network
 
 
 def told(
-    model: Network,
+    diffusion: GaussianDiffusion,
     classes: Any,
     condition: Any,
     count: int,
-    names: Sequence[str] = (),
-    tokenizer: Tokenizer | None = None,
+    size: tuple[int, ...] | None = None,
 ) -> NDArray[Any] | None:
     """Return the condition of ``count`` items, (count, ...), or None for a network without one.
 
     Args:
-        model: who is told.
-        classes: for a network with classes one for all, or (count,): numbers, or ``names``.
+        diffusion: whose network is told; it knows the names of classes, and what cuts texts.
+        classes: for a network with classes one for all, or (count,): numbers, or names.
         condition: for a network that takes another condition, (count, ...); for one that is told
-            texts one for all, or as many as there are items, or their ids.
-        names: what the classes are called, where that is known.
-        tokenizer: of the network's texts.
+            texts one for all, or as many as there are items, or their ids; for one that is shown
+            pictures these, as users see them, a whole number of times smaller than the images.
+        size: the sides of the images, if not those of the diffusion.
 
     Raises:
         ValueError: none where one is needed, one where none is taken, or one that does not fit.
     """
+    model, names, tokenizer = diffusion.model, diffusion.class_names, diffusion.tokenizer
     num_classes = model.config.num_classes
+    if condition is not None and model.config.cond_channels:
+        condition = _shown(diffusion, condition, size or diffusion.image_size)
     if classes is None:
         if condition is None and num_classes is not None:
             raise ValueError(
@@ -66,8 +71,10 @@ def check_condition(
     Raises:
         ValueError: as :func:`told`.
     """
+    shown = model.config.cond_channels
     if condition is None and model.conditional:
-        raise ValueError("condition is missing: the network is told what each item is")
+        what = "shown a small picture of each item" if shown else "told what each item is"
+        raise ValueError(f"condition is missing: the network is {what}")
     if condition is None:
         return None
     if model.captioned:
@@ -79,6 +86,8 @@ def check_condition(
         raise ValueError(f"condition of shape {known.shape} must be ({count}, ...)")
     if model.config.num_classes is not None:
         return numbers_of(known, model.config.num_classes, names, "condition")
+    if shown and (known.ndim != 4 or known.shape[1] != shown):
+        raise ValueError(f"condition of shape {known.shape} must be pictures (B, {shown}, H, W)")
     return known.astype(np.int32) if known.dtype.kind in "iu" else known.astype(np.float32)
 
 
@@ -90,7 +99,7 @@ def with_untold(
     positions: Sequence[int],
     tokenizer: Tokenizer | None = None,
 ) -> NDArray[Any] | None:
-    """A condition of which a share is withheld in training: no class, or the empty text.
+    """A condition of which a share is withheld in training: no class, no picture, or the empty text.
 
     So a network learns what all items have in common too, as guidance needs it (2207.12598).
     """
@@ -102,9 +111,10 @@ def with_untold(
         withheld = coins(seed, Purpose.UNTOLD, step, positions, share)
         nothing = ids_of(model, "", 1, tokenizer)[:, : known.shape[1]]
         return np.where(withheld[:, None], nothing, known)
-    if config.num_classes is not None:
-        withheld = coins(seed, Purpose.CLASS, step, positions, share)
-        return np.where(withheld, np.int32(config.num_classes), known)
+    if config.takes_condition:
+        told = known.copy()
+        told[coins(seed, Purpose.CLASS, step, positions, share)] = config.null_condition
+        return told
     return known
 
 
@@ -143,3 +153,15 @@ def ids_of(
         raise ValueError(f"ids from {texts.min()} to {texts.max()} must be from 0 to {rows - 1}")
     ids: NDArray[np.int32] = texts.astype(np.int32)
     return ids
+
+
+def _shown(diffusion: GaussianDiffusion, pictures: Any, size: tuple[int, ...]) -> NDArray[Any]:
+    """Pictures as users see them, enlarged to ``size``, as the process sees them."""
+    config, normalize = diffusion.model.config, diffusion.config.auto_normalize
+    given = np.shape(pictures)
+    factor = max(1, size[0] // given[2]) if len(given) == 4 and given[2] else 1
+    small = tuple(side // factor for side in size)
+    if tuple(factor * side for side in small) != size:
+        factor, small = 1, size
+    x = checked("condition", pictures, (config.cond_channels, *small), normalize)
+    return to_model_range(enlarged(x, factor), normalize)

@@ -48,7 +48,7 @@ class Network(Weighted):
 
     Attributes:
         config: channels of x and of the output, self-conditioning, dropout, and which sizes fit.
-        conditional: whether it is told what each item is: its label.
+        conditional: whether it is told what each item is: its label, or a picture.
         captioned: whether it is told what is said of each item.
     """
 
@@ -63,14 +63,14 @@ class Network(Weighted):
     def make_classes(self, rng: np.random.Generator) -> None:
         """Make what a class is told by, where the configuration has any."""
         config = self.config
-        self.conditional = config.num_classes is not None
+        self.conditional, self.has_classes = config.takes_condition, config.num_classes is not None
         if config.num_classes is not None:
             self.classes_emb = Embedding(rng, config.num_classes + 1, config.dim)
             self.classes_mlp = classes_mlp(rng, config)
 
     def with_class(self, embedding: Tensor, condition: Tensor | None) -> Tensor:
         """The embedding of the time, (B, time_dim), and of the class of each item (B,)."""
-        if self.conditional:
+        if self.has_classes:
             told = self.classes_mlp[0](self.classes_emb(condition))
             embedding = embedding + self.classes_mlp[2](gelu(told))
         return embedding

@@ -49,6 +49,7 @@ class Unet(Network):
         rng = stream(seed, Purpose.INIT)
         time_dim = config.time_dim
         self.has_self_condition = config.self_condition
+        self.is_shown_picture = config.cond_channels > 0
 
         def resnet(dim: int, dim_out: int) -> ResnetBlock:
             return ResnetBlock(rng, dim, dim_out, time_dim, config.dropout)
@@ -112,8 +113,8 @@ class Unet(Network):
             time: (B,) float, the zero-based index t - 1.
             x_self_cond: (B, channels, H, W), the last estimate of x_0 (zeros where None).
             dropout_masks: one 0/1 mask for each residual block, in forward order, or None.
-            condition: (B,) int32, the class of each image, ``num_classes`` for none; only with
-                classes, and then always.
+            condition: (B,) int32, the class of each image, ``num_classes`` for none; or a picture,
+                (B, cond_channels, H, W). Only where the network takes one, and then always.
 
         Returns:
             (B, out_channels, H, W).
@@ -122,6 +123,8 @@ class Unet(Network):
             if x_self_cond is None:
                 x_self_cond = ops.zeros_like(x)
             x = ops.concat((x_self_cond, x), 1)
+        if self.is_shown_picture:
+            x = ops.concat((x, condition), 1)
         t = self.time_mlp[1](self.time_mlp[0](time))
         t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
 

@@ -103,26 +103,24 @@ def _legible(names: Sequence[str], size: int) -> tuple[list[str], Any]:
 
 
 def comparison(
-    samples: NDArray[np.uint8],
-    real: NDArray[np.uint8],
+    *groups: NDArray[np.uint8],
     columns: int | None = None,
     scale: int | None = None,
-    captions: tuple[str, str] = ("drawn by the model", "real images"),
+    captions: Sequence[str] = ("drawn by the model", "real images"),
 ) -> Image.Image:
     """Lay samples out on the left and real images on the right, each under its caption: RGB.
 
-    Both are arrays as in :func:`grid`, in the same number of columns.
+    All are arrays as in :func:`grid`, in the same number of columns.
 
     Raises:
         ValueError: as in :func:`grid`, and for images of different shapes.
     """
-    most = max(_check(samples)[0], _check(real)[0])
-    if samples.shape[1:] != real.shape[1:]:
-        raise ValueError(
-            f"samples {samples.shape} and real {real.shape} must agree in all but the first number"
-        )
+    most = max(_check(images)[0] for images in groups)
+    if len({images.shape[1:] for images in groups}) > 1:
+        shapes = " and ".join(str(images.shape) for images in groups)
+        raise ValueError(f"images {shapes} must agree in all but the first number")
     columns = math.ceil(math.sqrt(most)) if columns is None else columns
-    grids = [_on_white(grid(images, columns, scale)) for images in (samples, real)]
+    grids = [_on_white(grid(images, columns, scale)) for images in groups]
     # Large pictures are looked at from further away.
     size = max(15, max(g.width for g in grids) // 28)
     font = ImageFont.load_default(size=size)
@@ -131,7 +129,9 @@ def comparison(
         for image, caption in zip(grids, captions, strict=True)
     ]
     top, side = 2 * size, size
-    page = Image.new("RGB", (sum(widths) + side, top + max(g.height for g in grids)), "white")
+    page = Image.new(
+        "RGB", (sum(widths) + side * (len(groups) - 1), top + max(g.height for g in grids)), "white"
+    )
     draw, left = ImageDraw.Draw(page), 0
     for image, caption, width in zip(grids, captions, widths, strict=True):
         draw.text((left + width / 2, top / 2), caption, fill=_INK, font=font, anchor="mm")

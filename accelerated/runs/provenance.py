@@ -29,6 +29,8 @@ def run_digest(config: RunConfig) -> str:
     own = {name: v for name, v in asdict(config).items() if name not in ("device", "sampling")}
     own["image_size"] = config.sides
     own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
+    if config.trainer.super_resolve is not None:
+        own["trainer"]["super_resolve"] = config.trainer.super_resolve
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 
 

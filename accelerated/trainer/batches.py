@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...reference.tasks.super_resolution import shown
 from ..batch import MicroBatch
 from ..config import TrainerConfig
 from ..data import Images, Items, read_items
@@ -34,7 +35,14 @@ class Batches:
                 "data has no captions, and the network is told texts: give scenes, pictures, or a "
                 "folder of pictures with lists of captions"
             )
-        if model.conditional and not model.captioned and images.labels is None:
+        factor = config.super_resolve
+        if factor is not None and not model.config.cond_channels:
+            raise ValueError(
+                f"super_resolve {factor} needs a network that is shown the small image: "
+                f"Unet(cond_channels={model.config.channels})"
+            )
+        other = model.captioned or factor is not None
+        if model.conditional and not other and images.labels is None:
             raise ValueError(
                 "data has no classes, and the network is told what each item is: give a folder "
                 "with a sub-folder for each class"
@@ -69,13 +77,15 @@ class Batches:
         seed, whole = self._config.seed, self._whole
         share = self._world.share(self._config.train_batch_size)
         positions = range(i * whole + share.start, i * whole + share.stop)
-        model = self._diffusion.model
         items = self._read((step - 1) * self.images_per_step, positions)
         x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
             x_0[flip] = x_0[flip, ..., ::-1]
-        return self._diffusion.micro_batch(x_0, step, positions, seed, said_of(model, items))
+        told = said_of(self._diffusion.model, items)
+        if self._config.super_resolve is not None:
+            told = shown(x_0, self._config.super_resolve)
+        return self._diffusion.micro_batch(x_0, step, positions, seed, told)
 
     def _read(self, start: int, positions: range) -> Items:
         """The images at these positions of an update, whose first image is number ``start``."""

@@ -61,6 +61,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
         network=source.network,
         diffusion=source.diffusion,
         sampling=source.sampling,
+        trainer=replace(config.trainer, super_resolve=source.trainer.super_resolve),
     )
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.tasks import super_resolution
 from ..config import RunConfig
 from ..data import Images, Items
 from ..data.told import check_condition
 from ..diffusion import GaussianDiffusion
 from ..optimizer import Optimizer
-from ..process import to_uint8
+from ..process import to_model_range, to_uint8, to_unit_range
 from ..reports import pictures
 from ..runs.forms import Sequences, Vectors
 from ..runs.names import sample_picture
@@ -56,6 +57,7 @@ class Samples:
         self._config, self._trained, self._optimizer = config, diffusion, optimizer
         self._averaged: GaussianDiffusion | None = None
         self._scaling = None if images is None else images.scaling
+        self._small = config.trainer.super_resolve
         self._evaluations: Evaluations | None = None
         if images is not None:
             self._evaluations = Evaluations(self._run, config.trainer, images)
@@ -87,7 +89,8 @@ class Samples:
         Where an evaluation is due, more are drawn for it.
 
         What is no image is written as an array too, ``.npy``, in the units of the data. A network
-        that is told what each item is draws what the real ones are; captions are in ``.txt``.
+        that is told what each item is draws what the real ones are; captions are in ``.txt``, and
+        small pictures shown beside what was drawn of them.
 
         ``real``: at least ``num_samples`` of them, or all there are.
 
@@ -97,6 +100,10 @@ class Samples:
         """
         diffusion = self.diffusion
         said = said_of(diffusion.model, real)
+        if self._small is not None:
+            normalize = diffusion.config.auto_normalize
+            x = to_unit_range(to_model_range(real.x, normalize), normalize=normalize)
+            said = super_resolution.shown(x, self._small)
         told = check_condition(diffusion.model, said, len(real.x), tokenizer=diffusion.tokenizer)
         trainer = self._config.trainer
         due = self._evaluations is not None and self._evaluations.due(step)
@@ -107,7 +114,7 @@ class Samples:
         drawn = whole[: trainer.num_samples]
         self._run.samples.mkdir(exist_ok=True)
         if drawn.ndim == 4:
-            self._write_picture(step, drawn, real.x)
+            self._write_picture(step, drawn, real.x, told)
             self._write_captions(step, real.captions if diffusion.model.captioned else None)
         else:
             self._write_array(step, drawn, real.x)
@@ -138,11 +145,17 @@ class Samples:
             text = "".join(f"{caption}\n" for caption in captions)
             replace_file(self._file(step).with_suffix(".txt"), text.encode(), flush=False)
 
-    def _write_picture(self, step: int, drawn: NDArray[np.float32], real: NDArray[Any]) -> None:
+    def _write_picture(
+        self, step: int, drawn: NDArray[np.float32], real: NDArray[Any], told: NDArray[Any] | None
+    ) -> None:
         real = real if real.dtype == np.uint8 else to_uint8(real)
+        groups = {f"drawn at step {step:,} (average of the weights)": to_uint8(drawn)}
+        if told is not None and self._small is not None:
+            groups = {f"{self._small} times smaller": to_uint8(told), **groups}
+        groups["real images"] = real
         shown = slice(None) if drawn.shape[1] in (1, 3, 4) else slice(1)
-        captions = f"drawn at step {step:,} (average of the weights)", "real images"
-        picture = pictures.comparison(to_uint8(drawn)[:, shown], real[:, shown], captions=captions)
+        parts = (images[:, shown] for images in groups.values())
+        picture = pictures.comparison(*parts, captions=tuple(groups))
         diffusion = self._trained
         text = facts(self._config, step, "average", diffusion.sampling, self._config.trainer.seed)
         text["Images"] = f"0-{len(drawn) - 1}"

@@ -99,8 +99,9 @@ def check_same_run(run: RunFolder, now: RunConfig) -> None:
     """
     before = run.config.read()
     parts = {name: (getattr(before, name), getattr(now, name)) for name in _FIXED}
-    # An average over the whole of training cannot begin in the middle.
-    parts["ema_sigma_rels"] = (before.trainer.ema_sigma_rels, now.trainer.ema_sigma_rels)
+    # An average over the whole of training cannot begin in the middle, nor other pictures be shown.
+    for name in ("ema_sigma_rels", "super_resolve"):
+        parts[name] = getattr(before.trainer, name), getattr(now.trainer, name)
     for name, values in parts.items():
         if difference := first_difference(name, *values):
             raise ValueError(

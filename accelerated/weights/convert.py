@@ -92,10 +92,10 @@ def export_weights(
     from ..runs.folder import RunFolder
 
     config = RunFolder(run).config.read()
-    if config.network.num_classes is not None:
+    if config.network.takes_condition:
         raise ValueError(
-            f"the run in {str(run)!r} is told of classes, which no network of {PEER} is: its "
-            "weights can be drawn with here alone"
+            f"the run in {str(run)!r} is told of classes or shown pictures, which no network of "
+            f"{PEER} is: its weights can be drawn with here alone"
         )
     _check_known(config.network, run)
     checkpoint = load_newest(run, [which]).checkpoint

@@ -117,8 +117,10 @@ WITH_THE_UNET: Case = {
         "random_fourier_features": True,
         "attn_heads": 1,
         "attn_dim_head": 4,
+        "cond_channels": 1,
+        "cond_drop_prob": 0.5,
     },
-    "size": (2, 3),
+    "size": (2, 4),
     "diffusion": {"timesteps": 3},
     "data": {"kind": "uint8", "count": 5},
     "trainer": {
@@ -128,6 +130,7 @@ WITH_THE_UNET: Case = {
         "augment_horizontal_flip": True,
         "ema_update_every": 1,
         "ema_update_after_step": 0,
+        "super_resolve": 2,
         "save_and_sample_every": 1,
         "num_samples": 2,
         "seed": 3,
@@ -136,7 +139,8 @@ WITH_THE_UNET: Case = {
     "params": 3,
     "small": False,
 }
-"""The whole U-Net, with parameters that are not trained; its graphs are kept for who resumes."""
+"""The whole U-Net, with parameters that are not trained, shown each image half as large; its graphs
+are kept for who resumes."""
 
 RUN: Case = {
     "net": {"dim": 4, "dim_mults": (1,), "channels": 3, "self_condition": True},

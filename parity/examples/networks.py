@@ -42,8 +42,11 @@ def networks(
         "attn_dim_head": st.tuples(*[st.integers(2, 5)] * depth),
         "full_attn": st.booleans() | st.tuples(*[st.booleans()] * depth),
         "num_classes": st.sampled_from((2, 1, 5)),
+        "cond_channels": st.sampled_from((2, 1, 3)),
     }
     chosen = draw(st.just(set(first)) | st.sets(st.sampled_from(sorted(rest)), max_size=5))
+    if "num_classes" in chosen:  # one is told a class, or shown a picture
+        chosen = chosen - {"cond_channels"}
     return {**options, **{name: draw(rest[name]) for name in sorted(chosen)}}
 
 
@@ -87,7 +90,7 @@ NETWORK_OPTIONS: dict[str, tuple[Any, ...]] = {
     "output": ("image", "variance", "two"),
     "self_condition": ("shown", "not shown", "none"),
     "dropout": (0.0, 0.5),
-    "num_classes": (None, 2),
+    "told": ({}, {"num_classes": 2}, {"cond_channels": 2}),
     "dim": (8, 16),
     "init_dim": (None, 6),
     "channels": (3, 1),
@@ -134,7 +137,7 @@ def _network(seed: int, row: Case) -> Case:
     full_attn = row["full_attn"]
     net = {
         **{name: row[name] for name in ("dim", "dim_mults", "channels", "dropout", "init_dim")},
-        "num_classes": row["num_classes"],
+        **row["told"],
         **EMBEDDINGS[row["embedding"]],
         **OUTPUTS[row["output"]],
         "self_condition": row["self_condition"] != "none",

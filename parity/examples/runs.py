@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from .classes import classes
+from .classes import classes, small_pictures
 from .objectives import weights
 from .optimizers import optimizers
 from .samplings import samplings
@@ -102,14 +102,15 @@ def batch_cases(draw: st.DrawFn) -> Case:
     """Updates of a run, near its start and far from it, of one process or of several."""
     net = draw(networks())
     data, options = draw(pictures(net["channels"]))
-    net |= draw(classes(data, options))
+    size = draw(image_sizes())
+    net |= draw(classes(data, options)) or draw(small_pictures(size, net, options))
     batch = {
         "train_batch_size": draw(st.sampled_from((2, 3, 1))),
         "gradient_accumulate_every": draw(st.sampled_from((2, 1, 3))),
     }
     return {
         "net": net,
-        "size": draw(image_sizes()),
+        "size": size,
         "T": draw(st.sampled_from((1000, 4, 1))),
         "data": data,
         "trainer": {**options, **batch},

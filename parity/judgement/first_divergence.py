@@ -38,7 +38,8 @@ def of_network(
 
     Args:
         seed: of the parameters, as ``network.parameters`` takes it.
-        inputs: "x", "x_self_cond" if it is shown an estimate, "condition" if it is told a class.
+        inputs: "x", "x_self_cond" if it is shown an estimate, "condition" if it is told a class or
+            shown a picture.
         time, masks: as the network takes them.
     """
     values = network.parameters(net, seed)
@@ -159,7 +160,7 @@ def layer(net: Options, path: str, batch: int, size: tuple[int, int], gradients:
     made = network.network(net)
     factor = UnetConfig(**net).downsample_factor
     shape = (batch, made.config.channels, 2 * factor, 2 * factor)
-    inputs = {"x": device.draw(0, shape), **network.conditions(net, batch, 0)}
+    inputs = {"x": device.draw(0, shape), **network.conditions(net, shape[2:], batch, 0)}
     time = list(np.linspace(1.0, 900.0, batch))
     masks = network.dropout_masks(net, shape[2:], batch, 0)
     (part,) = (p for p in parts(made, values, inputs, time, masks) if p.path == path)

@@ -80,7 +80,7 @@ OPERATIONS = {
         "and x_self_cond, if it is there; mask.0, mask.1, ... are the dropout masks (0 or 1, kept "
         "values are divided by 1 - dropout) of the residual blocks in forward order; with "
         "num_classes linear(gelu(linear(row number `condition` of classes_emb))) of classes_mlp is "
-        "added to the time embedding"
+        "added to the time embedding; with cond_channels `condition` is further channels after x"
     ),
     "training_loss": (
         "q_sample, unet, simple_loss against noise, x_0 or v (`objective`); where self_cond_mask "

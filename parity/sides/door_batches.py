@@ -23,7 +23,8 @@ def noised(
 ) -> MicroBatch:
     """What is random about a gradient: t, noise, and where there are any, coins and masks.
 
-    ``labels``: the class of each image; coins decide which of them are told.
+    ``labels``: the class of each image; coins decide which of them are told, and which are shown
+    as they are many times smaller.
     """
     t = random_table.times(seed, step, positions, door.schedule.T)
     noise = random_table.normal(seed, "noise", step, positions, door.shape)
@@ -37,7 +38,22 @@ def noised(
         share = door.net.cond_drop_prob
         dropped = random_table.coins(seed, "class", step, positions, share)
         told = np.where(dropped, door.net.num_classes, labels)
+    if door.trainer.super_resolve is not None:
+        dropped = random_table.coins(seed, "class", step, positions, door.net.cond_drop_prob)
+        told = smaller(door, x_0) * ~dropped.reshape(-1, 1, 1, 1)
     return MicroBatch(x_0, t, noise, shown, masks, told)
+
+
+def smaller(door: Door, images: Array) -> Array:
+    """Images (B, C, H, W) of which every pixel is the mean of its square of ``super_resolve``."""
+    factor = door.trainer.super_resolve
+    assert factor is not None
+    means = np.zeros_like(images)
+    for y in range(0, images.shape[2], factor):
+        for x in range(0, images.shape[3], factor):
+            square = (..., slice(y, y + factor), slice(x, x + factor))
+            means[square] = images[square].mean(axis=(2, 3), keepdims=True)
+    return means
 
 
 def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> list[MicroBatch]:

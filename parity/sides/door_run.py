@@ -101,13 +101,16 @@ class Left:
             results |= checkpoint(step, {path.stem: load_file(path) for path in files})
         return results
 
-    def samples(self, classes: Array | None) -> Array:
-        """What the average draws now, of these classes."""
+    def samples(self, told: Array | None) -> Array:
+        """What the average draws now, of these classes, or shown these pictures in [-1, 1]."""
         door = self._door
         with small_network.in_place_of_the_unet(door.small):
             count, size = door.trainer.num_samples, door.trainer.train_batch_size
             drawn = self.trainer.ema_diffusion
-            return drawn.sample(min(count, size), num_samples=count, classes=classes)
+            how: dict[str, Any] = {"num_samples": count, "classes": told}
+            if door.net.cond_channels and told is not None:
+                how = {"num_samples": count, "condition": (told + 1.0) / 2.0}
+            return drawn.sample(min(count, size), **how)
 
     def picture(self, step: int) -> Array:
         """The page of samples beside real images."""

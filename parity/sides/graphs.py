@@ -24,6 +24,7 @@ from mindspore.train.anf_ir_pb2 import ModelProto
 
 from ...accelerated.batch import MicroBatch
 from ...accelerated.config import TrainerConfig
+from ...accelerated.degradations import on_device
 from ...accelerated.denoiser import clipped, denoiser, within
 from ...accelerated.guidance import classifier_step, guided_step
 from ...accelerated.networks import blocks
@@ -47,8 +48,12 @@ from ...accelerated.optimizer import Optimizer, step_scalars
 from ...accelerated.precision import set_precision
 from ...accelerated.samplers import sampling_step
 from ...accelerated.samplers.plan import MEMORY
+from ...accelerated.tasks.posterior_sampling import posterior_step
+from ...accelerated.tasks.restoration import restoration_step
+from ...accelerated.thresholding import limit_of
 from ...accelerated.training import TrainStep, training_loss
 from ...reference.config import LatentUnetConfig
+from ...reference.degradations import degradation
 from . import device
 
 SHAPE = (2, 1, 4, 4)
@@ -208,6 +213,21 @@ def _guided() -> None:
     ms.jit(classifier_step(predict, within))(*given, Tensor(1.0, ms.float32), image)
 
 
+def _thresholded() -> None:
+    """What squeezes estimates by a share of their values."""
+    ms.jit(limit_of(True, 0.9))(Tensor(np.zeros(SHAPE, np.float32)))
+
+
+def _tasks() -> None:
+    """What puts in what is known, and what follows the gradient of a misfit by x_t."""
+    image, predict = Tensor(np.zeros(SHAPE, np.float32)), clipped(denoiser(_Small()))
+    known = on_device(degradation("blur:1", SHAPE[1:]))
+    factors = ms.mutable(tuple(Tensor(0.5, ms.float32) for _ in range(4)))
+    given = (image, Tensor(_levels()), image, None, image, image)
+    ms.jit(restoration_step(predict))(*given, known.singular, known.bases, factors)
+    ms.jit(posterior_step(predict))(*given, known.singular, known.bases, factors)
+
+
 def _training(
     network: Callable[[], nn.Cell],
     loss_type: str,
@@ -245,7 +265,9 @@ def _batch(model: nn.Cell) -> MicroBatch:
 
 GRAPHS: dict[str, Callable[[], None]] = {
     "sampling step": _sampling,
+    "sampling step, thresholded": _thresholded,
     "sampling step, guided": _guided,
+    "steps of tasks": _tasks,
     "training step": _training(_unet, "l2", 1),
     "training step, mixed precision": _training(_OneOfEach, "l2", 1, "O3"),
     "training step, l1, accumulated": _training(_Small, "l1", 2),

@@ -71,21 +71,21 @@ def parameters(options: Options, seed: int, precision: tuple[str, str] = FLOAT32
 
 
 EACH = ("x", "x_self_cond", "condition")
-"""What a network is given of each image, the class as a float: whole numbers survive rounding."""
+"""What a network is given of each image, a class as a float: whole numbers survive rounding."""
 
 
 @device.remembered
 def forward(net: Network, has_self_cond: bool) -> Callable[..., Tensor]:
     """(x, time, [x_self_cond], [condition], *dropout_masks) to the output."""
     first = int(has_self_cond)
-    conditional = net.conditional
+    conditional, classes = net.conditional, net.config.num_classes is not None
 
     def call(x, time, *rest):  # type: ignore[no-untyped-def]
         x_self_cond = rest[0] if has_self_cond else None
         if not conditional:
             masks = rest[first:]
             return net(x, time, x_self_cond, masks if len(masks) else None)
-        condition = ops.cast(rest[first], ms.int32)
+        condition = ops.cast(rest[first], ms.int32) if classes else rest[first]
         masks = rest[first + 1 :]
         return net(x, time, x_self_cond, masks if len(masks) else None, condition)
 
@@ -97,17 +97,22 @@ def in_reference(
 ) -> Array:
     """The reference's output for what ``arrays`` hold by the names of EACH, and parameters."""
     x, x_self_cond, condition = (arrays.get(name) for name in EACH)
-    told = None if condition is None else np.rint(condition).astype(np.int32)
+    told = condition
+    if condition is not None and config.num_classes is not None:
+        told = np.rint(condition).astype(np.int32)
     masks = list(masks or ()) or None
     return np.asarray(table.network(arrays, config, x, time, x_self_cond, masks, told))
 
 
-def conditions(options: Options, batch: int, seed: int) -> Arrays:
-    """{"condition": the class of each image, or none}; nothing for a network without classes."""
-    count = config_of(options).num_classes
-    if count is None:
+def conditions(options: Options, size: Sequence[int], batch: int, seed: int) -> Arrays:
+    """{"condition": the class of each image, or none, or a picture}, for a network that is told."""
+    config = config_of(options)
+    if config.cond_channels:
+        return {"condition": device.draw(seed + 2, (batch, config.cond_channels, *size))}
+    if config.num_classes is None:
         return {}
-    return {"condition": ((seed + np.arange(batch)) % (count + 1)).astype(np.float32)}
+    told = (seed + np.arange(batch)) % (config.num_classes + 1)
+    return {"condition": told.astype(np.float32)}
 
 
 def dropout_masks(options: Options, size: Sequence[int], batch: int, seed: int) -> list[Array]:
@@ -133,7 +138,7 @@ class Batch:
         t: (B,) int32.
         self_cond_mask: (B,) bool, the images that are shown an estimate of their x_0.
         masks: dropout masks, or None.
-        condition: (B,) int32, the class of each image, or None.
+        condition: (B,) int32, the class of each image, or pictures, or None.
     """
 
     x_0: Array
@@ -158,14 +163,16 @@ def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) ->
     """x_0 in [-1, 1]; with self-conditioning every second image is shown an estimate."""
     config = config_of(options)
     shape = (len(t), config.channels, *size)
-    told = conditions(options, len(t), seed).get("condition")
+    told = conditions(options, size, len(t), seed).get("condition")
+    if told is not None and config.num_classes is not None:
+        told = told.astype(np.int32)
     return Batch(
         x_0=np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32),
         t=np.array(t, np.int32),
         noise=device.draw(seed + 1, shape),
         self_cond_mask=(np.arange(len(t)) % 2 == 0) & config.self_condition,
         masks=dropout_masks(options, size, len(t), seed) or None,
-        condition=None if told is None else told.astype(np.int32),
+        condition=told,
     )
 
 

@@ -3,7 +3,7 @@
 What surrounds the network (batches, the trainer, samplers, files) is the same whatever the network
 is; the U-Net costs seconds to compile, this one a fraction of it. It is given everything that the
 U-Net is given, and shows in its output whatever of it is wrong: x, the time, an estimate of x_0,
-dropout masks and a class; it has parameters that decay, that do not, and one that is not trained.
+dropout masks, a class or a picture; it has parameters that decay, that do not, and one that is not trained.
 """
 
 from __future__ import annotations
@@ -61,10 +61,12 @@ class SmallNetwork(unet.Unet):
         if self.config.learned_variance:
             self.spread = Affine(draw(), draw())
         self.frequency = Parameter(draw(), requires_grad=False)
-        self.conditional = self.config.num_classes is not None
+        self.conditional = self.config.takes_condition
         if self.config.num_classes is not None:
             rows = [draw().asnumpy() for _ in range(self.config.num_classes + 1)]
             self.of_class = Parameter(Tensor(np.stack(rows)))
+        if self.config.cond_channels:
+            self.shown = Affine(draw(), draw())
         self.kept_scale = 1.0 / (1.0 - self.config.dropout)
         for name, parameter in self.parameters_and_names():
             parameter.name = name
@@ -81,7 +83,9 @@ class SmallNetwork(unet.Unet):
         h = self.inner(x) + self.time(ops.cos(angle))
         if self.config.self_condition:
             h = h + self.estimate(ops.zeros_like(x) if x_self_cond is None else x_self_cond)
-        if self.conditional:
+        if self.config.cond_channels:
+            h = h + self.shown(condition)
+        if self.config.num_classes is not None:
             h = h + ops.gather(self.of_class, condition, 0).reshape(x.shape[0], -1, 1, 1)
         h = ops.silu(h)
         if dropout_masks is not None:
@@ -113,8 +117,9 @@ def small_network(
 
     inner, time, estimate and outer multiply each channel by a number, and add another; with a
     learned variance spread gives a second half of channels, as outer does. The estimate is there
-    where the network is self-conditioned, the class where it has classes, and the masks where there
-    are any. The arguments are those of ``reference.unet.unet``.
+    where the network is self-conditioned, the class where it has classes, shown(condition) in its
+    place where it is shown a picture, of as many channels as x, and the masks where there are any.
+    The arguments are those of ``reference.unet.unet``.
     """
 
     def affine(name: str, x: Value) -> Value:
@@ -129,6 +134,8 @@ def small_network(
     if config.num_classes is not None:
         rows = class_embedding(condition, params["of_class"])
         h = h + anp.reshape(rows, (len(x), -1, 1, 1))
+    if config.cond_channels:
+        h = h + affine("shown", np.asarray(condition, x.dtype))
     h = silu(h)
     if dropout_masks is not None:
         first, second = (mask.astype(x.dtype) for mask in dropout_masks)

@@ -18,7 +18,8 @@ class NetworkConfig:
         learned_variance: return as many channels again, which tell the variance of the step back
             (arXiv 2102.09672).
         num_classes: how many classes it is told of, if it is.
-        cond_drop_prob: share of items whose class it is not told in training.
+        cond_channels: channels of a picture that it is shown beside x, if it is.
+        cond_drop_prob: share of items whose class or picture it is not told in training.
         rank: how many sides an item has: 2 for images, 1 for sequences, 0 for vectors.
     """
 
@@ -32,6 +33,7 @@ class NetworkConfig:
     sinusoidal_pos_emb_theta: float
     learned_variance: bool = False
     num_classes: int | None = None
+    cond_channels: int = 0
     cond_drop_prob: float = 0.1
 
     rank: ClassVar[int] = 2
@@ -39,7 +41,17 @@ class NetworkConfig:
     @property
     def in_channels(self) -> int:
         """Channels that the first layer reads."""
-        return self.channels * (2 if self.self_condition else 1)
+        return self.channels * (2 if self.self_condition else 1) + self.cond_channels
+
+    @property
+    def takes_condition(self) -> bool:
+        """Whether it is told a class, or shown a picture."""
+        return self.num_classes is not None or self.cond_channels > 0
+
+    @property
+    def null_condition(self) -> int:
+        """What stands for none: the number after the last class, or 0 everywhere in a picture."""
+        return 0 if self.num_classes is None else self.num_classes
 
     @property
     def out_channels(self) -> int:
@@ -61,6 +73,11 @@ class NetworkConfig:
     def check_image_size(self, image_size: tuple[int, ...]) -> None:
         """Raise ValueError unless items of these sides can pass through the network."""
         raise NotImplementedError
+
+    def check_shown(self, factor: int | None, sides: tuple[int, ...]) -> None:
+        """Raise ValueError unless it can be shown items of these sides, so many times smaller."""
+        if factor is not None:
+            raise ValueError(f"super_resolve {factor} is for images and their U-Net: leave it out")
 
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Shapes of the activations that each residual block may drop, in forward order."""

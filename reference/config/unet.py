@@ -47,8 +47,10 @@ class UnetConfig(NetworkConfig):
         full_attn: softmax attention (True) or linear attention (False), one value or one for
             each level (default: softmax attention at the innermost level only).
         num_classes: tell the network which of so many classes each image is of (default: of none).
-        cond_drop_prob: share of images whose class is not told in training, so that the network
-            learns what is common to all classes too, as guidance needs it (arXiv 2207.12598).
+        cond_channels: channels of a picture of the same size that the network is shown beside x,
+            as a small one enlarged (arXiv 2104.07636); 0: none.
+        cond_drop_prob: share of images whose class (or picture) is not told in training, so that
+            the network learns what all have in common too, as guidance needs it (arXiv 2207.12598).
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -70,6 +72,7 @@ class UnetConfig(NetworkConfig):
     attn_heads: int | tuple[int, ...] = 4
     full_attn: bool | tuple[bool, ...] | None = None
     num_classes: int | None = None
+    cond_channels: int = 0
     cond_drop_prob: float = 0.1
 
     def __post_init__(self) -> None:
@@ -80,6 +83,13 @@ class UnetConfig(NetworkConfig):
             )
         self.check_numbers()
         at_least_1(self, "init_dim", "out_dim", "channels")
+        if self.cond_channels < 0:
+            raise ValueError(f"cond_channels {self.cond_channels} must not be negative")
+        if self.cond_channels and self.num_classes is not None:
+            raise ValueError(
+                f"cond_channels {self.cond_channels} and num_classes {self.num_classes}: a network "
+                "is shown a picture or told a class, leave one of them out"
+            )
         for name in ("attn_dim_head", "attn_heads"):
             if any(value < 1 for value in self._per_level(name, getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1 everywhere")
@@ -144,6 +154,29 @@ class UnetConfig(NetworkConfig):
                     f"image_size {side} is not divisible by {self.downsample_factor} "
                     "(2 ** (len(dim_mults) - 1))"
                 )
+
+    def check_shown(self, factor: int | None, sides: tuple[int, ...]) -> None:
+        """Raise ValueError unless images of these sides can be shown, so many times smaller."""
+        if factor is None and self.cond_channels:
+            raise ValueError(
+                f"cond_channels {self.cond_channels} are a small picture's: say how many times "
+                "smaller it is (super_resolve 4), or leave them out"
+            )
+        if factor is None:
+            return
+        if factor < 2:
+            raise ValueError(f"super_resolve {factor} must be at least 2")
+        if any(side % factor for side in sides):
+            size = " x ".join(map(str, sides))
+            raise ValueError(f"super_resolve {factor} does not divide {size}, the images' size")
+        if self.cond_channels not in (0, self.channels):
+            raise ValueError(
+                f"cond_channels {self.cond_channels} must be those of the images, {self.channels}"
+            )
+        if self.num_classes is not None:
+            raise ValueError(
+                f"super_resolve {factor} is for a network without classes: leave them out"
+            )
 
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """(C, H, W) of the activations that each residual block may drop, in forward order."""

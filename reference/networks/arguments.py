@@ -42,6 +42,16 @@ def check_arguments(
             raise ValueError(f"dropout_masks have shapes {given}: they must be {expected}")
 
 
+def check_shown(config: NetworkConfig, x: Array, condition: Array | None) -> None:
+    """Raise ValueError unless a picture is given for each of x."""
+    expected = (len(x), config.cond_channels, *x.shape[2:])
+    if condition is None:
+        raise ValueError(f"condition is missing: give pictures {expected}")
+    given = np.shape(condition)
+    if given != expected:
+        raise ValueError(f"condition has shape {given}: give pictures {expected}")
+
+
 def check_condition(config: NetworkConfig, batch: int, condition: Array | None) -> None:
     """Raise ValueError for a class of an item that the network does not know, or none of it."""
     if condition is None and config.num_classes is None:

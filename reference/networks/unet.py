@@ -16,7 +16,7 @@ from autograd.tracer import getval
 
 from ..config import NetworkConfig, UnetConfig
 from . import layers, parameters
-from .arguments import check_arguments, check_condition
+from .arguments import check_arguments, check_condition, check_shown
 from .layers import Array, Params
 from .parameters import Shapes
 
@@ -44,6 +44,9 @@ def unet(
     where E, W and b are ``classes_emb`` and ``classes_mlp``. The last row of E stands for "no
     class": in training it is put in the place of some labels (arXiv 2207.12598, algorithm 1).
 
+    With ``config.cond_channels`` it is shown a picture instead, as further channels beside x (SR3,
+    arXiv 2104.07636, section 2.1); 0 everywhere stands for none.
+
     Args:
         params: arrays named and shaped as in ``param_shapes(config)``.
         x: (B, channels, H, W) floats, H and W multiples of ``config.downsample_factor``.
@@ -52,8 +55,9 @@ def unet(
             ``config.self_condition`` (arXiv 2208.04202, section 3.2).
         dropout_masks: None (no dropout, as in sampling), or for each entry (C, H, W) of
             ``config.dropout_shapes`` an array (B, C, H, W): 1 keeps an activation, 0 drops it.
-        condition: (B,) integers, the class of each image, and ``num_classes`` for none. Only with
-            ``config.num_classes``, and then always.
+        condition: (B,) integers, the class of each image, and ``num_classes`` for none, or the
+            pictures, (B, cond_channels, H, W). Only for a network with one of both, and then
+            always.
 
     Returns:
         (B, config.out_channels, H, W), of the dtype of ``x`` and ``params``.
@@ -65,6 +69,10 @@ def unet(
     check_arguments(config, x, time, x_self_cond, dropout_masks)
     if config.self_condition:
         x = np.concatenate((np.zeros_like(x) if x_self_cond is None else x_self_cond, x), axis=1)
+    if config.cond_channels:
+        check_shown(config, x, condition)
+        x = np.concatenate((x, np.asarray(condition, dtype=x.dtype)), axis=1)
+        condition = None
     embedding = embedded(params, config, time, condition)
     masks = repeat(None) if dropout_masks is None else iter(dropout_masks)
     return _body(params, config, x, embedding, masks)

@@ -96,8 +96,8 @@ GUIDANCE = [
     Bug(
         "no class is the last one",
         "guidance.Guidance._nothing",
-        "self._model.config.num_classes)",
-        "self._model.config.num_classes - 1)",
+        "self._model.config.null_condition)",
+        "self._model.config.null_condition - 1)",
         "guidance: walk",
         CLASS,
     ),
