@@ -167,7 +167,7 @@ def carry_out(
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
         size = number if together else even_batch_size(number, usual_batch_size(run.diffusion))
-        told = {**task, "steps": len(asked.timesteps), "spacing": "uniform"}
+        told = {"steps": len(asked.timesteps), "spacing": "uniform", **task}
         said = {name: value for name, value in told.items() if name not in FILES}
         stopped = in_batches(
             drawing,

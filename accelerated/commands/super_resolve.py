@@ -89,6 +89,7 @@ def _drawn(
 ) -> int:
     """Draw as ``sample`` does, with the run's sampler; an exit code."""
     process = told.config.diffusion
+    sampling = told.config.sampling.but(sampling_timesteps=config.sampling_timesteps)
     schedule = make_schedule(
         process.beta_schedule, process.timesteps, zero_terminal_snr=process.zero_terminal_snr
     )
@@ -110,6 +111,6 @@ def _drawn(
         replace(told, told=enlarged(y[None], factor)[0]),
         config.num_samples,
         work,
-        task={**task, "method": "sr3"},
-        evaluations=len(plan_for(schedule, told.sampling)),
+        task={**task, "method": "sr3", **sampling.facts(process.timesteps)},
+        evaluations=len(plan_for(schedule, sampling)),
     )

@@ -117,6 +117,8 @@ Examples:
     "super-resolve": Command(
         """Draw the large pictures that a small one may come from.
 
+Any run can do it; one that was trained with train --super-resolve 4 does it best.
+
 Examples:
   ddpm-mindspore super-resolve results small.png
   ddpm-mindspore super-resolve results photo.png --fit --factor 4

@@ -16,7 +16,12 @@ from ddpm_mindspore.accelerated.data.digits import load_digits
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import build
-from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
+from ddpm_mindspore.reference.config import (
+    MlpConfig,
+    SamplingConfig,
+    Unet1DConfig,
+    UnetConfig,
+)
 
 DIGIT = load_digits()[3, 0]
 JUMPS = ("--jump-repeats", "2", "--jump-length", "1")
@@ -33,6 +38,18 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.config.write(config)
     start = build(config).model.arrays()
     save(run.path, Checkpoint(5, {"ema": start, "model": start}, {}))
+    # Of others the configuration is enough: what is wrong is found before more is read.
+    classes = replace(net, num_classes=3)
+    sequences = Unet1DConfig(dim=4, dim_mults=(1,), channels=1, attn_heads=1)
+    for name, other in {
+        "classes": replace(config, network=classes),
+        "always": replace(config, network=replace(classes, cond_drop_prob=0.0)),
+        "colours": replace(config, network=replace(net, channels=3)),
+        "series": replace(config, network=sequences, image_size=16),
+        "table": replace(config, network=MlpConfig(dim=8, channels=2), image_size=()),
+    }.items():
+        RunFolder(folder / name).prepare(resume=False)
+        RunFolder(folder / name).config.write(other, 1, {"classes": ["ape", "bee", "cat"]})
     mask = np.zeros((8, 8), np.uint8)
     mask[:, 4:] = 255
     pictures = {
@@ -156,6 +173,23 @@ def test_the_ends_of_an_interpolation_are_the_pictures_and_edits_begin_with_them
 
 
 REFUSED = [
+    ("inpaint colours digit.png --mask mask.png", "is grey, the run's images are RGB (red, green"),
+    ("edit classes digit.png --label dog", "label 'dog' is no class: choose from ape, bee, cat"),
+    ("invert classes digit.png --label 3", "label '3' is no class: choose from ape, bee, cat"),
+    (
+        "edit always digit.png",
+        "the run was always told a class: say what the image is of (--label)",
+    ),
+    ("edit series digit.png", "run 'series' is not of images, which this is for"),
+    ("super-resolve table small.png", "run 'table' is not of images, which this is for"),
+    ("sample series --image-size 6 6", "size (6, 6) must be 1 number, the length of the sequences"),
+    ("sample table --image-size 8", "image_size 8 is for images and sequences: a vector has none"),
+    ("sample run --label 3", "label '3' is for a run with classes, which this one was not trained"),
+    ("sample run --sampler unipc --eta 1", "eta 1.0 is no option of sampler 'unipc': ddim has it"),
+    ("sample run --image-size 0", "image_size 0 must be at least 1"),
+    ("restore run digit.png --degradation blur", "degradation 'blur' is written"),
+    ("restore run digit.png --degradation blur:-1", "blur -1"),
+    ("restore run digit.png --degradation downsample:0", "downsample 0"),
     ("inpaint nowhere digit.png --mask mask.png", "'nowhere' is not a run folder"),
     ("inpaint run digit.png", "--mask"),
     ("inpaint run none.png --mask mask.png", "image 'none.png' cannot be read: No such file"),
