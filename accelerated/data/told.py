@@ -99,7 +99,7 @@ def with_untold(
     positions: Sequence[int],
     tokenizer: Tokenizer | None = None,
 ) -> NDArray[Any] | None:
-    """A condition of which a share is withheld in training: no class, no picture, or the empty text.
+    """A condition of which a share is withheld in training: no class or picture, or the empty text.
 
     So a network learns what all items have in common too, as guidance needs it (2207.12598).
     """

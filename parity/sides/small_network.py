@@ -3,7 +3,8 @@
 What surrounds the network (batches, the trainer, samplers, files) is the same whatever the network
 is; the U-Net costs seconds to compile, this one a fraction of it. It is given everything that the
 U-Net is given, and shows in its output whatever of it is wrong: x, the time, an estimate of x_0,
-dropout masks, a class or a picture; it has parameters that decay, that do not, and one that is not trained.
+dropout masks, a class or a picture; it has parameters that decay, that do not, and one that is not
+trained.
 """
 
 from __future__ import annotations

@@ -164,8 +164,6 @@ class UnetConfig(NetworkConfig):
             )
         if factor is None:
             return
-        if factor < 2:
-            raise ValueError(f"super_resolve {factor} must be at least 2")
         if any(side % factor for side in sides):
             size = " x ".join(map(str, sides))
             raise ValueError(f"super_resolve {factor} does not divide {size}, the images' size")

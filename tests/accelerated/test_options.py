@@ -65,6 +65,7 @@ LARGE = {
 # What some of these values are good for after all.
 FINE: dict[Any, set[str]] = {
     0: {
+        "cond_channels",
         *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("cond_scale", "guidance", "guidance_rescale", "guidance_parallel", "guidance_momentum"),
         "autoguidance",
@@ -82,6 +83,7 @@ FINE: dict[Any, set[str]] = {
         *("keep_every", "evaluate_every", "against", "eta", "batch_size", "output"),
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
+        "super_resolve",
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),

@@ -135,7 +135,7 @@ def test_transparent_images_lie_on_white_in_a_comparison() -> None:
 
 
 def test_images_of_different_shapes_are_not_compared() -> None:
-    with pytest.raises(ValueError, match=r"samples \(1, 1, 8, 8\) and real \(1, 1, 8, 9\)"):
+    with pytest.raises(ValueError, match=r"images \(1, 1, 8, 8\) and \(1, 1, 8, 9\)"):
         comparison(noise(1, 1, 8, 8), noise(1, 1, 8, 9))
 
 

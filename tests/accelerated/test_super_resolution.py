@@ -114,6 +114,7 @@ def trainer(folder: Path, **options: Any) -> Trainer:
     return Trainer(diffusion, load_digits()[:16], **{**given, **options})
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     assert trainer(tmp_path / "whole").train()
     assert trainer(tmp_path / "halves", train_num_steps=2).train()

@@ -1,6 +1,6 @@
 """How far are inpainting and restoration from the exact answer, where there is one?
 
-    python -m tests.benchmarks.tasks_exact [--draws 2000] [--output FILE.md]
+    python -m tests.benchmarks.tasks_exact [--draws 1000] [--output FILE.md]
 
 For Gaussian data the best denoiser is a formula, and so is the distribution that every method
 should draw from: x_0 given what was measured (``reference.oracle.conditional``). Images of 3 x 4 x
@@ -163,7 +163,7 @@ def table(found: dict[str, dict[str, Error]]) -> str:
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=2000)
+    parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
     text = table({task: measure(task, asked.draws) for task in TASKS})
