@@ -201,9 +201,10 @@ REFUSED = [
     ("super-resolve run low.png --label 3", "label '3' is for a run with classes"),
     ("super-resolve plain low.png --method sr3", "method sr3 needs a run that was trained to enla"),
     ("train --super-resolve 3", "super_resolve 3 does not divide 8 x 8, the images' size"),
+    ("train --data scenes --super-resolve 2", "super_resolve 2 is for images and their U-Net: le"),
     ("train --super-resolve 4 --conditional", "a small picture or told a class, leave one of them"),
     ("train --cond-channels 1", "say how many times smaller it is (super_resolve 4), or leave"),
-    ("train --data scenes --super-resolve 5", "super_resolve 5 does not divide 16 x 16"),
+    ("train --image-size 16 --super-resolve 5", "super_resolve 5 does not divide 16 x 16"),
     ("export run", "is told of classes or shown pictures, which no network of denoising-diffusion"),
 ]
 
