@@ -74,8 +74,8 @@ class TrainerConfig(OptimizerConfig):
             many times smaller, and super-resolve draws what it may be the small picture of.
         leave_out: columns of a table that are not learned, such as texts and dates.
         caption_encoding: read what is said of the images, too, from lists in the data folder that
-            are in this encoding (utf-8, gbk), and leave out images of which nothing is said
-            (default: only where the network is told captions; utf-8).
+            are in this encoding (utf-8, gbk), tell the network, and leave out images of which
+            nothing is said (default: only where the network is told captions; utf-8).
         data_memory_gb: decoded images are kept in memory up to this size (inf: all); data that is
             larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at

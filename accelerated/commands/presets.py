@@ -18,6 +18,7 @@ from ..config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from .parse import value_of
 
 LENGTH = "--sequence-length"
+CAPTIONS = "--caption-encoding"
 _IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
 
 SCENES = RunConfig(
@@ -62,6 +63,13 @@ PICTURES = RunConfig(
     ),
 )
 """What trains on small pictures of many things and their names."""
+
+CAPTIONED = replace(
+    FOLDER,
+    network=TextUnetConfig(dim=64, dim_mults=(1, 2, 4), channels=3, length=77, text_layers=4),
+    sampling=SamplingConfig(cond_scale=3.0),
+)
+"""Where training on a folder of images and of what is said of them starts from."""
 
 PRESETS = {preset.data: preset for preset in (DIGITS, SCENES, PICTURES)}
 """Where training on what comes with the package starts from."""
@@ -126,6 +134,8 @@ def preset(data: str | None, args: Sequence[str]) -> RunConfig:
         from ..data.recordings import describe
 
         return _with_channels(SEQUENCES, data, describe(found)[0])
+    if value_of(CAPTIONS, list(args)) is not None:
+        return CAPTIONED
     return FOLDER if length is None else replace(SEQUENCES, data=data)
 
 

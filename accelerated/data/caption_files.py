@@ -106,7 +106,7 @@ def _text(file: str, content: bytes, encoding: str) -> str:
         encoding = "utf-8-sig"
     elif not known.startswith("utf") and _is_utf_8(content):
         raise ValueError(
-            f"captions '{file}' are not in {encoding} but in UTF-8: leave out --caption-encoding, "
+            f"captions '{file}' are not in {encoding} but in UTF-8: give --caption-encoding utf-8, "
             "or mark the file with a BOM if others are in that encoding"
         )
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ddpm_mindspore.accelerated.commands.defaults import train_defaults
-from ddpm_mindspore.accelerated.commands.presets import PRESETS, SCENES
+from ddpm_mindspore.accelerated.commands.presets import CAPTIONED, PRESETS, SCENES
 from ddpm_mindspore.accelerated.config import DIGITS, FOLDER
 from ddpm_mindspore.accelerated.data import BUILT_IN, open_images
 from ddpm_mindspore.accelerated.samplers import plan_for
@@ -26,6 +26,7 @@ def test_what_comes_with_the_package_has_presets_of_its_own() -> None:
 
 def test_a_folder_has_defaults_of_its_own() -> None:
     assert train_defaults(["--data", "photos"]) is FOLDER
+    assert train_defaults(["--data", "photos", "--caption-encoding", "gbk"]) is CAPTIONED
     assert train_defaults(["--data=photos", "--steps", "3"]) is FOLDER
     assert train_defaults(["--data", "digits", "--data", "photos"]) is FOLDER
     assert train_defaults(["--data"]) is DIGITS  # the parser says what is missing

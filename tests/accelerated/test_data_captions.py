@@ -88,7 +88,7 @@ def test_an_encoding_that_is_named_is_read(tmp_path: Path, written: str, asked: 
         ),
         ("utf-16", "utf-8", r"\(byte 0xff at 0\): .* --caption-encoding utf-16"),
         ("big5", "ascii", r"not in ascii \(byte 0xa4 at 15\)"),
-        ("utf-8", "gbk", r"not in gbk but in UTF-8: leave out --caption-encoding"),
+        ("utf-8", "gbk", r"not in gbk but in UTF-8: give --caption-encoding utf-8"),
     ],
 )
 def test_another_encoding_is_refused(

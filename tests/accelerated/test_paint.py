@@ -224,6 +224,26 @@ def test_half_precision_on_disk_paints_the_same_but_for_rounding(
         np.testing.assert_allclose(halved, array, rtol=2**-11, atol=2**-25)
 
 
+def test_a_folder_with_a_list_of_captions_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GaussianDiffusion, "sample", lambda self, *_, **options: np.zeros(
+        (options["num_samples"], *self.shape), np.float32
+    ))  # fmt: skip
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number, name in enumerate("ab"):
+        Image.new("RGB", (4, 4), (90 * number, 0, 0)).save(folder / f"{name}.png")
+    (folder / "list.csv").write_text("dir,text\na.png,黑\nb.png,红\n", encoding="gbk")
+    words = ["--data", str(folder), "--caption-encoding", "gbk", "--image-size", "4"]
+    output = tmp_path / "run"
+    given = ["--steps", "1", "--results-folder", str(output)]
+    assert main(["train", *words, *SMALL, *given]) == 0
+    assert RunFolder(output).vocabulary.read_text(encoding="utf-8").split()[4:] == ["红", "黑"]
+    asked = (output / "samples" / "step-00000001.txt").read_text(encoding="utf-8")
+    assert asked == "黑\n红\n"
+
+
 def test_a_run_on_captions_is_gone_on_with_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
