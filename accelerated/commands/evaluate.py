@@ -29,12 +29,13 @@ from ..runs.opened import OpenedRun
 from ..system.files import write_json
 from ..system.say import answer, bar, say
 from .batches import opened
+from .bits import bits_of, check_images
 from .evaluation_options import USUAL, EvaluateConfig
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Labels, sampling_of
 from .sample import asked_of, draw
 
-DOCUMENT, CLOSEST = "evaluation.json", "closest.png"
+DOCUMENT, CLOSEST, BITS = "evaluation.json", "closest.png", "bits.png"
 VERSION = 1
 
 
@@ -58,6 +59,8 @@ def evaluate(config: EvaluateConfig) -> int:
     device, run = opened(config)
     if run.diffusion.model.conditional and not labels.count:
         raise ValueError(f"run {str(config.run)!r} is told more of an item than its class")
+    bits = {"training": real} | ({"held_out": unseen} if unseen is not None else {})
+    check_images(config, run, bits)
     by = _drawn_by(run, config, sampling, labels, size)
     with Kept(output, number, shape, by) as kept:
         there = f", {kept.finished:,} of them are there" if kept.finished else ""
@@ -96,14 +99,19 @@ def evaluate(config: EvaluateConfig) -> int:
                 "held_out": 0 if sets.held_out is None else len(sets.held_out),
             },
         }
-        found = what | _measured(config, space, sets)
+        found = what | _measured(config, space, sets) | bits_of(config, run, bits)
         found["seconds"] = round(perf_counter() - began, 1)
         found["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
         write_json(output / DOCUMENT, found)
-        if pictured := len(shape) == 3:
+        files = [DOCUMENT]
+        if len(shape) == 3:
+            files.append(CLOSEST)
             report.closest(found, sets.drawn, sets.real, output / CLOSEST)
+        if "likelihood" in found:
+            files.append(BITS)
+            report.bits(found, output / BITS)
     answer(f"{report.heading(found)}\n\n{report.table(found, real.classes)}\n")
-    say(f"done: {output}/{DOCUMENT}" + (f", {output}/{CLOSEST}" if pictured else ""))
+    say("done: " + ", ".join(f"{output}/{file}" for file in files))
     return DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...reference.evaluation.likelihood import SOLVERS
 from ...reference.plain import PathText, check_choice
 from ..evaluation.features import FEATURES
 from .options import SampleConfig
@@ -26,6 +27,10 @@ class EvaluateConfig(SampleConfig):
         features: what images are compared by: pixels, pca (64 principal components), auto (pixels
             of tiny images, pca of others) or efficientnet-lite0 (1,280 channels of a network that
             was trained on ImageNet; needs ddpm-mindspore[evaluation]).
+        likelihood: real images, of each kind, of which it is counted how many bits they take, by
+            the variational bound and by the probability-flow ODE.
+        likelihood_steps: of the ODE.
+        likelihood_solver: euler, heun, midpoint or rk4.
         replicates: of the bootstrap, from which errors are taken.
         output: folder to write to (default: RUN/evaluation).
     """
@@ -34,11 +39,19 @@ class EvaluateConfig(SampleConfig):
     against: PathText | None = None
     num_real: int = 10_000
     features: str = "auto"
+    likelihood: int = 0
+    likelihood_steps: int = 50
+    likelihood_solver: str = "heun"
     replicates: int = 50
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("features", self.features, FEATURES)
+        check_choice("likelihood_solver", self.likelihood_solver, tuple(SOLVERS))
+        if self.likelihood < 0 or self.likelihood == 1:
+            raise ValueError(f"likelihood {self.likelihood} must be at least 2 images, or 0: none")
+        if self.likelihood_steps < 1:
+            raise ValueError(f"likelihood_steps {self.likelihood_steps} must be at least 1")
         for name, least in (("num_samples", 16), ("num_real", 32), ("replicates", 10)):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..process import to_uint8
-from . import pictures
+from ..system.files import replace_file
+from . import pictures, plots
 
 MEASURES = {
     "frechet": "Fréchet distance",
@@ -41,6 +42,8 @@ def table(found: Mapping[str, Any], names: Sequence[str] = ()) -> str:
     lines += ["", *_copies(found["copies"]), "", *_channels(found["colour"])]
     if "classes" in found:
         lines += ["", *_classes(found["classes"], names)]
+    if "likelihood" in found:
+        lines += ["", *_bits(found["likelihood"])]
     return "\n".join(lines)
 
 
@@ -64,6 +67,30 @@ def closest(found: Mapping[str, Any], drawn: NDArray[Any], real: NDArray[Any], p
     some = slice(None) if one.shape[1] in (1, 3, 4) else slice(1)
     captions = "drawn, the nearest first", "nearest training images"
     pictures.save_png(pictures.comparison(one[:, some], other[:, some], captions=captions), path)
+
+
+def bits(found: Mapping[str, Any], path: Path) -> None:
+    """Plot what a step at each time takes, of each kind of images."""
+    profiles = {
+        name.replace("_", " "): (of["times"], of["profile"])
+        for name, of in found["likelihood"].items()
+    }
+    replace_file(path, plots.profiles(profiles), flush=False)
+
+
+def _bits(found: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, of in found.items():
+        kind = f"bits for each value, {name.replace('_', ' ')}"
+        lines += [
+            _line(kind, f"{_with_error(of['bound'])}, the bound"),
+            _line("", f"{_with_error(of['flow'])}, by the probability-flow ODE"),
+        ]
+        dear = ", ".join(
+            f"{row.get('name', row['image'])} ({row['bound']:.2f})" for row in of["each"][:3]
+        )
+        lines.append(_line("  the dearest images", dear))
+    return lines
 
 
 def _with_error(figure: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,20 @@ def _scatter(drawn: NDArray[Any], real: NDArray[Any] | None, names: Sequence[str
         axes.set_title(title, color=INK, fontsize=11)
         axes.set(xlabel=names[0], ylabel=names[1])
         _tidy(axes)
+    return _png(figure)
+
+
+def profiles(found: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> bytes:
+    """Bits that one step takes, over its time on two logarithmic axes, by kind, as a PNG file."""
+    figure = _figure(8.0, 4.5)
+    axes = figure.add_subplot()
+    _tidy(axes)
+    for (kind, (times, values)), colour in zip(found.items(), (DRAWN, REAL), strict=False):
+        axes.loglog(times, values, ".-", ms=5, lw=1.2, color=colour, label=f"{kind} images")
+    axes.set_title("what one step takes", loc="left", color=INK, fontsize=12)
+    axes.set(xlabel="t", ylabel="bits for each value")
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.legend(frameon=False, fontsize=9)
     return _png(figure)
 
 

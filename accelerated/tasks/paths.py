@@ -54,9 +54,13 @@ class Solver:
     ) -> None:
         self.schedule, self._levels = schedule, levels
         self._predict_x0, self._compiles = predict_x0, compiles
-        self._condition = None if condition is None else Tensor(condition)
+        self.tell(condition)
         self.on_step = on_step
         self._graphs: dict[Any, Step] = {}
+
+    def tell(self, condition: NDArray[Any] | None) -> None:
+        """Say what the items are from now on; graphs stay, where it has the same shape."""
+        self._condition = None if condition is None else Tensor(condition)
 
     def graph(self, of: Callable[[Denoiser], Step]) -> Step:
         """A step around the denoiser, compiled when it is asked for first."""

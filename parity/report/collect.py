@@ -36,6 +36,7 @@ LADDER = (
         "text",
         "captions",
         "efficientnet",
+        "likelihood",
         "samplers",
         "guidance",
         "tasks",

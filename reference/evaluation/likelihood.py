@@ -20,7 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bound import LEVELS, bits_per_dim, vlb_decoder, vlb_prior, vlb_term
+from ..bound import (
+    LEVELS,
+    bits_per_dim,
+    halves,
+    log_var,
+    share_of,
+    vlb_decoder,
+    vlb_prior,
+    vlb_term,
+)
 from ..plain import check_choice
 from ..schedule import Array, Schedule, Table, levels_at, time_of
 
@@ -46,16 +55,31 @@ class Bits(NamedTuple):
     """What images take, in bits for each of their values.
 
     Attributes:
-        each: (B,).
+        each: (B,) in all.
         times: (K,) at which terms were measured, 1 the last step.
-        profile: (K,) of the mean over images, what one step at that time takes.
-        prior: of the mean, what the chain's end gives away.
+        terms: (K, B) what one step at each of these times takes.
+        priors: (B,) what the chain's end gives away.
     """
 
     each: Table
     times: tuple[int, ...]
-    profile: Table
-    prior: float
+    terms: Table
+    priors: Table
+
+
+def predicted(
+    schedule: Schedule, estimate: Array, t: Array, like: Array, *, clip: bool
+) -> tuple[Array, Array | None]:
+    """What ``Predict`` returns, of x0_hat and what tells the variance where that was learned.
+
+    Args:
+        estimate: (B, C, ...), or (B, 2 C, ...) with the variance; t: (B,) whole times.
+        like: (B, C, ...).
+        clip: estimates are brought into [-1, 1].
+    """
+    x0_hat, raw = halves(estimate, like)
+    variance = None if raw is None else log_var(schedule, t, share_of(raw))
+    return np.clip(x0_hat, -1.0, 1.0) if clip else x0_hat, variance
 
 
 def spread_times(T: int, count: int) -> tuple[tuple[int, ...], Table]:
@@ -84,11 +108,11 @@ def bound_bits(
     for i, t in enumerate(times):
         at = np.full(len(x_0), t)
         signal, sigma = (float(level[0]) for level in levels_at(schedule, at[:1]))
-        x0_hat, log_var = predict(signal * x_0 + sigma * noise(i), at)
-        terms.append(vlb_term(schedule, x_0, at, x0_hat, log_var))
+        x0_hat, variance = predict(signal * x_0 + sigma * noise(i), at)
+        terms.append(vlb_term(schedule, x_0, at, x0_hat, variance))
     dims = x_0[0].size
     bits, prior = bits_per_dim(np.stack(terms), dims), bits_per_dim(vlb_prior(schedule, x_0), dims)
-    return Bits(prior + stands_for @ bits, times, bits.mean(1), float(prior.mean()))
+    return Bits(prior + stands_for @ bits, times, bits, prior)
 
 
 def flow_bits(

@@ -134,6 +134,20 @@ def test_only_what_is_asked_for_is_compared_with_its_own() -> None:
     assert found["classes"]["agreement"] is not None
 
 
+def test_bits_are_counted_of_each_image_and_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "--likelihood 3 --likelihood-steps 3 --likelihood-solver euler --against unseen"
+    found = evaluated(*asked.split(), "--output", "bits")["likelihood"]
+    assert list(found) == ["training", "held_out"]
+    for of in found.values():
+        assert of["images"] == 3 and len(of["times"]) == len(of["profile"]) == 41
+        # Without having learned anything, a little above the 8 bits of every value.
+        assert 8.0 < of["bound"]["value"] < 1000.0 and np.isfinite(of["flow"]["value"])
+        assert len(of["each"]) == 3 and of["each"][0]["bound"] >= of["each"][1]["bound"]
+    assert found["held_out"]["each"][0]["name"].endswith(".png")
+    assert "bits for each value, training" in capsys.readouterr().out
+    assert Image.open("bits/bits.png").width == 800
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -147,6 +161,8 @@ def test_only_what_is_asked_for_is_compared_with_its_own() -> None:
         ("run --step 4", "no checkpoint of step 4"),
         ("run --output unseen", "output 'unseen' holds"),
         ("run --image-size 0", "image_size 0"),
+        ("run --likelihood 1", "likelihood 1 must be at least 2 images, or 0"),
+        ("run --likelihood 4 --likelihood-solver rk45", "likelihood_solver 'rk45'"),
     ],
 )
 def test_wrong_input_is_refused_in_a_line(

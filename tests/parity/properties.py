@@ -20,6 +20,7 @@ from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_guidance as guidance
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_levels as levels
+from ddpm_mindspore.parity import test_likelihood as likelihood
 from ddpm_mindspore.parity import test_objective as objective
 from ddpm_mindspore.parity import test_optimizer as optimizer
 from ddpm_mindspore.parity import test_precision as precision
@@ -39,6 +40,7 @@ from ddpm_mindspore.parity.examples import tasks as task_cases
 from ddpm_mindspore.parity.examples.bound import BOUNDS
 from ddpm_mindspore.parity.examples.efficientnet import STAGES
 from ddpm_mindspore.parity.examples.guidance import FIXED
+from ddpm_mindspore.parity.examples.likelihood import PROBED
 from ddpm_mindspore.parity.examples.samplers import THRESHOLDS
 
 # What a property compares does not depend on how the device runs it, and eager is quicker.
@@ -273,6 +275,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "networks: sequences": (unet.forward, {**FORWARD, "net": SEQUENCES, "size": (6,)}),
     "networks: vectors": (unet.forward, {**FORWARD, "net": VECTORS, "size": ()}),
     "networks: vector_gradients": (gradients.gradients, {**GRADIENTS, "net": VECTORS, "size": ()}),
+    "likelihood: probe": (likelihood.probed, {**PROBED[0], "modes": ("eager",)}),
     "efficientnet: features": (
         efficientnet.features,
         {"stages": STAGES[0], "size": (16, 16), "batch": 2, "scale": 5.0, "seed": 0},

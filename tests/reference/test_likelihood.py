@@ -147,7 +147,8 @@ def test_both_bounds_are_near_the_exact_bits_and_above_them() -> None:
     )
     gap = bound.each - truth
     assert -3 * gap.std() / math.sqrt(len(x_0)) < gap.mean() < 0.4
-    assert bound.prior < 1e-3 and len(bound.times) == 61 and bound.profile[0] > bound.profile[-1]
+    assert bound.priors.max() < 1e-3 and len(bound.times) == 61
+    assert bound.terms.shape == (61, len(x_0)) and np.all(bound.terms[0] > bound.terms[-1])
 
 
 def test_all_times_make_the_bound_itself() -> None:

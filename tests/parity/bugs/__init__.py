@@ -10,6 +10,7 @@ from .files import RUN_FILES
 from .formulas import OBJECTIVE, PROCESS
 from .graphs import GRAPHS
 from .guidance import GUIDANCE
+from .likelihood import LIKELIHOOD
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
 from .precision import PRECISION
@@ -38,6 +39,7 @@ BUGS = [
     *SHAPES,
     *TEXT,
     *EFFICIENTNET,
+    *LIKELIHOOD,
     *TRAINING,
     *PRECISION,
     *DISTRIBUTED,
