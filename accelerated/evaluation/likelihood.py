@@ -27,7 +27,7 @@ BATCH = 64
 """Images at a time, at most."""
 
 TIMES = 40
-"""At which the bound's terms are measured, besides the last step."""
+"""At which the bound's terms are measured, besides the last step, at most."""
 
 
 class Counted(NamedTuple):

@@ -83,13 +83,15 @@ def predicted(
 
 
 def spread_times(T: int, count: int) -> tuple[tuple[int, ...], Table]:
-    """Times at which terms are measured, and how many steps each stands for.
+    """Times at which terms are measured, ``count`` at most besides 1, and how many each stands for.
 
-    1 stands for itself; the others are in the middles of equal parts of 2..T.
+    1 stands for itself. 2..T is parted evenly in log t, since terms fall about as 1 / t; the middle
+    of each part stands for it.
     """
-    parts = min(count, T - 1)
-    edges = np.linspace(2, T + 1, parts + 1).round().astype(int)
-    middles = [int(a + b - 1) // 2 for a, b in pairwise(edges)]
+    edges = np.arange(2, T + 2)
+    if count < T - 1:
+        edges = np.unique(np.geomspace(2, T + 1, count + 1).round().astype(int))
+    middles = [round(math.sqrt(a * (b - 1))) for a, b in pairwise(edges.tolist())]
     return (1, *middles), np.array([1, *np.diff(edges)], np.float64)
 
 
@@ -101,7 +103,7 @@ def bound_bits(
     Args:
         x_0: (B, ...) on the grid of 256 levels from -1 to 1.
         noise: the i-th draw is that of the i-th time.
-        count: times besides 1 (default: all, which is exact but for the draws).
+        count: times besides 1, at most (default: all, which is exact but for the draws).
     """
     times, stands_for = spread_times(schedule.T, schedule.T if count is None else count)
     terms = []
