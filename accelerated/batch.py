@@ -10,8 +10,12 @@ import numpy as np
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ..reference.schedule import Table
+from ..reference.config.draws import DrawsConfig
+from ..reference.noise import assigned, with_offset
+from ..reference.schedule import Schedule, Table
+from ..reference.times import real_times
 from .process import on_device
+from .randomness import Purpose, normal, times, uniform
 
 
 class MicroBatch(NamedTuple):
@@ -19,7 +23,7 @@ class MicroBatch(NamedTuple):
 
     Attributes:
         x_0: (B, C, *spatial) float32 in [-1, 1].
-        t: (B,) int32 in 1..T.
+        t: (B,) int32 in 1..T, or float64 in [1, T].
         noise: like x_0, standard normal.
         self_cond_mask: (B,) bool, which items are shown an estimate of their x_0 first.
         dropout_masks: one 0/1 array for each residual block, or None.
@@ -28,7 +32,7 @@ class MicroBatch(NamedTuple):
     """
 
     x_0: NDArray[np.float32]
-    t: NDArray[np.int32]
+    t: NDArray[Any]
     noise: NDArray[np.float32]
     self_cond_mask: NDArray[np.bool_]
     dropout_masks: Sequence[NDArray[np.bool_]] | None = None
@@ -64,3 +68,27 @@ class MicroBatch(NamedTuple):
             condition=None if self.condition is None else self.condition[only],
             levels=self.levels[only],
         )
+
+
+def times_and_noise(
+    schedule: Schedule,
+    config: DrawsConfig,
+    x_0: NDArray[np.float32],
+    step: int,
+    positions: Sequence[int],
+    seed: int,
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """t of each item and its noise, as it is configured; see ``GaussianDiffusion.micro_batch``."""
+    channels, *sides = x_0.shape[1:]
+    t: NDArray[Any]
+    if config.time_distribution == "steps":
+        t = times(seed, step, positions, schedule.T)
+    else:
+        u = uniform(seed, Purpose.REAL_TIME, step, positions, 1)[:, 0]
+        t = real_times(schedule, config, u)
+    noise = normal(seed, Purpose.NOISE, step, positions, x_0.shape[1:])
+    if config.offset_noise:
+        each = (channels, *(1 for _ in sides))
+        offset = normal(seed, Purpose.OFFSET, step, positions, each)
+        noise = with_offset(noise, offset, config.offset_noise)
+    return t, assigned(x_0, noise) if config.immiscible else noise

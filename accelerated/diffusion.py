@@ -15,14 +15,14 @@ from ..reference.levels import Levels
 from ..reference.plain import as_plain
 from ..reference.schedule import make_schedule
 from ..reference.text.tokenizer import Tokenizer
-from .batch import MicroBatch
+from .batch import MicroBatch, times_and_noise
 from .config import configurations, sides
 from .data.told import check_condition, negative_of, told, with_untold
 from .denoiser import denoiser, limited
 from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import checked, to_model_range, to_unit_range
-from .randomness import Purpose, coins, keep_masks, normal, times
+from .randomness import Purpose, coins, keep_masks, normal
 from .samplers import Plan, ancestral_plan, plan_for, run_plan, sampling_step
 from .system.compile_cache import compiled
 from .thresholding import limit_of
@@ -118,8 +118,7 @@ class GaussianDiffusion:
                 told, for a network that takes one.
         """
         config = self.model.config
-        t = times(seed, step, positions, self.schedule.T)
-        noise = normal(seed, Purpose.NOISE, step, positions, self.shape)
+        t, noise = times_and_noise(self.schedule, self.config, x_0, step, positions, seed)
         self_cond_mask = np.zeros(len(x_0), bool)
         if config.self_condition:
             self_cond_mask = coins(seed, Purpose.SELF_CONDITION, step, positions)

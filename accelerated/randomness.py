@@ -17,7 +17,9 @@ this file.
     INIT            0           0                 0       parameters, in the order of the layers
     SHUFFLE         epoch       0                 0       a permutation of the images
     TIME            update      position          0       t, uniform on 1..T, each by itself
+    REAL_TIME       update      position          0       a uniform number, of which t is a function
     NOISE           update      position          0       (C, H, W) normal numbers, float32
+    OFFSET          update      position          0       (C, 1, 1) normal numbers, float32
     FLIP            update      position          0       a uniform number: mirrored below 1/2
     SELF_CONDITION  update      position          0       a uniform number: conditioned below 1/2
     DROPOUT         update      position          block   uniform numbers, float32: kept from p on
@@ -70,6 +72,8 @@ class Purpose(IntEnum):
     CAPTION = 14
     UNTOLD = 15
     SCENE = 16
+    REAL_TIME = 17
+    OFFSET = 18
 
 
 def stream(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:

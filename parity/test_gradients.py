@@ -21,6 +21,7 @@ from ddpm_mindspore.parity.judgement.training_divergence import of_gradients
 from ddpm_mindspore.parity.report import budget, trace
 from ddpm_mindspore.parity.sides import device, network
 from ddpm_mindspore.parity.sides.network import Options, Schedule
+from ddpm_mindspore.reference.config.diffusion import PREDICTIONS
 from ddpm_mindspore.reference.objective import loss_weight
 from ddpm_mindspore.reference.training import TrainingConfig, training_loss, value_and_grad
 
@@ -45,7 +46,7 @@ def gradients(
     net: Options,
     size: Sequence[int],
     schedule: Schedule,
-    t: Sequence[int],
+    t: Sequence[float],
     loss: Mapping[str, Any],
     seed: int,
     draws: int = 1,
@@ -85,7 +86,9 @@ def _note(
     expected: Arrays,
     bounds: Mapping[str, float],
 ) -> None:
-    """The same as a case of a trace, where one is recorded."""
+    """The same as a case of a trace, where one is recorded: of whole t, on x_t as it is."""
+    if batch.t.dtype.kind == "f" or config.objective not in PREDICTIONS:
+        return
     given = {"x_0": batch.x_0, "t": batch.t, "noise": batch.noise}
     given |= {"self_cond_mask": batch.self_cond_mask} if net.get("self_condition") else {}
     given |= {f"mask.{i}": mask for i, mask in enumerate(batch.masks or [])}

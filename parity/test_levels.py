@@ -18,7 +18,9 @@ from ddpm_mindspore.parity.sides import device
 from ddpm_mindspore.parity.sides.device import Array
 from ddpm_mindspore.reference import objective as reference
 from ddpm_mindspore.reference.bound import bits_per_dim, log_var
+from ddpm_mindspore.reference.config.diffusion import SIGMA_DATA
 from ddpm_mindspore.reference.levels import COLUMNS
+from ddpm_mindspore.reference.preconditioning import network_input, s_at
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import Schedule
 
@@ -36,13 +38,15 @@ def columns(
     schedule: tuple[str, int, bool],
     t: Sequence[float],
     objective: str,
+    sigma_data: float = SIGMA_DATA,
     modes: Sequence[str] = device.MODES,
 ) -> None:
     """Every column of ``levels`` on the device, against what the reference's formulas do with 1."""
     times = np.array(t)
-    levels = device.levels(schedule, times, objective=objective)
+    levels = device.levels(schedule, times, objective=objective, sigma_data=sigma_data)
     like = np.zeros((len(t), 1, 1, 1), np.float32)
-    for which, values in enumerate(definitions(device.schedule(*schedule), objective, times)):
+    s = device.schedule(*schedule)
+    for which, values in enumerate(definitions(s, objective, times, sigma_data)):
         expected = values.reshape(like.shape)
         for mode in modes:
             read = partial(_column, which)
@@ -56,15 +60,18 @@ def _column(which, levels, like):  # type: ignore[no-untyped-def]
     return accelerated.column(levels, which, like)
 
 
-def definitions(s: Schedule, objective: str, t: Array) -> list[Array]:
+def definitions(s: Schedule, objective: str, t: Array, sigma_data: float) -> list[Array]:
     """The columns, of formulas that are linear in their arrays: what they make of 1 and 0."""
     one, zero = np.ones((len(t), 1)), np.zeros((len(t), 1))
-    target = partial(reference.target, s, objective)
-    estimate = partial(reference.x0_from_output, s, objective)
+    target = partial(reference.target, s, objective, sigma_data=sigma_data)
+    estimate = partial(reference.x0_from_output, s, objective, sigma_data=sigma_data)
+    seen = network_input(s, objective, one, t, sigma_data)
     weight = np.ones(len(t))
+    if objective == "x0_v_loss":
+        weight = np.maximum(s_at(s, t), 0.05) ** -2.0
     columns = [
         *(t - 1.0, q_sample(s, one, t, zero), q_sample(s, zero, t, one)),
-        *(one, estimate(one, t, zero), estimate(zero, t, one)),
+        *(seen, estimate(one, t, zero), estimate(zero, t, one)),
         *(target(one, t, zero), target(zero, t, one), weight),
         *bounds(s, np.ceil(t).astype(int)),
     ]

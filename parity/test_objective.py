@@ -79,6 +79,11 @@ def conversion(
         with np.errstate(divide="ignore"):
             factors = [gather(table, times, wide[0]) for table in tables(s)]
         bound = elementwise(ROUNDINGS, factors[0] * wide[0], factors[1] * wide[1])
+    elif objective in ("flow", "edm"):
+        zeros = np.zeros_like(wide[0])
+        terms = (wide[0], zeros), (zeros, wide[1])
+        parts = [getattr(reference, formula)(s, objective, a, times, b) for a, b in terms]
+        bound = elementwise(ROUNDINGS, *parts)
     function = getattr(accelerated, formula)
     levels = device.levels(schedule, times, objective=objective)
     for mode in modes:

@@ -81,7 +81,9 @@ def table(
     """All functions that draw, against ``random_table``."""
     t = randomness.times(seed, step, indices, T)
     check("times", t, random_table.times(seed, step, indices, T), 0.0)
-    for name in ("noise", "sample_start", "sample_noise"):
+    shares = randomness.uniform(seed, Purpose.REAL_TIME, step, indices, 1)[:, 0]
+    check("uniform, real time", shares, random_table.shares(seed, step, indices), 0.0)
+    for name in ("noise", "offset", "sample_start", "sample_noise"):
         drawn = randomness.normal(seed, Purpose[name.upper()], step, indices, shape)
         check(f"normal, {name}", drawn, random_table.normal(seed, name, step, indices, shape), 0.0)
     for name in ("flip", "self_condition"):

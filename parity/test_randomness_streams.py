@@ -103,7 +103,11 @@ def table(
     per_step = config.train_batch_size * config.gradient_accumulate_every * processes
     places: set[Stream] = set()
     for step, position in itertools.product(steps, range(per_step)):
-        places.add(random_table.stream(seed, "time", step, position))
+        whole = door.diffusion.time_distribution == "steps"
+        time = "time" if whole else "real_time"
+        places.add(random_table.stream(seed, time, step, position))
+        if door.diffusion.offset_noise:
+            places.add(random_table.stream(seed, "offset", step, position))
         places.add(random_table.stream(seed, "noise", step, position))
         if config.augment_horizontal_flip:
             places.add(random_table.stream(seed, "flip", step, position))

@@ -36,7 +36,7 @@ def test_batches(case: Case) -> None:
 def batches(
     net: Options,
     size: tuple[int, int],
-    T: int,
+    diffusion: Options,
     data: Options,
     trainer: Options,
     steps: Sequence[int],
@@ -48,7 +48,7 @@ def batches(
 
     ``broken``: numbers of files that break once the folder is open.
     """
-    door = door_device.door(net, {"timesteps": T}, trainer, size)
+    door = door_device.door(net, diffusion, trainer, size)
     rank, processes = world
     with tempfile.TemporaryDirectory() as folder:
         given = give(

@@ -13,7 +13,9 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from .bound import halves, share_of
+from .config.diffusion import SIGMA_DATA
 from .objective import x0_from_output
+from .preconditioning import network_input
 from .schedule import Array, Schedule
 from .thresholding import dynamic_threshold
 
@@ -39,12 +41,14 @@ def denoiser(
     threshold: float | None = None,
     guide: Callable[[Denoiser], Denoiser] | None = None,
     learned_variance: bool = False,
+    sigma_data: float = SIGMA_DATA,
 ) -> Denoiser:
     """A network whose output has the meaning of ``objective``, as a denoiser.
 
     Args:
-        network: ``network(x_t, time, x_self_cond)`` with time = t - 1, or, where there is a
-            condition, ``network(x_t, time, x_self_cond, condition)``.
+        network: ``network(x, time, x_self_cond)`` with time = t - 1 and x as
+            ``preconditioning.network_input``, or, where there is a condition,
+            ``network(x, time, x_self_cond, condition)``.
         self_condition: show it its last estimate (arXiv 2208.04202, algorithm 2): it is remembered
             here, so make a new denoiser for each walk. Else x_self_cond is None.
         clip: clip every estimate to [-1, 1].
@@ -55,16 +59,17 @@ def denoiser(
         learned_variance: return (x0_hat, share) as the ancestral sampler takes them, with the share
             of log beta that the network says (``bound.share_of``). Guidance leaves it as it is
             under the condition.
+        sigma_data: of edm.
     """
     last: Array | None = None
     raw: Array | None = None
 
-    def prediction(x_t: Array, *told: Any) -> Array:
+    def prediction(x: Array, *told: Any) -> Array:
         nonlocal raw
-        output, raw = halves(network(x_t, *told), x_t)
+        output, raw = halves(network(x, *told), x)
         return output
 
-    alone = estimates(prediction, schedule, objective)
+    alone = estimates(prediction, schedule, objective, sigma_data)
     estimate = alone if guide is None else guide(alone)
 
     def predict_x0(x_t: Array, t: Array, condition: Any = None) -> Any:
@@ -84,13 +89,19 @@ def denoiser(
     return predict_x0
 
 
-def estimates(network: Callable[..., Array], schedule: Schedule, objective: str) -> Denoiser:
+def estimates(
+    network: Callable[..., Array],
+    schedule: Schedule,
+    objective: str,
+    sigma_data: float = SIGMA_DATA,
+) -> Denoiser:
     """The same without a memory: it is given the last estimate, where there is one."""
 
     def estimate(x_t: Array, t: Array, condition: Any = None, x_self_cond: Any = None) -> Array:
         known = () if condition is None else (condition,)
-        output, _ = halves(network(x_t, t - 1, x_self_cond, *known), x_t)
-        return x0_from_output(schedule, objective, x_t, t, output)
+        seen = network_input(schedule, objective, x_t, t, sigma_data)
+        output, _ = halves(network(seen, t - 1, x_self_cond, *known), x_t)
+        return x0_from_output(schedule, objective, x_t, t, output, sigma_data)
 
     return estimate
 

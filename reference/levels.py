@@ -67,14 +67,23 @@ class Levels:
         if np.any(noise == 0.0):
             raise ValueError(f"t {times.min()} is the data, of which nothing is to be estimated")
         one, zero = np.ones_like(signal), np.zeros_like(signal)
-        if self.config.objective == "pred_noise":
+        objective, sigma_data = self.config.objective, self.config.sigma_data
+        seen, straight, scale = one, 1.0 / (signal + noise), np.hypot(noise, sigma_data * signal)
+        if objective == "pred_noise":
             skip, out, target = 1.0 / signal, -noise / signal, (zero, one)
-        elif self.config.objective == "pred_x0":
-            skip, out, target = zero, one, (one, zero)
-        else:
+        elif objective == "pred_v":
             skip, out, target = signal, -noise, (-noise, signal)
-        weight = weight_at((signal / noise) ** 2, self.config.objective, **self.config.weight_rule)
-        columns = (times - 1.0, signal, noise, one, skip, out, *target, weight)
+        elif objective == "flow":
+            seen, skip, out, target = straight, straight, -noise * straight, (-one, one)
+        elif objective == "edm":
+            of_x0, of_noise = noise / scale, sigma_data * signal / scale
+            seen, skip, out = 1.0 / scale, sigma_data * of_noise / scale, sigma_data * of_x0
+            target = of_x0 / sigma_data, -of_noise
+        else:
+            skip, out, target = zero, one, (one, zero)
+            seen = straight if objective == "x0_v_loss" else one
+        weight = weight_at((signal / noise) ** 2, objective, **self.config.weight_rule)
+        columns = (times - 1.0, signal, noise, seen, skip, out, *target, weight)
         step = np.ceil(times).astype(np.int64)
         return np.concatenate((np.stack(columns, axis=-1), self._of_bound[step]), axis=-1)
 

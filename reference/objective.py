@@ -1,7 +1,8 @@
 """What the network is asked for, and how its answer is scored.
 
-The network may predict the noise, the data or the velocity (OBJECTIVES); given x_t each of the
-three is known from any other, so they differ only in how errors at different t are weighed.
+The network may predict the noise, the data or a velocity (OBJECTIVES); given x_t each of them is
+known from any other, so they differ only in the scale of what the network sees
+(``preconditioning``) and in how errors at different t are weighed.
 """
 
 from __future__ import annotations
@@ -10,28 +11,48 @@ import autograd.numpy as np
 
 from .config.diffusion import LOSSES as LOSSES
 from .config.diffusion import OBJECTIVES as OBJECTIVES
-from .config.diffusion import check_weight_rule
+from .config.diffusion import SIGMA_DATA, check_terminal_snr, check_weight_rule
 from .plain import check_choice
+from .preconditioning import LEAST_S, edm_target, x0_from_edm, x0_from_flow
 from .process import check_arguments, check_arrays, v_from_x0, x0_from_eps, x0_from_v
 from .schedule import Array, Schedule, Table
 
 
-def target(schedule: Schedule, objective: str, x_0: Array, t: Array, noise: Array) -> Array:
+def target(
+    schedule: Schedule,
+    objective: str,
+    x_0: Array,
+    t: Array,
+    noise: Array,
+    sigma_data: float = SIGMA_DATA,
+) -> Array:
     """What the network should return at x_t = q_sample(schedule, x_0, t, noise).
 
-    The noise (arXiv 2006.11239, eq. 14), x_0 itself, or v (arXiv 2202.00512, appendix D); of the
-    shape of ``x_0``, (B, ...). Raises ValueError for an unknown objective, for pred_noise on a
-    schedule with zero terminal SNR, and for shapes, dtypes or times that do not fit.
+    The noise (arXiv 2006.11239, eq. 14), x_0 itself, v (2202.00512, appendix D), noise - x_0
+    (flow: 2209.03003, eq. 1) or EDM's (``preconditioning.edm_target``); of the shape of ``x_0``,
+    (B, ...). Raises ValueError for an unknown objective, for pred_noise or edm on a schedule with
+    zero terminal SNR, and for shapes, dtypes or times that do not fit.
     """
     check_objective(schedule, objective)
     check_arguments(schedule, t, x_0=x_0, noise=noise)
     if objective == "pred_noise":
         return noise
-    return x_0 if objective == "pred_x0" else v_from_x0(schedule, x_0, t, noise)
+    if objective == "pred_v":
+        return v_from_x0(schedule, x_0, t, noise)
+    if objective == "flow":
+        return noise - x_0
+    if objective == "edm":
+        return edm_target(schedule, x_0, t, noise, sigma_data)
+    return x_0
 
 
 def x0_from_output(
-    schedule: Schedule, objective: str, x_t: Array, t: Array, output: Array
+    schedule: Schedule,
+    objective: str,
+    x_t: Array,
+    t: Array,
+    output: Array,
+    sigma_data: float = SIGMA_DATA,
 ) -> Array:
     """The estimate x0_hat that a network's output stands for, of the shape of ``x_t``, (B, ...).
 
@@ -43,6 +64,10 @@ def x0_from_output(
     if objective == "pred_v":
         return x0_from_v(schedule, x_t, t, output)
     check_arguments(schedule, t, x_t=x_t, output=output)
+    if objective == "flow":
+        return x0_from_flow(schedule, x_t, t, output)
+    if objective == "edm":
+        return x0_from_edm(schedule, x_t, t, output, sigma_data)
     return output
 
 
@@ -54,13 +79,14 @@ def loss_weight(
     p2_loss_weight_k: float = 1.0,
     min_snr_loss_weight: bool = False,
     min_snr_gamma: float = 5.0,
+    sigma_data: float = SIGMA_DATA,
 ) -> Table:
     """The weight of the loss at each t: float64, shape (T + 1,); entry 0 is 0 and never read.
 
     It is ``weight_at`` the schedule's signal-to-noise ratios, which has the rules.
 
-    Raises ValueError for both rules at once, for parameters out of range, for an unknown objective
-    and for pred_noise on a schedule with zero terminal SNR.
+    Raises ValueError for two rules at once, for parameters out of range, for an unknown objective
+    and for pred_noise or edm on a schedule with zero terminal SNR.
     """
     check_objective(schedule, objective)
     weight = weight_at(
@@ -70,6 +96,7 @@ def loss_weight(
         p2_loss_weight_k=p2_loss_weight_k,
         min_snr_loss_weight=min_snr_loss_weight,
         min_snr_gamma=min_snr_gamma,
+        sigma_data=sigma_data,
     )
     table: Table = np.concatenate([[0.0], weight])
     return table
@@ -83,20 +110,35 @@ def weight_at(
     p2_loss_weight_k: float = 1.0,
     min_snr_loss_weight: bool = False,
     min_snr_gamma: float = 5.0,
+    sigma_data: float = SIGMA_DATA,
 ) -> Table:
     """The weight of the loss at signal-to-noise ratios, (signal / noise)^2, of any shape.
 
-    By default 1 everywhere: the plain mean in the objective's own space. The two rules below weigh
-    the error of eps, which is snr times that of x_0 and snr / (snr + 1) times that of v:
+    By default 1 everywhere: the plain mean in the objective's own space (of edm this is the
+    paper's: lambda(sigma) c_out^2 = 1). The two rules below weigh the error of eps, as multiple of
+    that of the output: with r = signal / noise, r^2 = snr, it is snr for x_0, snr / (snr + 1) for
+    v, (r / (r + 1))^2 for flow and sigma_data^2 snr / (sigma_data^2 snr + 1) for edm:
 
         p2 (arXiv 2204.00227), where p2_loss_weight_gamma > 0:  1 / (k + snr)^gamma
         min-SNR (arXiv 2303.09556, section 3.4):                min(snr, gamma) / snr
 
-    Raises ValueError for both rules at once, and for parameters out of range.
+    x0_v_loss has a rule of its own, that of the velocity's error, (x0_hat - x_0) / s
+    (2511.13720, table 1): 1 / max(s, 0.05)^2, with s = 1 / (r + 1).
+
+    Raises ValueError for two rules at once, and for parameters out of range.
     """
-    check_weight_rule(p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma)
-    of_eps = {"pred_noise": np.ones_like(snr), "pred_x0": snr, "pred_v": snr / (snr + 1.0)}
-    if min_snr_loss_weight:
+    rule = p2_loss_weight_gamma, p2_loss_weight_k, min_snr_loss_weight, min_snr_gamma
+    check_weight_rule(objective, *rule, sigma_data)
+    of_eps = {
+        "pred_noise": np.ones_like(snr),
+        "pred_x0": snr,
+        "pred_v": snr / (snr + 1.0),
+        "flow": snr / (np.sqrt(snr) + 1.0) ** 2,
+        "edm": sigma_data**2 * snr / (sigma_data**2 * snr + 1.0),
+    }
+    if objective == "x0_v_loss":
+        weight = 1.0 / np.maximum(1.0 / (np.sqrt(snr) + 1.0), LEAST_S) ** 2
+    elif min_snr_loss_weight:
         # min(snr, gamma) / snr, written so that it also holds at snr = 0.
         weight = 1.0 / np.maximum(1.0, snr / min_snr_gamma) * of_eps[objective]
     elif p2_loss_weight_gamma:
@@ -143,8 +185,5 @@ def simple_loss(output: Array, target: Array, weight: Array, loss_type: str = "l
 def check_objective(schedule: Schedule, objective: str) -> None:
     """Raise ValueError for an unknown objective, and for one that the schedule does not allow."""
     check_choice("objective", objective, OBJECTIVES)
-    if objective == "pred_noise" and schedule.zero_terminal_snr:
-        raise ValueError(
-            "objective 'pred_noise' cannot be used with zero_terminal_snr (at t = T the noise does "
-            "not tell x_0): use pred_v"
-        )
+    if schedule.zero_terminal_snr:
+        check_terminal_snr(objective)

@@ -79,15 +79,20 @@ def train(
 
 
 def denoiser(
-    params: Params, network: UnetConfig, schedule: Schedule, objective: str, clip: bool = True
+    params: Params,
+    network: UnetConfig,
+    schedule: Schedule,
+    config: TrainingConfig,
+    clip: bool = True,
 ) -> Denoiser:
     """The U-Net as the denoiser that the samplers take, clipped to [-1, 1]: one for each walk."""
     return with_network(
         partial(unet, params, network),
         schedule,
-        objective,
+        config.objective,
         self_condition=network.self_condition,
         clip=clip,
+        sigma_data=config.sigma_data,
     )
 
 
@@ -105,7 +110,7 @@ def draw(
     """Draw n images (n, C, H, W) in [0, 1] by DDIM, from noise that ``rng`` gives."""
     dtype = params["init_conv.weight"].dtype
     x_T = rng.standard_normal((n, network.channels, *image_size)).astype(dtype)
-    predict_x0 = denoiser(params, network, schedule, config.objective)
+    predict_x0 = denoiser(params, network, schedule, config)
     timesteps = spaced_timesteps(schedule.T, sampling_timesteps)
     return (ddim.sample(schedule, predict_x0, x_T, timesteps=timesteps) + 1.0) / 2.0
 

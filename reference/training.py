@@ -21,7 +21,7 @@ from .config import NetworkConfig, OptimizerConfig
 from .config.diffusion import ObjectiveConfig
 from .networks.layers import Array, Params
 from .networks.table import network
-from .objective import loss_weight, simple_loss, target, x0_from_output
+from .objective import simple_loss, target, weight_at, x0_from_output
 from .optimizer import (
     adam_init,
     adam_step,
@@ -30,8 +30,9 @@ from .optimizer import (
     ema_weight,
     learning_rate,
 )
+from .preconditioning import network_input
 from .process import q_sample
-from .schedule import Schedule
+from .schedule import Schedule, levels_at
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class MicroBatch(NamedTuple):
 
     Attributes:
         x_0: (B, C, H, W), in [-1, 1].
-        t: (B,) integers, 1..T.
+        t: (B,) integers, 1..T, or real numbers above 0.
         noise: shaped as x_0, standard normal.
         self_cond_mask: (B,), 1 where the network is given its own first estimate of x_0, 0 where
             it is given zeros (None: all 0). Needs a network with self_condition.
@@ -173,22 +174,25 @@ def training_loss(
     x_0, t, noise, self_cond_mask, dropout_masks, condition = MicroBatch(*batch)
     net.check_out_channels()
     x_t = q_sample(schedule, x_0, t, noise)
+    seen = network_input(schedule, config.objective, x_t, t, config.sigma_data)
     x_self_cond = None
     if self_cond_mask is not None:
         fixed = {name: getval(p) for name, p in params.items()}
-        first, _ = bound.halves(network(fixed, net, x_t, t - 1, None, None, condition), x_t)
-        x0_hat = x0_from_output(schedule, config.objective, x_t, t, first)
+        first, _ = bound.halves(network(fixed, net, seen, t - 1, None, None, condition), x_t)
+        x0_hat = x0_from_output(schedule, config.objective, x_t, t, first, config.sigma_data)
         x_self_cond = x0_hat * self_cond_mask.astype(x0_hat.dtype).reshape(
             -1, *(1,) * (x_0.ndim - 1)
         )
-    output = network(params, net, x_t, t - 1, x_self_cond, dropout_masks, condition)
+    output = network(params, net, seen, t - 1, x_self_cond, dropout_masks, condition)
     output, raw = bound.halves(output, x_t)
-    goal = target(schedule, config.objective, x_0, t, noise)
-    weight = loss_weight(schedule, config.objective, **config.weight_rule)
-    loss = simple_loss(output, goal, weight[t], config.loss_type)
+    goal = target(schedule, config.objective, x_0, t, noise, config.sigma_data)
+    signal, sigma = levels_at(schedule, t)
+    weight = weight_at((signal / sigma) ** 2, config.objective, **config.weight_rule)
+    loss = simple_loss(output, goal, weight, config.loss_type)
     if raw is None:
         return loss
-    x0_hat = x0_from_output(schedule, config.objective, x_t, t, getval(output))
+    learned = getval(output)
+    x0_hat = x0_from_output(schedule, config.objective, x_t, t, learned, config.sigma_data)
     log_var = bound.log_var(schedule, t, bound.share_of(raw))
     terms = bound.vlb_term(schedule, x_0, t, x0_hat, log_var)
     # Times are drawn evenly: T times the mean of the terms is their sum.

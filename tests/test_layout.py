@@ -36,6 +36,7 @@ MAY_USE = {
         *("reference.tasks.restoration.weights", "reference.tasks.restoration.check_sigma"),
         *("reference.tasks.posterior_sampling.check_scale", "reference.tasks.super_resolution"),
         *("reference.tasks.editing.from_strength", "reference.tasks.interpolation.slerp"),
+        *("reference.noise", "reference.times"),
         *("reference.spacing", "reference.samplers.common.Level"),
         *("reference.samplers.common.walk_down", "reference.samplers.churn.Churn"),
         *("reference.samplers.polynomial", "reference.samplers.plms.HISTORY"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...reference.config.diffusion import PREDICTIONS
 from ..system.say import say
 from ..weights.convert import call, export_weights
 from ..weights.read import PEER
@@ -27,6 +28,8 @@ def export_run(config: ExportConfig) -> int:
     )
     if not diffusion.auto_normalize:
         say("It draws there on the scale of training: auto_normalize=False, images.scaling here.")
+    if diffusion.objective not in PREDICTIONS:
+        say(f"It has no objective {diffusion.objective!r}: sample from this run here.")
     if diffusion.zero_terminal_snr:
         say("Its schedules have no zero_terminal_snr: sample from this run here.")
     return DONE

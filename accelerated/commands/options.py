@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.config import SamplingConfig
-from ...reference.config.diffusion import OBJECTIVES, SCHEDULES
+from ...reference.config.diffusion import PREDICTIONS, SCHEDULES
 from ...reference.config.samplers import having_it
 from ...reference.config.sampling import OPTIONS
 from ...reference.plain import PathText, Unbounded, check_choice, make_plain
@@ -226,7 +226,7 @@ class ImportConfig:
         make_plain(self)
         _at_least_1(self, "image_size", "timesteps")
         if self.objective is not None:
-            check_choice("objective", self.objective, OBJECTIVES)
+            check_choice("objective", self.objective, PREDICTIONS)
         if self.beta_schedule is not None:
             check_choice("beta_schedule", self.beta_schedule, SCHEDULES)
         theta = self.sinusoidal_pos_emb_theta

@@ -95,7 +95,7 @@ def _report(trainer: Trainer, step: int) -> Iterator[str]:
             of_one = float(loss(*one.tensors()).asnumpy())
             wrong = int(np.sum(~np.isfinite(one.x_0)))
             remark = f"  {wrong} of {one.x_0.size} pixels are not finite" if wrong else ""
-            yield f"{place:8} {next(indices):8} {batch.t[place]:8} {of_one:13.6g}{remark}"
+            yield f"{place:8} {next(indices):8} {batch.t[place]:8.7g} {of_one:13.6g}{remark}"
             if worst is None and not np.isfinite(of_one):
                 worst = place
         if worst is not None:

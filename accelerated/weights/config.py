@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.config import DiffusionConfig, UnetConfig
-from ...reference.config.diffusion import OBJECTIVES
+from ...reference.config.diffusion import PREDICTIONS
 from ...reference.schedule import SCHEDULES, Schedule, make_schedule
 from .read import PEER
 
@@ -151,4 +151,4 @@ def objectives_of(schedule: Schedule, loss_weight: NDArray[Any]) -> list[str]:
     def fits(c: NDArray[Any]) -> bool:
         return np.allclose(c, np.minimum(snr, c.max()), WEIGHT_TOLERANCE, 0.0)
 
-    return [name for name in OBJECTIVES if fits(loss_weight * factors[name])]
+    return [name for name in PREDICTIONS if fits(loss_weight * factors[name])]

@@ -17,9 +17,9 @@ def objective_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def weights(draw: st.DrawFn) -> Case:
-    """A rule for the weight of the loss: none, p2 or min-SNR."""
-    rule = draw(st.sampled_from(("none", "p2", "min_snr")))
+def weights(draw: st.DrawFn, objective: str) -> Case:
+    """A rule for the weight of the loss, where it has none of its own: none, p2 or min-SNR."""
+    rule = "none" if objective == "x0_v_loss" else draw(st.sampled_from(("none", "p2", "min_snr")))
     if rule == "p2":
         gamma, k = draw(st.sampled_from(((1.0, 1.0), (0.5, 0.25), (2.0, 3.0))))
         return {"p2_loss_weight_gamma": gamma, "p2_loss_weight_k": k}
@@ -32,8 +32,8 @@ def weights(draw: st.DrawFn) -> Case:
 @st.composite
 def loss_cases(draw: st.DrawFn) -> Case:
     """The same with a kind of error and a weight."""
-    loss_type = draw(st.sampled_from(LOSSES))
-    return {**draw(objective_cases()), "loss_type": loss_type, "weight": draw(weights())}
+    case, loss_type = draw(objective_cases()), draw(st.sampled_from(LOSSES))
+    return {**case, "loss_type": loss_type, "weight": draw(weights(case["objective"]))}
 
 
 CONVERSIONS: list[Case] = [{**IMAGES, "objective": objective} for objective in OBJECTIVES]
@@ -42,10 +42,13 @@ RULES: list[Case] = [
     {"min_snr_loss_weight": True, "min_snr_gamma": 0.5},
     {"p2_loss_weight_gamma": 1.0, "p2_loss_weight_k": 1.0},
     {},
+    {"p2_loss_weight_gamma": 1.0, "p2_loss_weight_k": 1.0},
+    {"min_snr_loss_weight": True, "min_snr_gamma": 0.5},
+    {},
 ]
 
 LOSS_CASES: list[Case] = [
     # At odd times of about equal weights: the weight at t = 1 would hide that of t = 3999.
     {**IMAGES, "t": (2049, 2051), "objective": objective, "loss_type": loss_type, "weight": rule}
-    for objective, loss_type, rule in zip(OBJECTIVES, LOSSES, RULES, strict=True)
+    for objective, loss_type, rule in zip(OBJECTIVES, 2 * LOSSES, RULES, strict=True)
 ]

@@ -56,10 +56,21 @@ def epoch_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def losses(draw: st.DrawFn) -> Case:
+def losses(draw: st.DrawFn, objective: str) -> Case:
     """The rest of ``DiffusionConfig``: what is trained."""
     kinds = st.sampled_from(("huber", "l1", "l2"))
-    return {"loss_type": draw(kinds), **draw(weights())}
+    return {"loss_type": draw(kinds), **draw(weights(objective)), **draw(draws())}
+
+
+@st.composite
+def draws(draw: st.DrawFn) -> Case:
+    """Times and noise of training."""
+    options: Case = {"immiscible": draw(st.booleans())}
+    options["time_distribution"] = draw(st.sampled_from(("log_normal", "steps", "uniform")))
+    if options["time_distribution"] == "log_normal":
+        options |= {"p_mean": draw(st.sampled_from((-0.4, -1.2))), "p_std": 0.8}
+    options["offset_noise"] = draw(st.sampled_from((0.3, 0.0)))
+    return options
 
 
 @st.composite
@@ -111,7 +122,7 @@ def batch_cases(draw: st.DrawFn) -> Case:
     return {
         "net": net,
         "size": size,
-        "T": draw(st.sampled_from((1000, 4, 1))),
+        "diffusion": {"timesteps": draw(st.sampled_from((1000, 4, 1))), **draw(draws())},
         "data": data,
         "trainer": {**options, **batch},
         "steps": tuple(draw(st.sampled_from(((1, 2, 3), (5,), (2**33, 2**33 + 1))))),
@@ -133,7 +144,7 @@ def streams_of_a_run(draw: st.DrawFn) -> Case:
     return {
         "net": case["net"],
         "size": case["size"],
-        "diffusion": draw(samplings()),
+        "diffusion": {**draw(samplings()), **draw(draws())},
         "data": case["data"],
         "trainer": case["trainer"],
         "steps": draw(st.sampled_from(((1, 2, 3), (4, 5), (2**33,)))),
@@ -201,7 +212,7 @@ def call_cases(draw: st.DrawFn) -> Case:
     return {
         "net": draw(networks()),
         "size": draw(image_sizes()),
-        "diffusion": {**diffusion, **draw(losses())},
+        "diffusion": {**diffusion, **draw(losses(diffusion["objective"]))},
         "kind": draw(st.sampled_from(("uint8", "float"))),
         "batch": draw(st.sampled_from((3, 1))),
         "calls": draw(st.sampled_from((2, 3))),
@@ -222,7 +233,8 @@ def run_cases(draw: st.DrawFn) -> Case:
         optimizer["min_lr"] = draw(st.sampled_from((1e-4, 0.0)))
     every = draw(st.sampled_from((2, 1, 3)))
     # l1's derivative jumps where the error of a pixel is 0, which a rounding decides.
-    diffusion = {**draw(samplings()), **draw(losses())}
+    diffusion = draw(samplings())
+    diffusion |= draw(losses(diffusion["objective"]))
     if diffusion["loss_type"] == "l1":
         diffusion["loss_type"] = "l2"
     spoiled = draw(st.sampled_from(((1,), ()))) if data["kind"] == "float" else ()

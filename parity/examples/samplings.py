@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from ...reference.config.diffusion import OBJECTIVES
 from .schedules import schedules
 from .values import Case
 
@@ -14,7 +15,7 @@ SAMPLING = ("sampler", "sampling_timesteps", "spacing", "eta", "dynamic_threshol
 @st.composite
 def samplings(draw: st.DrawFn) -> Case:
     """``DiffusionConfig``: short schedules, all steps of them or fewer, with noise that matters."""
-    objective = draw(st.sampled_from(("pred_noise", "pred_x0", "pred_v")))
+    objective = draw(st.sampled_from(OBJECTIVES))
     rule, T, zero_snr = draw(schedules(objective, st.sampled_from((4, 7, 1000))))
     options: Case = {
         "timesteps": T,
@@ -24,6 +25,8 @@ def samplings(draw: st.DrawFn) -> Case:
         "clip_denoised": draw(st.booleans()),
         **draw(samplers()),
     }
+    if objective == "edm":
+        options["sigma_data"] = draw(st.sampled_from((0.8, 0.5)))
     if T == 1000 or draw(st.booleans()):
         options["sampling_timesteps"] = draw(st.sampled_from((3, 2, 1)))
     return options

@@ -22,9 +22,9 @@ def times(T: int) -> st.SearchStrategy[tuple[int, ...]]:
 def schedules(
     draw: st.DrawFn, objective: str = "", lengths: st.SearchStrategy[int] = LENGTHS
 ) -> tuple[str, int, bool]:
-    """The rule, T, and whether alpha_bar_T is 0: never where noise has to tell x_0."""
+    """The rule, T, and whether alpha_bar_T is 0: never where a signal has to be left."""
     rule, T = draw(st.sampled_from(SCHEDULES)), draw(lengths)
-    return rule, T, objective != "pred_noise" and draw(st.booleans())
+    return rule, T, objective not in ("pred_noise", "edm") and draw(st.booleans())
 
 
 @st.composite
@@ -34,7 +34,8 @@ def level_cases(draw: st.DrawFn) -> Case:
     rule, T, zero_snr = draw(schedules(objective))
     real = st.floats(0.01, T, exclude_max=zero_snr)
     t = draw(times(T) | st.lists(real, min_size=1, max_size=3).map(tuple))
-    return {"schedule": (rule, T, zero_snr), "t": t, "objective": objective}
+    case: Case = {"schedule": (rule, T, zero_snr), "t": t, "objective": objective}
+    return {**case, "sigma_data": draw(st.sampled_from((0.5, 1.3)))}
 
 
 @st.composite
@@ -57,4 +58,7 @@ LEVELS: list[Case] = [
     {"schedule": ("sigmoid", 20, True), "t": (20,), "objective": "pred_v"},
     {"schedule": ("linear", 1000, False), "t": (0.3, 17.25, 999.5), "objective": "pred_noise"},
     {**LONG, "objective": "pred_x0"},
+    {**LONG, "objective": "flow"},
+    {**LONG, "objective": "x0_v_loss"},
+    {**LONG, "objective": "edm", "sigma_data": 0.8},
 ]

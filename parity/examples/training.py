@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from ...reference.config.diffusion import OBJECTIVES
 from .networks import networks, sizes
 from .objectives import weights
 from .optimizers import optimizers
@@ -21,16 +22,18 @@ def gradient_cases(
     """
     drawn = draw(networks((1, 2), first))
     net = {k: v for k, v in drawn.items() if k != "out_dim"}
-    objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
+    objective = draw(st.sampled_from(OBJECTIVES))
     schedule = draw(schedules(objective, st.sampled_from((4000, 4, 1))))
     _, T, _ = schedule
     loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
+    # A learned variance is that of whole steps.
+    between = st.nothing() if "learned_variance" in net else st.just((1.0, 0.25 + 0.75 * T))
     return {
         "net": net,
         "size": draw(sizes(net)),
         "schedule": schedule,
-        "t": draw(st.just((1, T)) | times(T)),
-        "loss": {**loss, **draw(weights())},
+        "t": draw(st.just((1, T)) | times(T) | between),
+        "loss": {**loss, **draw(weights(objective))},
         "seed": draw(seeds()),
     }
 
@@ -123,7 +126,7 @@ LEFT_OUT: list[Case] = [
 def of_network(draw: st.DrawFn, networks: st.SearchStrategy[Case], steps: bool = False) -> Case:
     """A network over sequences or vectors that is trained: one gradient, or some steps."""
     case = draw(networks)
-    objective = draw(st.sampled_from(("pred_v", "pred_noise", "pred_x0")))
+    objective = draw(st.sampled_from(OBJECTIVES))
     schedule = draw(schedules(objective, st.sampled_from((1000, 4))))
     loss = {"objective": objective, "loss_type": draw(st.sampled_from(("l2", "huber")))}
     given = {**case, "schedule": schedule, "seed": draw(seeds())}

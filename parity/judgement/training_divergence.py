@@ -19,7 +19,9 @@ from ...reference import objective as reference
 from ...reference import process
 from ...reference.bound import halves
 from ...reference.config import UnetConfig
+from ...reference.preconditioning import network_input
 from ...reference.schedule import Schedule as Tables
+from ...reference.schedule import levels_at
 from ...reference.training import MicroBatch, TrainingConfig, training_loss, value_and_grad
 from ..sides import device, network
 from ..sides.device import Array
@@ -108,7 +110,7 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
         if not share <= 1.0:
             where = source(formula.file, rf"def {formula.name}\b")
             options = {k: v for k, v in vars(config).items() if v != vars(TrainingConfig())[k]}
-            t = tuple(int(i) for i in given.t)
+            t = tuple(given.t.tolist())
             line = (
                 f"from {__name__} import loss_alone; "
                 f"loss_alone(schedule={schedule!r}, t={t!r}, training={options!r})"
@@ -120,7 +122,9 @@ def of_loss(given: Given, schedule: Schedule, config: TrainingConfig) -> Finding
 def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Iterator[Formula]:
     """Noising, the target, the estimate of x_0, the weights, and the loss of a given output."""
     tables = device.schedule(*schedule)
-    weights = reference.loss_weight(tables, config.objective, **config.weight_rule)
+    signal, sigma = levels_at(tables, t)
+    weights = reference.weight_at((signal / sigma) ** 2, config.objective, **config.weight_rule)
+    data = config.sigma_data
     rule = {"objective": config.objective, **config.weight_rule}
     levels = Tensor(device.levels(schedule, np.asarray(t), **rule))
     score = accelerated.simple_loss(config.loss_type)
@@ -135,27 +139,25 @@ def loss_formulas(schedule: Schedule, config: TrainingConfig, t: Array) -> Itera
         "target",
         "objective.py",
         lambda x_0, noise, output: accelerated.target(x_0, levels, noise),
-        lambda x_0, noise, output: reference.target(tables, config.objective, x_0, t, noise),
+        lambda x_0, noise, output: reference.target(tables, config.objective, x_0, t, noise, data),
     )
     yield Formula(
         "x0_from_output",
         "objective.py",
         lambda x_t, noise, output: accelerated.x0_from_output(x_t, levels, output),
         lambda x_t, noise, output: reference.x0_from_output(
-            tables, config.objective, x_t, t, output
+            tables, config.objective, x_t, t, output, data
         ),
     )
     yield Formula(
         "simple_loss",
         "objective.py",
         lambda x_0, noise, output: score(output, noise, levels),
-        lambda x_0, noise, output: reference.simple_loss(
-            output, noise, weights[t], config.loss_type
-        ),
+        lambda x_0, noise, output: reference.simple_loss(output, noise, weights, config.loss_type),
     )
 
 
-def loss_alone(schedule: Schedule, t: Sequence[int], training: Options) -> None:
+def loss_alone(schedule: Schedule, t: Sequence[float], training: Options) -> None:
     """Compare the formulas around the network on drawn images of one pixel."""
     shape = (len(t), 1, 1, 1)
     given = Given(*(device.draw(i, shape) if i != 1 else np.array(t) for i in range(4)))
@@ -170,13 +172,15 @@ def _given_to_the_network(
     tables: Tables = device.schedule(*schedule)
     values = network.parameters(net, seed)
     x_t = process.q_sample(tables, np.nan_to_num(batch.x_0), batch.t, batch.noise)
-    inputs = {"x": np.asarray(x_t, np.float32)}
+    data = config.sigma_data
+    seen = network_input(tables, config.objective, x_t, batch.t, data)
+    inputs = {"x": np.asarray(seen, np.float32)}
     if batch.condition is not None:
         inputs["condition"] = batch.condition.astype(np.float32)
     if UnetConfig(**net).self_condition:
         first = network.in_reference(UnetConfig(**net), {**values, **inputs}, batch.t - 1, None)
         first, _ = halves(first, x_t)
-        estimate = reference.x0_from_output(tables, config.objective, x_t, batch.t, first)
+        estimate = reference.x0_from_output(tables, config.objective, x_t, batch.t, first, data)
         shown = batch.self_cond_mask.reshape(-1, 1, 1, 1)
         inputs["x_self_cond"] = np.asarray(estimate * shown, np.float32)
     return inputs

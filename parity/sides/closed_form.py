@@ -7,13 +7,14 @@ estimate before is added to x0_hat. With a learned variance it says of it RAW x_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from ...reference.config.diffusion import ObjectiveConfig
+from ...reference.config.diffusion import SIGMA_DATA, ObjectiveConfig
 from ...reference.levels import Levels
 from ...reference.oracle import gaussian
 from ...reference.schedule import Schedule, levels_at
@@ -75,13 +76,31 @@ class Denoiser:
         signal, noise = map(float, levels_at(self.schedule, t))
         if self.objective == "pred_noise":
             return 1.0 / signal, -noise / signal
+        if self.objective == "flow":
+            return self.scale(t), -noise * self.scale(t)
+        if self.objective == "edm":
+            sigma, data = noise / signal, SIGMA_DATA
+            skip, out = data**2 / (sigma**2 + data**2), sigma * data / math.hypot(sigma, data)
+            return skip / signal, out
         return (signal, -noise) if self.objective == "pred_v" else (0.0, 1.0)
+
+    def scale(self, t: float) -> float:
+        """What x_t is multiplied by before the network sees it."""
+        signal, noise = map(float, levels_at(self.schedule, t))
+        if self.objective == "edm":
+            return 1.0 / math.hypot(noise, SIGMA_DATA * signal)
+        return 1.0 / (signal + noise) if self.objective in ("flow", "x0_v_loss") else 1.0
 
     def output(self, t: float) -> tuple[Array, Array, float]:
         """The network's output: factors of x_t, of 1 and of the estimate before."""
         (of_x, of_output), slope = self.factors(t), self.slope(t)
         offset = self._mean * (1.0 - levels_at(self.schedule, t)[0] * slope)
         return (slope - of_x) / of_output, offset / of_output, self.self_cond / of_output
+
+    def _of_input(self, t: float) -> tuple[Array, Array, float]:
+        """The same, by what the network sees instead of x_t."""
+        slope, offset, share = self.output(t)
+        return slope / self.scale(t), offset, share
 
     def network(self, times: Sequence[float]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """The device's side: (x, time, x_self_cond) to the output.
@@ -93,7 +112,7 @@ class Denoiser:
         shape = self._mean.shape
         slope, offset, share = (
             Tensor(np.stack([*(np.broadcast_to(p, shape) for p in parts), np.full(shape, np.nan)]))
-            for parts in zip(*map(self.output, known), strict=True)
+            for parts in zip(*map(self._of_input, known), strict=True)
         )
         slope, offset, share = (table.astype(ms.float32) for table in (slope, offset, share))
         at = Tensor(np.array(known)[None] - 1.0, ms.float32)
@@ -113,11 +132,13 @@ class Denoiser:
     def roundings(self, x: Array, t: float, before: Array) -> Array:
         """What the roundings in the network and in the conversion of its output add to x0_hat.
 
-        In the output each term has its coefficient, its product and two sums; in x0_hat one sum.
+        In the output each term has its coefficient, its product and two sums, where x_t is scaled
+        two more; in x0_hat one sum.
         """
         slope, offset, share = self.output(t)
         terms = (slope * x, np.broadcast_to(offset, x.shape), share * before)
         of_x, of_output = self.factors(t)
+        count = 4 if self.scale(t) == 1.0 else 6
         conversion = elementwise(3, of_x * x, of_output * sum(terms))
-        rounded: Array = conversion + np.abs(of_output) * elementwise(4, *terms)
+        rounded: Array = conversion + np.abs(of_output) * elementwise(count, *terms)
         return rounded

@@ -177,7 +177,8 @@ def class_guide(door: Door, config: SamplingConfig, weak: Arrays | None = None) 
         return None
     other = None
     if weak is not None:
-        other = estimates(network(door, weak), door.schedule, door.diffusion.objective)
+        learned = door.diffusion.objective, door.diffusion.sigma_data
+        other = estimates(network(door, weak), door.schedule, *learned)
     return partial(
         guided,
         schedule=door.schedule,
@@ -256,6 +257,7 @@ def denoiser(
         threshold=config.dynamic_threshold,
         guide=guide,
         learned_variance=config.variance == "learned",
+        sigma_data=door.diffusion.sigma_data,
     )
     known = denoise if classes is None else given_condition(denoise, classes)
 

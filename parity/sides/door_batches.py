@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...reference.noise import assigned
+from ...reference.times import real_times
 from ...reference.training import MicroBatch
 from ..examples.images import Given
 from . import random_table
@@ -20,14 +22,27 @@ def noised(
     step: int,
     positions: Sequence[int],
     labels: Array | None = None,
+    processes: int = 1,
 ) -> MicroBatch:
     """What is random about a gradient: t, noise, and where there are any, coins and masks.
 
     ``labels``: the class of each image; coins decide which of them are told, and which are shown
-    as they are many times smaller.
+    as they are many times smaller. ``processes``: each has its share of the images, among which it
+    assigns noise.
     """
+    config = door.diffusion
     t = random_table.times(seed, step, positions, door.schedule.T)
+    if config.time_distribution != "steps":
+        shares = random_table.shares(seed, step, positions)
+        t = real_times(door.schedule, config, shares)
     noise = random_table.normal(seed, "noise", step, positions, door.shape)
+    if config.offset_noise:
+        each = (door.shape[0], 1, 1)
+        offset = random_table.normal(seed, "offset", step, positions, each)
+        noise = noise + np.float32(config.offset_noise) * offset
+    if config.immiscible:
+        parts = zip(np.split(x_0, processes), np.split(noise, processes), strict=True)
+        noise = np.concatenate([assigned(*part) for part in parts])
     shown = masks = None
     if door.net.self_condition:
         shown = random_table.coins(seed, "self_condition", step, positions)
@@ -70,7 +85,7 @@ def micro_batches(door: Door, given: Given, step: int, processes: int = 1) -> li
             flip = random_table.coins(config.seed, "flip", step, positions)
             x_0[flip] = x_0[flip][..., ::-1]
         labels = None if given.labels is None else given.labels[shown(door, given, seen)]
-        batches.append(noised(door, x_0, config.seed, step, positions, labels))
+        batches.append(noised(door, x_0, config.seed, step, positions, labels, processes))
     return batches
 
 

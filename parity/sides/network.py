@@ -135,7 +135,7 @@ class Batch:
 
     Attributes:
         x_0, noise: (B, C, H, W) float32.
-        t: (B,) int32.
+        t: (B,) int32, or float64.
         self_cond_mask: (B,) bool, the images that are shown an estimate of their x_0.
         masks: dropout masks, or None.
         condition: (B,) int32, the class of each image, or pictures, or None.
@@ -159,7 +159,7 @@ class Batch:
         return training.MicroBatch(x_0, self.t, noise, shown, self.masks, self.condition)
 
 
-def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) -> Batch:
+def batch(options: Options, size: Sequence[int], t: Sequence[float], seed: int) -> Batch:
     """x_0 in [-1, 1]; with self-conditioning every second image is shown an estimate."""
     config = config_of(options)
     shape = (len(t), config.channels, *size)
@@ -168,7 +168,7 @@ def batch(options: Options, size: Sequence[int], t: Sequence[int], seed: int) ->
         told = told.astype(np.int32)
     return Batch(
         x_0=np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32),
-        t=np.array(t, np.int32),
+        t=np.array(t, np.float64 if any(isinstance(each, float) for each in t) else np.int32),
         noise=device.draw(seed + 1, shape),
         self_cond_mask=(np.arange(len(t)) % 2 == 0) & config.self_condition,
         masks=dropout_masks(options, size, len(t), seed) or None,

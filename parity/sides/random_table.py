@@ -30,6 +30,8 @@ PURPOSES = {
     "caption": 14,
     "untold": 15,
     "scene": 16,
+    "real_time": 17,
+    "offset": 18,
 }
 """The second word of the key."""
 
@@ -60,6 +62,11 @@ def times(seed: int, step: int, positions: Sequence[int], T: int) -> Array:
     """t of the image at each position of an update: independent, uniform on 1..T."""
     places = [stream(seed, "time", step, p) for p in positions]
     return np.array([generator(place).integers(1, T + 1) for place in places], np.int32)
+
+
+def shares(seed: int, step: int, positions: Sequence[int]) -> Array:
+    """A number of [0, 1) at each position of an update, of which a real time is a function."""
+    return np.array([generator(stream(seed, "real_time", step, p)).random() for p in positions])
 
 
 def normal(

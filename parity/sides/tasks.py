@@ -15,6 +15,7 @@ from ...accelerated.tasks import Solver
 from ...reference.config.diffusion import ObjectiveConfig
 from ...reference.levels import Levels
 from ...reference.objective import x0_from_output
+from ...reference.preconditioning import network_input
 from ..judgement.tolerance import Arrays
 from . import device
 from .device import Array
@@ -76,7 +77,8 @@ def predict_x0(
     def mixed(x_t: Array, t: Array, condition: Any = None) -> Array:
         nonlocal last
         shown = last if net.config.self_condition else None
-        output = small_network(params, net.config, x_t, t - 1, shown)
+        seen = network_input(s, objective, x_t, t)
+        output = small_network(params, net.config, seen, t - 1, shown)
         own = x0_from_output(s, objective, x_t, t, output)
         x0_hat: Array = own + 0.5 * anp.concatenate((own[..., 1:], own[..., :1]), -1)
         last = getval(x0_hat)

@@ -97,10 +97,11 @@ WRONG: list[tuple[str, str]] = [
     ("train --sampling-timesteps 1001", "sampling_timesteps 1001 must be from 1 to timesteps, whi"),
     ("train --timesteps 0", "timesteps 0 must be at least 1"),
     ("train --beta-schedule quadratic", "beta_schedule 'quadratic' is unknown: choose linear, co"),
-    ("train --objective eps", "objective 'eps' is unknown: choose pred_noise, pred_x0 or pred_v"),
+    ("train --objective eps", "objective 'eps' is unknown: choose pred_noise, pred_x0, pr"),
     ("train --loss-type l3", "loss_type 'l3' is unknown: choose l1, l2 or huber"),
     ("train --eta 2", "eta 2.0 must be from 0 to 1"),
-    ("train --zero-terminal-snr --objective pred_noise", "choose pred_v or pred_x0"),
+    ("train --zero-terminal-snr --objective pred_noise", "use pred_v, pred_x0 or flow"),
+    ("train --objective edm --zero-terminal-snr", "'edm' cannot be used with zero_terminal_snr"),
     (
         "train --min-snr-loss-weight --p2-loss-weight-gamma 1",
         "p2_loss_weight_gamma 1.0 and min_snr",

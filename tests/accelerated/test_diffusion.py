@@ -51,7 +51,11 @@ def test_the_constructor_of_the_readme() -> None:
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        ({}, {"objective": "eps"}, "objective 'eps' is unknown: choose pred_noise, pred_x0 or"),
+        (
+            {},
+            {"objective": "eps"},
+            "objective 'eps' is unknown: choose pred_noise, pred_x0,",
+        ),
         ({}, {"beta_schedule": "quad"}, "beta_schedule 'quad' is unknown: choose linear, cosine"),
         ({}, {"loss_type": "l3"}, "loss_type 'l3' is unknown: choose l1, l2 or huber"),
         ({}, {"timesteps": 0}, "timesteps 0 must be at least 1"),
@@ -61,7 +65,7 @@ def test_the_constructor_of_the_readme() -> None:
         (
             {},
             {"zero_terminal_snr": True, "objective": "pred_noise"},
-            "zero_terminal_snr .* 'pred_noise' .*: choose pred_v or pred_x0",
+            "'pred_noise' cannot be used with zero_terminal_snr .* pred_v, pred_x0 or flow",
         ),
         (
             {},

@@ -70,6 +70,9 @@ HOST = {
     "p2_loss_weight_gamma": 1.0,
     "min_snr_loss_weight": True,
     "vlb_weight": 0.1,
+    "time_distribution": "uniform",
+    "offset_noise": 0.1,
+    "immiscible": True,
 }
 WALKS = {"sampler", "sampling_timesteps", "spacing", "eta", "cond_scale"}
 # Of a graph that is no training step's, of the host, or of a part that is trained nowhere; or of no
@@ -82,6 +85,7 @@ WITH_A_SAMPLER = {
 GUIDED = {f.name for f in fields(SamplingConfig) if f.name.startswith("guidance_")}
 UNTRAINED = {"out_dim", "cond_drop_prob"}
 WITH_ANOTHER = {"learned_sinusoidal_dim", "p2_loss_weight_k", "min_snr_gamma"}
+WITH_ANOTHER |= {"sigma_data", "p_mean", "p_std"}
 
 
 def batch(count: int = 2, masks: int | None = None, dtype: Any = np.float32) -> tuple[Any, ...]:

@@ -43,6 +43,7 @@ BOOLEAN = {
         "zero_terminal_snr",
         "min_snr_loss_weight",
         "clip_denoised",
+        "immiscible",
         "augment_horizontal_flip",
     ),
     *(
@@ -59,6 +60,7 @@ BOOLEAN = {
 }
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
+    *("sigma_data", "p_mean", "p_std", "offset_noise"),
     *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
     *("cond_scale", "guidance", "guidance_norm", "s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
@@ -68,11 +70,12 @@ FINE: dict[Any, set[str]] = {
         "cond_channels",
         *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("cond_scale", "guidance", "guidance_rescale", "guidance_parallel", "guidance_momentum"),
-        "autoguidance",
+        *("autoguidance", "p_mean", "offset_noise"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,
     },
+    -1: {"p_mean"},
     10**30: LARGE,
     20.5: LARGE,
     math.inf: {"max_grad_norm", "data_memory_gb", "s_tmax"},

@@ -85,6 +85,15 @@ EVERYDAY: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] 
             "ema_sigma_rels": (0.05, 0.1),
         },
     ),
+    "a flow at any times, noise with an offset, assigned": (
+        "array",
+        {"self_condition": True},
+        {
+            **{"objective": "flow", "time_distribution": "log_normal", "offset_noise": 0.2},
+            "immiscible": True,
+        },
+        {"gradient_accumulate_every": 2},
+    ),
     "x_0, a streamed dataset, accumulation, half precision with a scale that moves": (
         "dataset",
         {"self_condition": True},

@@ -184,6 +184,8 @@ def test_the_names_that_people_know(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened.diffusion.sample(batch_size=3), drawn)
     with pytest.raises(ValueError, match="sequence length 9 is not divisible by 2"):
         GaussianDiffusion1D(Unet1D(**TINY_1D), seq_length=9)
+    with pytest.raises(ValueError, match=r"offset_noise 0\.1 .* vectors have one value in each"):
+        GaussianDiffusion(Mlp(dim=4, depth=1, channels=2), image_size=(), offset_noise=0.1)
     with pytest.raises(ValueError, match=r"size \(8, 8\) must be 1 number"):
         GaussianDiffusion(Unet1D(**TINY_1D), image_size=8)
 

@@ -30,7 +30,7 @@ from ddpm_mindspore.accelerated.weights.config import (
 from ddpm_mindspore.accelerated.weights.convert import export_weights, import_weights
 from ddpm_mindspore.accelerated.weights.read import TABLES, read_weights
 from ddpm_mindspore.reference.config import UnetConfig
-from ddpm_mindspore.reference.config.diffusion import OBJECTIVES
+from ddpm_mindspore.reference.config.diffusion import PREDICTIONS
 from ddpm_mindspore.reference.networks.unet import init
 from ddpm_mindspore.reference.schedule import SCHEDULES, make_schedule
 
@@ -120,7 +120,7 @@ def test_drawn_frequencies_are_taken_for_learned_ones() -> None:
 def test_schedule_and_objective_are_recognised_by_the_tables(T: int) -> None:
     for rule in SCHEDULES:
         assert rules_of(tables(rule, T)["betas"]) == [rule]
-        for objective in OBJECTIVES:
+        for objective in PREDICTIONS:
             for gamma in (np.inf, 5.0):
                 found = tables(rule, T, objective, gamma)
                 assert objectives_of(make_schedule(rule, T), found["loss_weight"]) == [objective]

@@ -194,7 +194,7 @@ DRAWING: dict[str, Any] = {
 BATCH = {
     "net": SMALL,
     "size": (4, 6),
-    "T": 1000,
+    "diffusion": {"timesteps": 1000},
     "data": {"kind": "uint8", "count": 7},
     "trainer": {
         "seed": 5,

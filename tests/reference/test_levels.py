@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddpm_mindspore.reference.config.diffusion import OBJECTIVES, ObjectiveConfig
+from ddpm_mindspore.reference.config.diffusion import OBJECTIVES, PREDICTIONS, ObjectiveConfig
 from ddpm_mindspore.reference.levels import COLUMNS, WEIGHT, Levels
 from ddpm_mindspore.reference.objective import loss_weight, target, x0_from_output
+from ddpm_mindspore.reference.preconditioning import network_input
 from ddpm_mindspore.reference.process import q_sample
 from ddpm_mindspore.reference.schedule import (
     SCHEDULES,
@@ -57,19 +58,23 @@ def test_there_and_back(name: str) -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("t", [np.array([1, 30, 60]), np.array([0.25, 17.5, 59.75])])
 def test_columns_do_what_the_formulas_do(objective: str, t: np.ndarray) -> None:  # type: ignore[type-arg]
-    schedule, config = make_schedule("cosine", 60), ObjectiveConfig(objective=objective)
+    schedule = make_schedule("cosine", 60)
+    config, data = ObjectiveConfig(objective=objective, sigma_data=0.8), 0.8
     columns = Levels(schedule, config)(t)
     assert columns.shape == (3, len(COLUMNS))
     columns = columns[:, : WEIGHT + 1]
     time, signal, noise, scale, skip, out, of_x0, of_noise, weight = columns.T[:, :, None]
     np.testing.assert_array_equal(time[:, 0], t - 1)
-    assert (scale == 1).all() and (weight == 1).all()
+    assert (scale == 1).all() or objective not in PREDICTIONS
+    assert (weight == 1).all() or objective == "x0_v_loss"
     x_0, eps, output = np.random.default_rng(0).standard_normal((3, 3, 4))
     x_t = q_sample(schedule, x_0, t, eps)
     np.testing.assert_allclose(signal * x_0 + noise * eps, x_t, rtol=1e-13)
-    goal = target(schedule, objective, x_0, t, eps)
-    np.testing.assert_allclose(of_x0 * x_0 + of_noise * eps, goal, rtol=1e-13)
-    x0_hat = x0_from_output(schedule, objective, x_t, t, output)
+    seen = network_input(schedule, objective, x_t, t, data)
+    np.testing.assert_allclose(scale * x_t, seen, rtol=1e-13)
+    goal = target(schedule, objective, x_0, t, eps, data)
+    np.testing.assert_allclose(of_x0 * x_0 + of_noise * eps, goal, rtol=1e-11)
+    x0_hat = x0_from_output(schedule, objective, x_t, t, output, data)
     np.testing.assert_allclose(skip * x_t + out * output, x0_hat, rtol=1e-9)
     np.testing.assert_allclose(skip * x_t + out * goal, x_0, rtol=1e-7)
 
@@ -85,7 +90,8 @@ def test_weights_are_those_of_the_table() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     schedule = make_schedule("linear", 10, zero_terminal_snr=True)
-    with pytest.raises(ValueError, match="'pred_noise' cannot be used with zero_terminal_snr"):
-        Levels(schedule, ObjectiveConfig(objective="pred_noise"))
+    for objective in ("pred_noise", "edm"):
+        with pytest.raises(ValueError, match=f"'{objective}' cannot be used with zero_terminal_sn"):
+            Levels(schedule, ObjectiveConfig(objective=objective))
     with pytest.raises(ValueError, match=r"t 0 is the data, of which nothing"):
         Levels(schedule, ObjectiveConfig())(np.array([0, 3]))

@@ -13,8 +13,9 @@ import pytest
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.reference import process
 from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config.diffusion import PREDICTIONS
 from ddpm_mindspore.reference.networks.unet import unet
-from ddpm_mindspore.reference.objective import OBJECTIVES, x0_from_output
+from ddpm_mindspore.reference.objective import x0_from_output
 from ddpm_mindspore.reference.samplers import ancestral, ddim
 from ddpm_mindspore.reference.schedule import (
     SCHEDULES,
@@ -170,7 +171,7 @@ def test_ddim_takes_the_same_steps_where_n_divides_T(T: int, peer: Any, table: A
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", PREDICTIONS)
 @pytest.mark.parametrize(("n", "eta"), [(10, 0.0), (5, 0.7), (None, 1.0)])
 def test_whole_walks_agree(
     name: str, objective: str, n: int | None, eta: float, peer: Any, table: Any

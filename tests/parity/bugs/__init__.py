@@ -13,6 +13,7 @@ from .guidance import GUIDANCE
 from .likelihood import LIKELIHOOD
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
+from .objectives import DRAWN, SCALED
 from .precision import PRECISION
 from .processes import PROCESSES
 from .rules import RULES
@@ -28,6 +29,8 @@ from .training import TRAINING
 BUGS = [
     *PROCESS,
     *OBJECTIVE,
+    *SCALED,
+    *DRAWN,
     *STEP,
     *PLANS,
     *LIMITS,
