@@ -60,7 +60,7 @@ BOOLEAN = {
 }
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
-    *("sigma_data", "p_mean", "p_std", "offset_noise"),
+    *("sigma_data", "p_mean", "p_std", "offset_noise", "vlb_weight"),
     *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
     *("cond_scale", "guidance", "guidance_norm", "s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
@@ -70,7 +70,7 @@ FINE: dict[Any, set[str]] = {
         "cond_channels",
         *("dropout", "cond_drop_prob", "p2_loss_weight_gamma", "eta", "warmup_steps", "min_lr"),
         *("cond_scale", "guidance", "guidance_rescale", "guidance_parallel", "guidance_momentum"),
-        *("autoguidance", "p_mean", "offset_noise"),
+        *("autoguidance", "p_mean", "offset_noise", "vlb_weight"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
         *BOOLEAN,

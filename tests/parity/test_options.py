@@ -78,6 +78,7 @@ NO_NUMBERS = {
     "TrainerConfig.distributed": "test_train_batches and test_distributed draw several processes",
     "TrainerConfig.strict": "whether a broken file is refused",
     "TrainerConfig.leave_out": "which columns of a file are read: test_data_numbers",
+    "DiffusionConfig.sigma_data": "of one objective: test_levels and test_trainer draw it",
     "DiffusionConfig.auto_normalize": "test_networks trains and draws vectors without it",
     "UnetConfig.cond_drop_prob": "of training: test_train_batches draws it, FROM_A_FOLDER has it",
     "UnetConfig.dim_mults": "the number and shapes of all parameters",

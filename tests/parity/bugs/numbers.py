@@ -170,9 +170,9 @@ BATCHES = [
     ),
     Bug(
         "an update's noise does not depend on its number",
-        "diffusion.GaussianDiffusion.micro_batch",
-        "normal(seed, Purpose.NOISE, step, positions, self.shape)",
-        "normal(seed, Purpose.NOISE, 0, positions, self.shape)",
+        "batch.times_and_noise",
+        "normal(seed, Purpose.NOISE, step, positions, x_0.shape[1:])",
+        "normal(seed, Purpose.NOISE, 0, positions, x_0.shape[1:])",
         "train_batches: batches",
     ),
     Bug(
