@@ -30,6 +30,8 @@ def export_run(config: ExportConfig) -> int:
         say("It draws there on the scale of training: auto_normalize=False, images.scaling here.")
     if diffusion.objective not in PREDICTIONS:
         say(f"It has no objective {diffusion.objective!r}: sample from this run here.")
+    if run.network.learned_variance:
+        say("Its GaussianDiffusion takes no learned_variance: sample from this run here.")
     if diffusion.zero_terminal_snr:
         say("Its schedules have no zero_terminal_snr: sample from this run here.")
     return DONE

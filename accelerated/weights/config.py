@@ -83,7 +83,7 @@ def _check_channels(in_channels: int, out_channels: int) -> None:
         raise ValueError(
             f"the network reads {in_channels} channels and returns {out_channels} "
             "(learned_variance or out_dim): only networks that return as many channels as images "
-            "have can be sampled from here"
+            "have can be imported"
         )
 
 
