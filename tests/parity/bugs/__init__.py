@@ -25,12 +25,14 @@ from .sums import ROUNDED, SUMS
 from .tasks import TASKS
 from .text import TEXT
 from .training import TRAINING
+from .variance import VARIANCE
 
 BUGS = [
     *PROCESS,
     *OBJECTIVE,
     *SCALED,
     *DRAWN,
+    *VARIANCE,
     *STEP,
     *PLANS,
     *LIMITS,
