@@ -1,8 +1,8 @@
 """The digits, learned once with each objective.
 
-    python -m tests.benchmarks.objectives FOLDER [--only NAME ...] [--picture FILE.png]
+    python -m tests.benchmarks.objectives FOLDER [--steps N] [--only NAME ...] [--picture FILE.png]
 
-trains the shipped preset (``ddpm-mindspore train``: 2,000 steps, seed 0) with each row of ROWS into
+trains the shipped preset (``ddpm-mindspore train``, seed 0) with each row of ROWS into
 FOLDER/NAME; a run that is there already is not trained again. Each draws five times as many images
 as there are real ones, with seeds of its own, by the sampler that is used when none is asked for
 (of the run's preset). Prints a Markdown table; --picture: a row of images for each.
@@ -32,25 +32,26 @@ from .digits_quality import flat, frechet_distance
 Pixels = NDArray[np.uint8]
 
 ROWS: dict[str, tuple[str, ...]] = {
-    "pred_noise": ("--objective", "pred_noise"),
-    "pred_x0": ("--objective", "pred_x0"),
-    "pred_v": ("--objective", "pred_v"),
+    "pred_v": (),
     "flow": ("--objective", "flow"),
     "edm": ("--objective", "edm"),
-    "edm, log-normal times": ("--objective", "edm", "--time-distribution", "log_normal"),
     "x0_v_loss": ("--objective", "x0_v_loss"),
-    "pred_v, immiscible": ("--objective", "pred_v", "--immiscible"),
+    "pred_noise": ("--objective", "pred_noise"),
+    "pred_x0": ("--objective", "pred_x0"),
+    "edm, log-normal times": ("--objective", "edm", "--time-distribution", "log_normal"),
+    "pred_v, learned variance": ("--learned-variance",),
+    "pred_v, immiscible": ("--immiscible",),
 }
 """Names of the table, and what ``train`` is told."""
 
 SEEDS = range(1, 6)
 
 
-def train(folder: Path, options: tuple[str, ...]) -> Path:
+def train(folder: Path, options: tuple[str, ...], steps: int) -> Path:
     """Train the preset with these options, if that is not done."""
-    if not (folder / "checkpoints" / "step-00002000").exists():
-        command = ["ddpm-mindspore", "train", *options, "--results-folder", str(folder)]
-        subprocess.run(command, check=True)
+    if not (folder / "checkpoints" / f"step-{steps:08d}").exists():
+        given = ["--steps", str(steps), "--results-folder", str(folder)]
+        subprocess.run(["ddpm-mindspore", "train", *options, *given], check=True)
     return folder
 
 
@@ -74,12 +75,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="*", choices=tuple(ROWS), default=tuple(ROWS))
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     real, first = load_digits(), []
     lines: list[str] = []
     for name in asked.only:
-        run = train(asked.folder / name.replace(", ", "-").replace(" ", "-"), ROWS[name])
+        run = train(
+            asked.folder / name.replace(", ", "-").replace(" ", "-"), ROWS[name], asked.steps
+        )
         drawn = draw(run, len(real))
         distances = [frechet_distance(flat(images), flat(real)) for images in drawn]
         lines.append(row_of(name, ROWS[name], distances))
