@@ -76,4 +76,30 @@ TASKS = [
         "scale",
         "tasks: dps",
     ),
+    Bug(
+        "the small picture is not seen",
+        "networks.unet.Unet.construct",
+        "x = ops.concat((x, condition), 1)",
+        "x = ops.concat((x, ops.zeros_like(condition)), 1)",
+        "unet: forward",
+        {
+            "net": {
+                **{"dim": 4, "dim_mults": (1,), "channels": 1, "cond_channels": 2},
+                **{"self_condition": True, "attn_heads": 1, "attn_dim_head": 4},
+            },
+        },
+    ),
+    Bug(
+        "the small picture comes before x",
+        "networks.unet.Unet.construct",
+        "x = ops.concat((x, condition), 1)",
+        "x = ops.concat((condition, x), 1)",
+        "unet: forward",
+        {
+            "net": {
+                **{"dim": 4, "dim_mults": (1,), "channels": 1, "cond_channels": 2},
+                **{"self_condition": True, "attn_heads": 1, "attn_dim_head": 4},
+            },
+        },
+    ),
 ]
