@@ -153,7 +153,7 @@ def restored(folder: Path, run: Path, colours: Path, image: Pixels, red: Pixels)
     for kind, name, sigma in (
         ("noise", "noise 0.3", 0.3),
         ("blur:1", "blur 1", 0.02),
-        ("downsample:2", "half the size", 0.0),
+        ("downsample:2", "half size", 0.0),
     ):
         seen = degradation(kind, (1, 8, 8))(clean)[0, 0]
         noisy = np.clip(seen + sigma * rng.standard_normal(seen.shape), 0, 1)
@@ -211,7 +211,7 @@ def sheet(rows: Sequence[Row], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    wide, lefts = 2.9, {"given": 2.7, "drawn": 5.2, "truth": 5.5 + DRAWN}
+    wide, lefts = 2.9, {"given": 2.9, "drawn": 5.2, "truth": 5.5 + DRAWN}
     width, height = lefts["truth"] + wide, 1.12 * len(rows) + 0.8
     figure = Figure(figsize=(0.72 * width, 0.72 * height), dpi=110)
     figure.patch.set_facecolor("white")
