@@ -46,18 +46,16 @@ def columns(
     levels = device.levels(schedule, times, objective=objective, sigma_data=sigma_data)
     like = np.zeros((len(t), 1, 1, 1), np.float32)
     s = device.schedule(*schedule)
-    for which, values in enumerate(definitions(s, objective, times, sigma_data)):
-        expected = values.reshape(like.shape)
-        for mode in modes:
-            read = partial(_column, which)
-            column = device.run(mode, read, levels, like)
+    expected = [x.reshape(like.shape) for x in definitions(s, objective, times, sigma_data)]
+    for mode in modes:
+        read = device.run(mode, _columns, levels, like)
+        for name, column, truth in zip(COLUMNS, read, expected, strict=True):
             # Rounded once from float64, and then only moved.
-            name = f"{COLUMNS[which]} ({mode})"
-            check(name, column, expected, elementwise(1, expected), t=t)
+            check(f"{name} ({mode})", column, truth, elementwise(1, truth), t=t)
 
 
-def _column(which, levels, like):  # type: ignore[no-untyped-def]
-    return accelerated.column(levels, which, like)
+def _columns(levels, like):  # type: ignore[no-untyped-def]
+    return tuple(accelerated.column(levels, which, like) for which in range(len(COLUMNS)))
 
 
 def definitions(s: Schedule, objective: str, t: Array, sigma_data: float) -> list[Array]:
