@@ -101,8 +101,21 @@ def sigmoid_beta(T: int) -> Table:
     return _beta_from_alpha_bar(expit(3.0) - expit(6.0 * u - 3.0))
 
 
+def scaled_linear_beta(T: int) -> Table:
+    """beta_1..beta_T whose roots rise linearly: 0.00085 to 0.012 at T = 1000, for latents.
+
+    Rombach et al. 2022 (arXiv 2112.10752), of whose published models these numbers are. For
+    another T both ends are multiplied by 1000 / T, and beta is at most 0.999 (``linear_beta``).
+
+    Returns a float64 array of shape (T,). Raises ValueError unless T is an integer >= 1.
+    """
+    T = _check_T(T)
+    roots = np.linspace(np.sqrt(1000 / T * 0.00085), np.sqrt(1000 / T * 0.012), T)
+    return np.minimum(roots * roots, MAX_BETA)
+
+
 _RULES: dict[str, Callable[[int], Table]] = dict(
-    zip(SCHEDULES, (linear_beta, cosine_beta, sigmoid_beta), strict=True)
+    zip(SCHEDULES, (linear_beta, cosine_beta, sigmoid_beta, scaled_linear_beta), strict=True)
 )
 
 
@@ -110,7 +123,7 @@ def make_schedule(name: str, T: int, *, zero_terminal_snr: bool = False) -> Sche
     """The tables of one schedule.
 
     Args:
-        name: "linear", "cosine" or "sigmoid".
+        name: "linear", "cosine", "sigmoid" or "scaled_linear".
         T: number of steps, an integer >= 1.
         zero_terminal_snr: rescale so that alpha_bar[T] is exactly 0 (arXiv 2305.08891,
             algorithm 1): x_T is then pure noise, as sampling assumes. The network cannot predict

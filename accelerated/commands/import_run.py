@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from ..system.say import say
 from ..weights.convert import call, import_weights
 from .exit_codes import DONE
@@ -10,6 +13,13 @@ from .options import ImportConfig
 
 def import_run(config: ImportConfig) -> int:
     """Import weights, and say what they are and what to do with them."""
+    if config.weights.suffix == ".ckpt":
+        from ..weights.published import import_published
+
+        import_published(config.weights, Path(config.results_folder))
+        folder = shlex.quote(config.results_folder)
+        say(f"done: {folder}; paint with it:\n  ddpm-mindspore paint TEXT --run {folder}")
+        return DONE
     run, weights = import_weights(config)
     diffusion = run.diffusion
     say(

@@ -13,7 +13,8 @@ from ...reference.config import SamplingConfig
 from ..data.classes import numbers_of
 from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
-from .options import PaintConfig, SampleConfig
+from .options import SampleConfig
+from .paint_options import PaintConfig
 
 USUAL = 64
 """Images that are drawn where no one says how many."""

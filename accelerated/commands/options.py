@@ -112,7 +112,7 @@ class SampleConfig:
         check_choice("device", self.device, DEVICES)
         if self.guidance is not None and self.guidance < 0:
             raise ValueError(f"guidance {self.guidance} must not be negative")
-        _at_least_1(self, "num_samples", "batch_size", "sampling_timesteps", "image_size")
+        at_least_1(self, "num_samples", "batch_size", "sampling_timesteps", "image_size")
         for name in ("step", "seed", "autoguidance"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -123,62 +123,6 @@ class SampleConfig:
             for name in [name for name in given if name in OPTIONS]:
                 SamplingConfig(sampler=having_it(name)[-1], **{name: given.pop(name)})
         SamplingConfig().but(**given)
-
-
-@dataclass(frozen=True)
-class PaintConfig:
-    """Options of ``paint``.
-
-    Attributes:
-        text: what to paint, or several texts.
-        texts: a file with more of them, one a line.
-        run: folder of a run that is told texts (default: the model that comes with the program).
-        negative: what not to paint.
-        guidance: how much is made of the text: 1 nothing more, above 1 guidance: 2 obeys more, and
-            varies less (arXiv 2207.12598; default: as the run was configured).
-        num_samples: pictures of each text.
-        sampler: ancestral, ddim, euler, heun, plms, dpm++2s, dpm++2m, dpm++3m, dpm++2m-sde, unipc
-            or deis (default: as the run was configured).
-        sampling_timesteps: steps for each picture (default: as the run was configured).
-        seed: picture number i is a function of this and of i.
-        batch_size: pictures drawn at a time, at most (default: 64, or more if they are small).
-        weights: of a run: average (the moving average of the parameters) or trained (the
-            parameters as the last step left them).
-        ema: with which average: "default", or the length of one as a share of training.
-        step: draw with the run's checkpoint of this step (default: the newest).
-        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
-        output: folder to write to (default: painted, or RUN/drawn); new, empty, or of an earlier
-            drawing, whose files make room.
-    """
-
-    text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    texts: Path | None = None
-    run: Path | None = None
-    negative: str = ""
-    guidance: float | None = None
-    num_samples: int = 9
-    sampler: str | None = None
-    sampling_timesteps: int | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    weights: Literal["average", "trained"] = "average"
-    ema: float | Literal["default"] = "default"
-    step: int | None = None
-    device: str = "auto"
-    output: Path | None = None
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        check_choice("device", self.device, DEVICES)
-        _at_least_1(self, "num_samples", "batch_size", "sampling_timesteps")
-        for name in ("guidance", "step", "seed"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name} {value} must not be negative")
-        if self.sampler is not None:
-            SamplingConfig(sampler=self.sampler)
-        if self.run is None and (self.step is not None or self.ema != "default"):
-            raise ValueError("step and ema are of a run: name it (--run)")
 
 
 @dataclass(frozen=True)
@@ -203,7 +147,8 @@ class ImportConfig:
 
     Attributes:
         weights: a Trainer's model-N.pt (reading it needs PyTorch), or a state dict of a Unet, of a
-            GaussianDiffusion or of its EMA, as .safetensors or .pt.
+            GaussianDiffusion or of its EMA, as .safetensors or .pt; or wukong-huahua-ms.ckpt, which
+            needs none of the other options.
         image_size: height and width in pixels, one number for squares; weights do not tell.
         results_folder: where the run is written.
         timesteps: number T of noising steps (default: as the weights say; those of a Unet alone do
@@ -215,7 +160,7 @@ class ImportConfig:
     """
 
     weights: Annotated[Path, tyro.conf.Positional]
-    image_size: ImageSize
+    image_size: ImageSize | None = None
     results_folder: PathText = "imported"
     timesteps: int | None = None
     objective: str | None = None
@@ -224,7 +169,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        _at_least_1(self, "image_size", "timesteps")
+        at_least_1(self, "image_size", "timesteps")
         if self.objective is not None:
             check_choice("objective", self.objective, PREDICTIONS)
         if self.beta_schedule is not None:
@@ -272,7 +217,7 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("device", self.device, DEVICES)
-        _at_least_1(self, "step")
+        at_least_1(self, "step")
 
 
 @dataclass(frozen=True)
@@ -292,7 +237,8 @@ class InfoConfig:
         check_choice("device", self.device, DEVICES)
 
 
-def _at_least_1(config: object, *names: str) -> None:
+def at_least_1(config: object, *names: str) -> None:
+    """Raise ValueError for a field that is a number, or several, below 1."""
     for name in names:
         value = getattr(config, name)
         if value is not None and min((value,) if isinstance(value, int) else value) < 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig, TextUnetConfig
 from ...reference.text.tokenizer import SPECIAL, Tokenizer
-from ..config import RunConfig, sides
+from ..config import RunConfig
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.forms import Pictures
@@ -25,7 +25,7 @@ from ..weights.shipped import FOLDER, open_shipped
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
 from .exit_codes import DONE, INTERRUPTED
 from .labels import sampling_of
-from .options import PaintConfig
+from .paint_options import PaintConfig
 
 PAINTED = Path("painted")
 """Where pictures are written to that no run has drawn."""
@@ -67,8 +67,7 @@ def paint(config: PaintConfig) -> int:
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
         stopped = _draw(run, known, config, sampling, drawing, texts)
-    shape = (drawing.finished, run.config.network.channels, *sides(known.image_size))
-    done = f"done: {output}/grid.png, {output}/samples.npy {shape}, and each image as PNG"
+    done = f"done: {output}/grid.png, {output}/samples.npy, and each image as PNG"
     tell_the_end(drawing, stopped, done)
     return INTERRUPTED if stopped else DONE
 
@@ -122,7 +121,9 @@ def _draw(
 ) -> bool:
     """Draw batch by batch, text number i % n for picture i; whether it was interrupted."""
     diffusion = run.diffusion
-    size = even_batch_size(drawing.number, config.batch_size or usual_batch_size(diffusion))
+    # Those that are decoded are large.
+    usual = usual_batch_size(diffusion) if run.decode is None else 1
+    size = even_batch_size(drawing.number, config.batch_size or usual)
     evaluations = len(diffusion.plan(**sampling_of(config)))
     say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {evaluations} evaluations")
     text = facts(known, run.step, run.weights, sampling, config.seed)
@@ -146,7 +147,7 @@ def _draw(
             on_step=on_step,
             **sampling_of(config),
         )
-        return drawing.form.units(drawn)
+        return drawing.form.units(run.units(drawn))
 
     total = math.ceil(drawing.number / size) * evaluations
     return in_batches(drawing, size, total, draw, written, text)

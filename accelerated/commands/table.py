@@ -95,7 +95,7 @@ Examples:
   ddpm-mindspore train --data scenes --results-folder my-scenes
   ddpm-mindspore paint "红色的一在蓝色的二的左边" --run my-scenes
 """,
-        options=".options:PaintConfig",
+        options=".paint_options:PaintConfig",
         run=".paint:paint",
         keeps_graphs=True,
     ),
@@ -229,8 +229,12 @@ Examples:
     "import": Command(
         """Make a run of what denoising-diffusion-pytorch 2.3.4 has trained.
 
-Example:
+Or of the published Chinese weights, Wukong-Huahua, which paints then.
+
+Examples:
   ddpm-mindspore import model-10.pt --image-size 64 --results-folder imported
+  ddpm-mindspore import wukong-huahua-ms.ckpt --results-folder wukong
+  ddpm-mindspore paint "城市夜景 赛博朋克" --run wukong --num-samples 1
 """,
         options=".options:ImportConfig",
         run=".import_run:import_run",

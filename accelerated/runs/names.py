@@ -16,9 +16,11 @@ from pathlib import Path
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
     *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl", "vocabulary.txt"),
+    "published.ckpt",
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
 EVALUATION, VOCABULARY = "evaluation", "vocabulary.txt"
+PUBLISHED = "published.ckpt"
 FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, EVALUATION)
 
 ASIDE = ".old"

@@ -7,6 +7,7 @@ pictures = run.diffusion.sample(batch_size=4)
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ..networks.table import build_network
 from .averages import load_average
 from .folder import RunFolder
 from .images import class_names_of
+from .names import PUBLISHED
 from .vocabulary import read_tokenizer
 from .warm_up import remark
 
@@ -44,6 +46,7 @@ class OpenedRun:
         weights: "average", "average over 0.08 of training" or "trained".
         remarks: what to know about them: an average that is none yet, checkpoints passed over.
         scaling: of data that are no images, between their units and those of the diffusion.
+        decode: of a diffusion that draws latents: those to images in [0, 1].
     """
 
     diffusion: GaussianDiffusion
@@ -52,9 +55,12 @@ class OpenedRun:
     weights: str
     remarks: tuple[str, ...] = ()
     scaling: Scaling | None = None
+    decode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def units(self, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What ``diffusion.sample`` returned, in the units of the data."""
+        """What ``diffusion.sample`` returned, in the units of the data; latents as images."""
+        if self.decode is not None:
+            return self.decode(drawn)
         return drawn if self.scaling is None else self.scaling.undo(drawn)
 
 
@@ -82,6 +88,10 @@ def open_run(
     check_choice("weights", weights, tuple(WEIGHTS))
     run = RunFolder(as_plain("path", path, Path))
     config = run.config.read()
+    if (run.path / PUBLISHED).is_file():
+        from ..weights.published import open_published
+
+        return open_published(run)
     scaling = from_dict(run.config.images().get("scaling"))
     diffusion = build(config)
     diffusion.class_names = class_names_of(run)

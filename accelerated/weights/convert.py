@@ -33,6 +33,8 @@ def import_weights(config: ImportConfig) -> tuple[RunConfig, Weights]:
         ValueError: weights that cannot be read, or are of another network; options that contradict
             them, or are missing; a folder that already holds a run.
     """
+    if config.image_size is None:
+        raise ValueError("image_size is missing, and weights do not tell it: say it (--image-size)")
     weights = read_weights(config.weights)
     network = unet_config(weights.ema, config.sinusoidal_pos_emb_theta)
     _check_parameters(network, weights)

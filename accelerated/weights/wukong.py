@@ -76,7 +76,7 @@ def load_wukong(path: Path, sizes: Sizes | None = None) -> Networks:
 
         return value
 
-    unet = _reading(file, sizes.unet)
+    unet = unet_of(file, sizes.unet)
     networks = (
         LatentUnet(values=values("unet"), **unet.to_dict()),
         Autoencoder(values=values("autoencoder"), **sizes.autoencoder.to_dict()),
@@ -85,8 +85,20 @@ def load_wukong(path: Path, sizes: Sizes | None = None) -> Networks:
     return Networks(*networks, tuple(sorted(file.entries.keys() - asked - UNUSED)))
 
 
-def _reading(file: CheckpointFile, config: LatentUnetConfig) -> LatentUnetConfig:
-    """The U-Net's configuration with as many channels as the file's first convolution reads."""
+def tensors_of(file: CheckpointFile) -> Values:
+    """The values of parameters, by their full names.
+
+    It raises ValueError for a tensor that is missing or of another shape.
+    """
+    return lambda name, shape: _tensor(file, name, shape)
+
+
+def unet_of(file: CheckpointFile, config: LatentUnetConfig) -> LatentUnetConfig:
+    """The U-Net's configuration with as many channels as the file's first convolution reads.
+
+    Raises:
+        ValueError: the file has none.
+    """
     name = wukong.PREFIXES["unet"] + FIRST
     if name not in file.entries:
         raise ValueError(_missing(file, name))

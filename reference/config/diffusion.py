@@ -9,7 +9,7 @@ from ..plain import check_choice, make_plain
 from .draws import DrawsConfig
 from .network import NetworkConfig
 
-SCHEDULES = ("linear", "cosine", "sigmoid")
+SCHEDULES = ("linear", "cosine", "sigmoid", "scaled_linear")
 """Rules for how much noise each step adds; ``schedule`` states them."""
 
 PREDICTIONS = ("pred_noise", "pred_x0", "pred_v")
@@ -122,7 +122,7 @@ class DiffusionConfig(DrawsConfig, ObjectiveConfig):
 
     Attributes:
         timesteps: number T of noising steps.
-        beta_schedule: linear, cosine or sigmoid.
+        beta_schedule: linear, cosine, sigmoid or scaled_linear (that of latent diffusion).
         zero_terminal_snr: rescale the schedule so that step T is pure noise (arXiv 2305.08891).
         auto_normalize: data lie in [0, 1], as pixels, and become [-1, 1] for the process: the
             columns of a table by their range. Off: data are standardised, an array is taken as it

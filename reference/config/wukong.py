@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .autoencoder import AutoencoderConfig
 from .latent_unet import LatentUnetConfig
+from .text_unet import TextUnetConfig
 from .transformer import TransformerConfig
 
 UNET = LatentUnetConfig(
@@ -33,6 +34,16 @@ TEXT_ENCODER = TransformerConfig(
     vocabulary=49_408, length=77, width=768, layers=12, heads=12, norm_eps=1e-7
 )
 """123,060,480 parameters in 148 tensors. Ids up to 21,127 are used."""
+
+PAINTER = TextUnetConfig(
+    **UNET.to_dict(),
+    vocabulary=TEXT_ENCODER.vocabulary,
+    length=TEXT_ENCODER.length,
+    text_layers=TEXT_ENCODER.layers,
+    text_heads=TEXT_ENCODER.heads,
+    text_norm_eps=TEXT_ENCODER.norm_eps,
+)
+"""U-Net and text encoder as one network that is told ids."""
 
 SCALE_FACTOR = 0.18215
 """Latents are multiplied by it: their standard deviation is then about 1."""

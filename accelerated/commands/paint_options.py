@@ -1,0 +1,70 @@
+"""What ``paint`` is told: a dataclass that costs little to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ...reference.config import SamplingConfig
+from ...reference.plain import check_choice, make_plain
+from ..system.runtime import DEVICES
+from .options import at_least_1
+
+
+@dataclass(frozen=True)
+class PaintConfig:
+    """Options of ``paint``.
+
+    Attributes:
+        text: what to paint, or several texts.
+        texts: a file with more of them, one a line.
+        run: folder of a run that is told texts (default: the model that comes with the program).
+        negative: what not to paint.
+        guidance: how much is made of the text: 1 nothing more, above 1 guidance: 2 obeys more, and
+            varies less (arXiv 2207.12598; default: as the run was configured).
+        num_samples: pictures of each text.
+        sampler: ancestral, ddim, euler, heun, plms, dpm++2s, dpm++2m, dpm++3m, dpm++2m-sde, unipc
+            or deis (default: as the run was configured).
+        sampling_timesteps: steps for each picture (default: as the run was configured).
+        seed: picture number i is a function of this and of i.
+        batch_size: pictures drawn at a time, at most (default: 64, or more if they are small).
+        weights: of a run: average (the moving average of the parameters) or trained (the
+            parameters as the last step left them).
+        ema: with which average: "default", or the length of one as a share of training.
+        step: draw with the run's checkpoint of this step (default: the newest).
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+        output: folder to write to (default: painted, or RUN/drawn); new, empty, or of an earlier
+            drawing, whose files make room.
+    """
+
+    text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    texts: Path | None = None
+    run: Path | None = None
+    negative: str = ""
+    guidance: float | None = None
+    num_samples: int = 9
+    sampler: str | None = None
+    sampling_timesteps: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    weights: Literal["average", "trained"] = "average"
+    ema: float | Literal["default"] = "default"
+    step: int | None = None
+    device: str = "auto"
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        check_choice("device", self.device, DEVICES)
+        at_least_1(self, "num_samples", "batch_size", "sampling_timesteps")
+        for name in ("guidance", "step", "seed"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} {value} must not be negative")
+        if self.sampler is not None:
+            SamplingConfig(sampler=self.sampler)
+        if self.run is None and (self.step is not None or self.ema != "default"):
+            raise ValueError("step and ema are of a run: name it (--run)")

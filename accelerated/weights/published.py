@@ -1,0 +1,113 @@
+"""Runs of the published Chinese weights: ``ddpm-mindspore import wukong-huahua-ms.ckpt``.
+
+The checkpoint itself is in the folder, WEIGHTS, as it was, and is read tensor by tensor when the
+run is opened. What the network draws are latents, which the autoencoder of the same file decodes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor
+from numpy.typing import NDArray
+
+from ...reference.config import (
+    AutoencoderConfig,
+    DiffusionConfig,
+    SamplingConfig,
+    TextUnetConfig,
+    wukong,
+)
+from ...reference.text.tokenizer import shipped
+from ..config import RunConfig, TrainerConfig
+from ..diffusion import GaussianDiffusion
+from ..networks.autoencoder import Autoencoder
+from ..networks.text_unet import TextUnet
+from ..process import to_unit_range
+from ..runs.config_file import read_document
+from ..runs.folder import RunFolder
+from ..runs.names import PUBLISHED
+from ..runs.opened import OpenedRun
+from ..runs.vocabulary import read_tokenizer, write_tokenizer
+from ..system.compile_cache import compiled
+from .checkpoint_file import CheckpointFile
+from .wukong import tensors_of, unet_of
+
+
+def import_published(
+    path: Path,
+    folder: Path,
+    network: TextUnetConfig = wukong.PAINTER,
+    autoencoder: AutoencoderConfig = wukong.AUTOENCODER,
+) -> RunConfig:
+    """Write a run that is painted with, of a checkpoint in the published layout.
+
+    Args:
+        path: wukong-huahua-ms.ckpt, or one like it.
+        folder: of the run.
+        network, autoencoder: their sizes, where they are not the published ones.
+
+    Raises:
+        ValueError: no such checkpoint, one with other tensors, that of the inpainting network, or a
+            folder that holds a run.
+    """
+    file = CheckpointFile(path)
+    unet = unet_of(file, network.unet)
+    if unet.extra_channels:
+        raise ValueError(
+            f"checkpoint {str(path)!r} is of a network that is shown {unet.extra_channels} "
+            "channels besides (it inpaints): give wukong-huahua-ms.ckpt, or read it from Python "
+            "(accelerated.weights.wukong.load_wukong)"
+        )
+    config = RunConfig(
+        data=str(path),
+        image_size=64,
+        device="auto",
+        network=network,
+        diffusion=DiffusionConfig(
+            objective="pred_noise", beta_schedule="scaled_linear", auto_normalize=False
+        ),
+        sampling=SamplingConfig(cond_scale=7.5),
+        trainer=TrainerConfig(results_folder=str(folder)),
+    )
+    run = RunFolder(folder)
+    if run.steps() or (folder / PUBLISHED).exists():
+        raise ValueError(
+            f"results_folder {str(folder)!r} already holds a run: choose another (--results-folder)"
+        )
+    run.prepare(resume=False)
+    shutil.copyfile(path, folder / PUBLISHED)
+    run.config.write(config, autoencoder=asdict(autoencoder), scale_factor=wukong.SCALE_FACTOR)
+    write_tokenizer(run, shipped())
+    return config
+
+
+def open_published(run: RunFolder) -> OpenedRun:
+    """Open such a run, as ``open_run`` opens others.
+
+    Raises:
+        ValueError: the checkpoint is damaged, or its tensors are of other sizes.
+    """
+    config = run.config.read()
+    file = CheckpointFile(run.path / PUBLISHED)
+    value = tensors_of(file)
+    options: Any = config.network.to_dict()
+    model = TextUnet(values=value, **options)
+    sampling = asdict(config.diffusion) | asdict(config.sampling)
+    diffusion = GaussianDiffusion(model, image_size=config.image_size, **sampling)
+    diffusion.tokenizer = read_tokenizer(run)
+    document, prefix = read_document(run.config.path), wukong.PREFIXES["autoencoder"]
+    scale, latent = np.float32(document["scale_factor"]), document["autoencoder"]
+    coder = Autoencoder(values=lambda name, shape: value(prefix + name, shape), **latent)
+    decode = compiled(coder.decode)
+
+    def images(latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 4, h, w) to (N, 3, 8h, 8w) in [0, 1], one at a time: they are large."""
+        drawn = [decode(Tensor(one[None] / scale)).asnumpy() for one in latents]
+        return to_unit_range(np.concatenate(drawn))
+
+    return OpenedRun(diffusion, config, 0, "published", decode=images)

@@ -1,0 +1,98 @@
+"""A checkpoint in the published layout becomes a run that is painted with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.weights.published import import_published
+from ddpm_mindspore.accelerated.weights.wukong import Sizes, load_wukong
+from ddpm_mindspore.reference.config import AutoencoderConfig, TextUnetConfig, wukong
+from ddpm_mindspore.reference.networks import autoencoder, text_unet
+from ddpm_mindspore.reference.schedule import make_schedule
+
+NETWORK = TextUnetConfig(
+    dim=4,
+    dim_mults=(1,),
+    blocks=1,
+    attention=False,
+    heads=2,
+    context_dim=6,
+    groups=2,
+    vocabulary=21_128,
+    length=9,
+    text_layers=1,
+    text_heads=2,
+)
+CODER = AutoencoderConfig(dim=4, dim_mults=(1, 2), groups=2)
+
+
+def checkpoint(path: Path, extra_channels: int = 0) -> Path:
+    rng = np.random.default_rng(0)
+    network = TextUnetConfig(**{**NETWORK.to_dict(), "extra_channels": extra_channels})
+    prefix = wukong.PREFIXES["autoencoder"]
+    coder = {prefix + n: shape for n, shape in autoencoder.param_shapes(CODER).items()}
+    shapes = text_unet.param_shapes(network) | coder
+    named: list[dict[str, Any]] = [
+        {"name": name, "data": Tensor((0.3 * rng.standard_normal(shape)).astype(np.float32))}
+        for name, shape in shapes.items()
+    ]
+    ms.save_checkpoint(named, str(path))
+    return path
+
+
+def test_full_size_is_the_published_one() -> None:
+    shapes = text_unet.param_shapes(wukong.PAINTER)
+    assert len(shapes) == 686 + 148
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == 859_520_964 + 123_060_480
+
+
+def test_the_schedule_is_that_of_latent_diffusion() -> None:
+    beta = make_schedule("scaled_linear", 1000).beta[1:]
+    np.testing.assert_allclose(beta, np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, rtol=1e-12)
+
+
+def test_what_was_imported_paints(tmp_path: Path) -> None:
+    path, folder = checkpoint(tmp_path / "w.ckpt"), tmp_path / "run"
+    import_published(path, folder, NETWORK, CODER)
+    path.unlink()
+    output = tmp_path / "out"
+    words = ["城市夜景", "--run", str(folder), "--num-samples", "2", "--seed", "3"]
+    assert main(["paint", *words, "--sampling-timesteps", "2", "--output", str(output)]) == 0
+    drawn = np.load(output / "samples.npy")
+    assert (drawn.shape, drawn.dtype) == ((2, 3, 128, 128), np.uint8)
+    run = open_run(folder)
+    latents = run.diffusion.sample(1, condition="城市夜景", sampling_timesteps=2, seed=3, first=1)
+    assert latents.shape == (1, 4, 64, 64) and np.abs(latents).max() > 1.0
+    sizes = Sizes(NETWORK.unet, CODER, NETWORK.text)
+    networks = load_wukong(folder / "published.ckpt", sizes)
+    decoded = networks.autoencoder.decode(Tensor(latents / np.float32(wukong.SCALE_FACTOR)))
+    expected = np.clip((decoded.asnumpy() + 1) / 2, 0, 1)
+    np.testing.assert_allclose(drawn[1:] / 255.0, expected, atol=1.01 / 255)
+
+
+def test_what_cannot_be_imported_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkpoint(tmp_path / "w.ckpt", extra_channels=5)
+    with pytest.raises(ValueError, match=r"is shown 5 channels besides \(it inpaints\)"):
+        import_published(path, tmp_path / "run", NETWORK, CODER)
+    assert not (tmp_path / "run").exists()
+    checkpoint(path)
+    import_published(path, tmp_path / "run", NETWORK, CODER)
+    with pytest.raises(ValueError, match="already holds a run"):
+        import_published(path, tmp_path / "run", NETWORK, CODER)
+    (tmp_path / "other.ckpt").write_bytes(b"no checkpoint")
+    folder = str(tmp_path / "other")
+    assert main(["import", str(tmp_path / "other.ckpt"), "--results-folder", folder]) == 2
+    assert "is not one of MindSpore's" in capsys.readouterr().err
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    assert main(["import", str(tmp_path / "weights.safetensors")]) == 2
+    assert "image_size is missing" in capsys.readouterr().err
