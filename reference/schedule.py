@@ -111,7 +111,8 @@ def scaled_linear_beta(T: int) -> Table:
     """
     T = _check_T(T)
     roots = np.linspace(np.sqrt(1000 / T * 0.00085), np.sqrt(1000 / T * 0.012), T)
-    return np.minimum(roots * roots, MAX_BETA)
+    beta: Table = np.minimum(roots * roots, MAX_BETA)
+    return beta
 
 
 _RULES: dict[str, Callable[[int], Table]] = dict(

