@@ -18,7 +18,7 @@ from ..config import Sides, sides
 from ..data import Images, open_images, read_spread
 from ..data.crops import CENTER
 from ..data.scaling import from_dict
-from ..evaluation.features import chosen, describer
+from ..evaluation.features import NETWORK, TINY, chosen, describer
 from ..reports import evaluation as report
 from ..runs.config_file import versions
 from ..runs.folder import RunFolder
@@ -117,15 +117,19 @@ def evaluate(config: EvaluateConfig) -> int:
 
 def _measured(config: EvaluateConfig, name: str, sets: Sets) -> dict[str, Any]:
     """All figures, while a bar is shown."""
+    replicates = config.replicates
+    if replicates is None:
+        many = name == NETWORK or (name == "pixels" and sets.real[0].size > TINY)
+        replicates = 10 if many else 50
     with bar(total=stages(sets), desc="measuring", unit="part") as measuring:
         found = document(
             sets,
             describer(name, sets.real),
             seed=config.seed,
-            replicates=config.replicates,
+            replicates=replicates,
             on_stage=measuring.update,
         )
-    return {"feature_space": name, "replicates": config.replicates, **found}
+    return {"feature_space": name, "replicates": replicates, **found}
 
 
 def _asked(labels: Labels, classes: Sequence[str], number: int) -> NDArray[Any] | None:

@@ -31,7 +31,8 @@ class EvaluateConfig(SampleConfig):
             the variational bound and by the probability-flow ODE.
         likelihood_steps: of the ODE.
         likelihood_solver: euler, heun, midpoint or rk4.
-        replicates: of the bootstrap, from which errors are taken.
+        replicates: of the bootstrap, from which errors are taken (default: 50, or 10 where there
+            are more than 256 features).
         output: folder to write to (default: RUN/evaluation).
     """
 
@@ -42,7 +43,7 @@ class EvaluateConfig(SampleConfig):
     likelihood: int = 0
     likelihood_steps: int = 50
     likelihood_solver: str = "heun"
-    replicates: int = 50
+    replicates: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

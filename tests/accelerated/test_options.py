@@ -75,6 +75,7 @@ FINE: dict[Any, set[str]] = {
         *("autoguidance", "p_mean", "offset_noise", "vlb_weight"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
+        "likelihood",
         *BOOLEAN,
     },
     -1: {"p_mean"},
@@ -85,7 +86,7 @@ FINE: dict[Any, set[str]] = {
     True: BOOLEAN,
     None: {
         *("init_dim", "out_dim", "full_attn", "sampling_timesteps", "data_cache", "keep_last"),
-        *("keep_every", "evaluate_every", "against", "eta", "batch_size", "output"),
+        *("keep_every", "evaluate_every", "against", "replicates", "eta", "batch_size", "output"),
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
         *("super_resolve", "texts", "run"),
