@@ -1,9 +1,12 @@
 """Do pictures of digit scenes show what was asked for? A reader that knows real digits alone says.
 
-    python tests/benchmarks/obedience.py SAMPLES.npy CAPTIONS.txt
+    python tests/benchmarks/obedience.py --ask 400 > CAPTIONS.txt
+    ddpm-mindspore paint --texts CAPTIONS.txt --num-samples 1 --run RUN --output DRAWN
+    python tests/benchmarks/obedience.py DRAWN/samples.npy CAPTIONS.txt
 
-reads pictures, uint8 (N, 3, 16, 16), and what was asked for, a sentence a line; without arguments
-it judges the reader itself, on scenes made of digits that it was not shown. It prints JSON.
+writes sentences, of all 100 pairs equally many, has them painted, and reads the pictures, uint8
+(N, 3, 16, 16), beside what was asked for, a sentence a line; without arguments it judges the reader
+itself, on scenes made of digits that it was not shown. It prints JSON.
 
 The reader is told where the places are (``data/scenes.py``), which four colours there are, and what
 single grey digits look like; it has seen no scene. Of a picture it reads
@@ -35,7 +38,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from ddpm_mindspore.accelerated.data.digits import digit_labels, load_digits
-from ddpm_mindspore.accelerated.data.sayings import LAYOUTS, Facts, facts_of
+from ddpm_mindspore.accelerated.data.sayings import LAYOUTS, SAYINGS, Facts, facts_of, saying
 from ddpm_mindspore.accelerated.data.scenes import HELD_OUT, RGB, SHOWN, compose, place_of
 
 Pixels = NDArray[np.uint8]
@@ -160,6 +163,18 @@ def real_scenes(count: int, digits: NDArray[np.int64], seed: int = 0) -> tuple[P
     return compose(told, inks), told
 
 
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """What to ask for: all pairs in turn, the rest of each sentence at random."""
+    rng = np.random.default_rng(seed)
+    pairs, asked = [*SHOWN, *sorted(HELD_OUT)], []
+    for number in range(count):
+        colours = rng.choice(NAMES, 2).tolist()
+        layout = LAYOUTS[rng.integers(2)]
+        facts = Facts(layout, pairs[number % len(pairs)], (colours[0], colours[1]))
+        asked.append(saying(facts, int(rng.integers(SAYINGS))))
+    return asked
+
+
 def of_the_reader(folds: int = 5, count: int = 400) -> dict[str, Share]:
     """How well it reads real scenes of digits that it was not shown, each fold's in turn."""
     order = np.random.default_rng(0).permutation(len(digit_labels()))
@@ -184,7 +199,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("samples", nargs="?", type=Path)
     parser.add_argument("captions", nargs="?", type=Path)
+    parser.add_argument("--ask", type=int, help="print so many sentences to paint")
     asked = parser.parse_args()
+    if asked.ask is not None:
+        print(*sentences(asked.ask), sep="\n")
+        return
     if asked.samples is None:
         result: dict[str, Any] = {"reader": of_the_reader()}
     else:

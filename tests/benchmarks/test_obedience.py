@@ -93,3 +93,10 @@ def test_intervals_are_wilsons(judge: ModuleType) -> None:
     assert found.share == 0.9 and found.of == 10
     assert (round(found.low, 4), round(found.high, 4)) == (0.5958, 0.9821)
     assert judge.share([True] * 10).high == pytest.approx(1.0)
+
+
+def test_all_pairs_are_asked_for_equally_often(judge: ModuleType) -> None:
+    asked = [facts_of(sentence) for sentence in judge.sentences(200)]
+    pairs = [facts.digits for facts in asked if facts is not None]
+    assert len(pairs) == 200 and {pairs.count(pair) for pair in pairs} == {2}
+    assert judge.sentences(3) == judge.sentences(200)[:3]
