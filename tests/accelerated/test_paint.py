@@ -13,6 +13,7 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion
 from ddpm_mindspore.accelerated.cli import main
+from ddpm_mindspore.accelerated.commands import paint
 from ddpm_mindspore.accelerated.commands.paint import remarks
 from ddpm_mindspore.accelerated.commands.presets import SCENES
 from ddpm_mindspore.accelerated.config import RunConfig
@@ -180,6 +181,16 @@ def test_what_cannot_be_painted_is_refused_at_once(
     given = [] if "--run" in words or "--step" in words else ["--run", str(run.path)]
     assert main(["paint", *words, *given]) == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_model_it_is_said_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paint, "FOLDER", tmp_path / "painter")
+    assert main(["paint", "左边是红色的三"]) == 2
+    assert "train one (ddpm-mindspore train --data scenes)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
