@@ -51,11 +51,20 @@ def heading(found: Mapping[str, Any]) -> str:
     """What was compared with what, in a line or two."""
     counts = found["counts"]
     unseen = f", {counts['held_out']:,} held out" if counts["held_out"] else ""
+    few = min(counts["samples"], counts["training"]) < 2 * found["features"]
+    warning = (
+        ""
+        if not few
+        else (
+            "\n! so few for so many features that the Fréchet distance is mostly bias: read it "
+            "beside real halves,\n  or the kernel distance, or draw more (--num-samples)"
+        )
+    )
     return (
         f"step {found['step']:,} ({found['weights']}), {counts['samples']:,} drawn beside "
         f"{counts['training']:,} of {counts['training_in_all']:,} for training{unseen}\n"
         f"features: {found['feature_space']} ({found['features']}); seed {found['seed']}; ± holds "
-        "95 of 100 repetitions"
+        "95 of 100 repetitions" + warning
     )
 
 

@@ -79,7 +79,7 @@ def test_figures_stand_beside_their_anchors_whatever_the_batch(
     assert sum(found["classes"]["counts"]) == 40
     assert found["classes"]["agreement"]["value"] < 0.5 < found["classes"]["judge"]
     assert any("grey is" in line for line in found["colour"]["flags"])
-    for text in ("Fréchet distance", "real halves", "held out, training", "± holds", "coverage"):
+    for text in ("Fréchet distance", "real halves", "held out, training", "± holds", "mostly bias"):
         assert text in table
     assert max(map(len, table.split("\n\n")[1].splitlines())) <= 110
     assert Image.open("run/evaluation/closest.png").width > 100
