@@ -135,11 +135,12 @@ def compare_series(x: Array, y: Array) -> tuple[float, float, float]:
 def _plot_table(path: Path, drawn: Array, real: Array, names: list[str]) -> None:
     from ddpm_mindspore.accelerated.reports.plots import DRAWN, REAL
 
-    figure, save = _figure(path, 12, 9)
-    grid = figure.add_gridspec(3, 4)
+    figure, save = _figure(path, 12, 8)
+    left, right = figure.subfigures(1, 2)
+    grid = left.add_gridspec(3, 2)
     shown = (0, 1, 4, 6, 13, 20)
     for i, column in enumerate(shown):
-        axes = figure.add_subplot(grid[i // 2, i % 2])
+        axes = left.add_subplot(grid[i // 2, i % 2])
         both = np.concatenate((drawn[:, column], real[:, column]))
         shape: dict[str, Any] = {"bins": np.linspace(both.min(), both.max(), 31), "density": True}
         axes.hist(real[:, column], color=REAL, alpha=0.45, label="real, held out", **shape)
@@ -149,17 +150,18 @@ def _plot_table(path: Path, drawn: Array, real: Array, names: list[str]) -> None
         if i == 0:
             axes.legend(frameon=False, fontsize=8)
     kinds = (("drawn", drawn, DRAWN), ("real, held out", real, REAL))
+    grid = right.add_gridspec(3, 2)
     for i, (title, rows, colour) in enumerate(kinds):
-        axes = figure.add_subplot(grid[i, 2])
+        axes = right.add_subplot(grid[0, i])
         axes.imshow(two_samples.correlations(rows), vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_title(f"correlations, {title}", fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes = figure.add_subplot(grid[i, 3])
+        axes = right.add_subplot(grid[1, i])
         axes.plot(rows[:, 0], rows[:, 6], ".", ms=4, mew=0, alpha=0.6, color=colour)
         axes.set(xlim=(5, 30), ylim=(-0.05, 0.45), xlabel=names[0], ylabel=names[6])
         axes.set_title(title, fontsize=9)
-    axes = figure.add_subplot(grid[2, 2])
+    axes = right.add_subplot(grid[2, :])
     upper = np.triu_indices(len(names), 1)
     pair = (two_samples.correlations(rows)[upper] for rows in (real, drawn))
     axes.plot(*pair, ".", ms=3, color=DRAWN, alpha=0.6)
@@ -171,30 +173,31 @@ def _plot_table(path: Path, drawn: Array, real: Array, names: list[str]) -> None
 def _plot_series(path: Path, parts: dict[str, Array]) -> None:
     from ddpm_mindspore.accelerated.reports.plots import DRAWN, REAL
 
-    figure, save = _figure(path, 11, 8)
-    grid = figure.add_gridspec(5, 3)
+    figure, save = _figure(path, 11, 7)
+    left, right = figure.subfigures(1, 2, width_ratios=(2, 1))
+    grid = left.add_gridspec(5, 2)
     colours = {"drawn": DRAWN, "real, held out": REAL, "real, trained on": "grey"}
     for column, name in enumerate(("drawn", "real, held out")):
         x = parts[name]
         for row, place in enumerate(np.linspace(0, len(x) - 1, 5).astype(int)):
-            axes = figure.add_subplot(grid[row, column])
+            axes = left.add_subplot(grid[row, column])
             axes.plot(x[place], lw=0.9, color=colours[name])
             axes.set_ylim(-0.72, 0.08)
+            axes.tick_params(labelbottom=row == 4, labelleft=column == 0)
             if row == 0:
                 axes.set_title(name, fontsize=10)
-    axes = figure.add_subplot(grid[:2, 2])
+    axes, below = right.subplots(2, 1)
     for name, x in parts.items():
         axes.loglog(
             np.arange(1, LENGTH // 2 + 1), power(x), lw=1.2, color=colours[name], label=name
         )
     axes.set(title="power at each frequency", xlabel="cycles a window")
     axes.legend(frameon=False, fontsize=8)
-    axes = figure.add_subplot(grid[2:4, 2])
     every = np.concatenate([x.ravel() for x in parts.values()])
     for name, x in parts.items():
         edges = np.linspace(every.min(), every.max(), 61)
-        axes.hist(x.ravel(), edges, density=True, histtype="step", color=colours[name])
-    axes.set(title="levels", yscale="log")
+        below.hist(x.ravel(), edges, density=True, histtype="step", color=colours[name])
+    below.set(title="levels", yscale="log")
     save()
 
 
