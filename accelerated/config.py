@@ -16,7 +16,7 @@ from ..reference.config import (
     UnetConfig,
 )
 from ..reference.config.sampling import check_together
-from ..reference.evaluation.comparison import LEAST
+from ..reference.evaluation import LEAST
 from ..reference.plain import (
     PathText,
     Unbounded,

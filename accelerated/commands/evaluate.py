@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig
-from ...reference.evaluation.comparison import LEAST
+from ...reference.evaluation import LEAST
 from ...reference.evaluation.document import Sets, document, stages
 from ..config import Sides, sides
 from ..data import Images, open_images, read_spread

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...reference.evaluation.likelihood import SOLVERS
+from ...reference.evaluation.solvers import SOLVERS
 from ...reference.plain import PathText, check_choice
-from ..evaluation.features import FEATURES
+from ..evaluation import FEATURES
 from .options import SampleConfig
 
 USUAL = 1000

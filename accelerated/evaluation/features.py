@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...reference.config.efficientnet import LITE0, PACKAGE, SIDE
 from ...reference.evaluation.features import COMPONENTS, Components, flat
+from . import FEATURES as FEATURES
+from . import NETWORK as NETWORK
 
-NETWORK = "efficientnet-lite0"
-FEATURES = ("auto", "pixels", "pca", NETWORK)
 TINY = 256
 """Numbers of an item up to which they are its features where no one says which."""
 

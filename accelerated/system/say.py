@@ -36,7 +36,7 @@ class Stream:
     @property
     def encoding(self) -> str:
         """How the stream writes letters; ASCII is what every one can."""
-        return getattr(getattr(sys, self._name, None), "encoding", None) or "ascii"
+        return getattr(getattr(sys, self._name, None), "encoding", "ascii") or "utf-8"
 
     def write(self, text: str) -> int:
         """Write what can be written; the number of letters, as if it were all."""

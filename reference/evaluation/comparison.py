@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..schedule import Array
-from . import frechet
+from . import LEAST, frechet
 from .kernel import kernel_distance
 from .neighbours import manifolds
 from .resampling import Figure
-
-LEAST = 16
-"""Items on either side below which nothing can be said."""
 
 
 def compare(drawn: Array, real: Array, *, seed: int = 0, replicates: int = 50) -> dict[str, Figure]:

@@ -32,6 +32,7 @@ from ..bound import (
 )
 from ..plain import check_choice
 from ..schedule import Array, Schedule, Table, levels_at, time_of
+from .solvers import SOLVERS as SOLVERS
 
 Predict = Callable[[Array, Array], tuple[Array, Array | None]]
 """(x_t, t) to x0_hat and the logarithm of its step's variance, or None."""
@@ -41,14 +42,6 @@ Probe = Callable[[Array, Array, Array], tuple[Array, Table]]
 
 Draw = Callable[[int], Array]
 """i to the i-th array of N(0, 1), (B, ...)."""
-
-SOLVERS: dict[str, tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]] = {
-    "euler": (((),), (1.0,)),
-    "heun": (((), (1.0,)), (0.5, 0.5)),
-    "midpoint": (((), (0.5,)), (0.0, 1.0)),
-    "rk4": (((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
-}
-"""Explicit Runge-Kutta methods: what each stage starts from, and how stages are averaged."""
 
 
 class Bits(NamedTuple):

@@ -142,7 +142,7 @@ WRONG: list[tuple[str, str]] = [
     ),
     ("train --from empty --resume", "--from starts a new run and --resume goes on with one, whic"),
     # the command itself
-    ("trane", "command 'trane' is unknown: choose train, sample, inpaint"),
+    ("trane", "command 'trane' is unknown: choose train, sample, paint, inpaint"),
     ("train --steps many", "--steps: invalid literal for int() with base 10: 'many' (see ddpm-min"),
     ("train --steps", "'--steps'. Expected 1 values"),
     ("train --step 3", "Unrecognized options: --step, 3 (see ddpm-mindspore train --help)"),
@@ -269,8 +269,8 @@ def test_help_is_for_people(
 
 
 NAMES = (
-    *("train", "sample", "inpaint", "super-resolve", "restore", "edit", "invert", "interpolate"),
-    *("evaluate", "status", "replay", "parity", "import", "export", "info"),
+    *("train", "sample", "paint", "inpaint", "super-resolve", "restore", "edit", "invert"),
+    *("interpolate", "evaluate", "status", "replay", "parity", "import", "export", "info"),
 )
 HELP = [f"{name} --help" for name in NAMES]
 
