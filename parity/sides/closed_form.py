@@ -2,7 +2,8 @@
 
 The best x0_hat is then an affine function of x_t. The reference asks its oracle; the device has the
 factors as tables, read at the time that the network is given. With self-conditioning a share of the
-estimate before is added to x0_hat. With a learned variance it says of it RAW x_t + BIAS.
+estimate before is added to x0_hat. With a learned variance it says of it RAW
+x + BIAS, x being what the network sees of x_t.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class Denoiser:
         x0_hat: Array = self._oracle.predict_x0(self.schedule, x_t, t) + self.self_cond * before
         return x0_hat
 
-    def share(self, x_t: Array) -> Array:
+    def share(self, x_t: Array, t: float) -> Array:
         """The share of log beta in the logarithm of the variance."""
-        said: Array = (RAW * x_t + BIAS + 1.0) / 2.0
+        said: Array = (RAW * self.scale(t) * x_t + BIAS + 1.0) / 2.0
         return said
 
     def slope(self, t: float) -> Array:

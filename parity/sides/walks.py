@@ -52,7 +52,7 @@ def on_reference(
         walk.times.append(float(t[0]))
         walk.states.append(x_t)
         walk.estimates.append(np.clip(x0_hat, -1.0, 1.0) if clip else x0_hat)
-        return (x0_hat, denoiser.share(x_t)) if denoiser.learned else x0_hat
+        return (x0_hat, denoiser.share(x_t, float(t[0]))) if denoiser.learned else x0_hat
 
     x_0 = SAMPLERS[sampler](
         denoiser.schedule,
@@ -126,7 +126,7 @@ def bounds(
 
         drawn, wide = noise[plan.draw(i)] if c else none, none
         if plan.learned and c:
-            drawn, wide = widened(denoiser, float(plan.spread[i]), x, e_x, drawn)
+            drawn, wide = widened(denoiser, t, float(plan.spread[i]), x, e_x, drawn)
         read = [f * value for f, (value, _) in zip(earlier, registers, strict=True)]
         # Each term: its coefficient, its product, and the sums.
         local = elementwise(4 + len(read), a * x, b * x0_hat, c * drawn, *read)
@@ -141,16 +141,18 @@ def bounds(
 
 
 def widened(
-    denoiser: Denoiser, spread: float, x: Array, error: Array, noise: Array
+    denoiser: Denoiser, t: float, spread: float, x: Array, error: Array, noise: Array
 ) -> tuple[Array, Array]:
     """Noise times spread^(share(x) / 2), and its error where x has this one.
 
-    Of the exponent: a product and a sum, each halved and with 1/2 more; of the power: the rounding
-    of spread, which counts exponent times, its own, and that of a product.
+    Of the exponent: a product and a sum, each halved and with 1/2 more, and two where x is scaled;
+    of the power: the rounding of spread, which counts exponent times, its own, and that of a
+    product.
     """
-    exponent = 0.5 * denoiser.share(x)
-    terms = 0.25 * RAW * x, np.full_like(x, 0.25 * (BIAS + 1.0))
-    of_exponent = np.abs(0.25 * RAW) * error + elementwise(4, *terms)
+    exponent = 0.5 * denoiser.share(x, t)
+    of_x = 0.25 * RAW * denoiser.scale(t)
+    terms = of_x * x, np.full_like(x, 0.25 * (BIAS + 1.0))
+    of_exponent = np.abs(of_x) * error + elementwise(6, *terms)
     drawn = noise * spread**exponent
     relative = abs(math.log(spread)) * of_exponent + elementwise(3, 1.0 + np.abs(exponent))
     return drawn, np.abs(drawn) * relative

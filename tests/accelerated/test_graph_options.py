@@ -53,6 +53,7 @@ NETS = {
     "attn_dim_head": 8,
     "full_attn": True,
     "num_classes": 3,
+    "cond_channels": 2,
 }
 DIFFUSIONS = {"loss_type": "huber"}
 OPTIMIZERS = {
