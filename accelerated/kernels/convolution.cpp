@@ -42,8 +42,10 @@ struct Problem {
 
 // The weights' shape as oneDNN has it: of groups with an axis for them, in the same order of numbers.
 Shape grouped(const Problem& p) {
-  const int64_t groups = p.image[1] / p.weight[1];
-  if (groups == 1) return p.weight;
+  const int64_t groups = p.weight[1] > 0 ? p.image[1] / p.weight[1] : 0;
+  if (groups == 1 && p.image[1] == p.weight[1]) return p.weight;
+  if (groups < 1 || p.image[1] % p.weight[1] != 0 || p.weight[0] % groups != 0)
+    throw std::invalid_argument("the image's channels do not fit the weights");
   return {groups, p.weight[0] / groups, p.weight[1], p.weight[2], p.weight[3]};
 }
 

@@ -90,7 +90,7 @@ NETWORK_OPTIONS: dict[str, tuple[Any, ...]] = {
     "output": ("image", "variance", "two"),
     "self_condition": ("shown", "not shown", "none"),
     "dropout": (0.0, 0.5),
-    "told": ({}, {"num_classes": 2}, {"cond_channels": 2}),
+    "told": ({}, {"num_classes": 2, "cond_drop_prob": 0.5}, {"cond_channels": 2}),
     "dim": (8, 16),
     "init_dim": (None, 6),
     "channels": (3, 1),

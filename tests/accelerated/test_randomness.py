@@ -40,6 +40,8 @@ def test_key_and_counter_layout_never_change():
         ("CAPTION", 14),
         ("UNTOLD", 15),
         ("SCENE", 16),
+        ("REAL_TIME", 17),
+        ("OFFSET", 18),
     ]
     key, counter = np.array([11, 3], np.uint64), np.array([0, 7, 5, 0], np.uint64)
     plain = np.random.Philox(key=key, counter=counter)

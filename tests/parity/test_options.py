@@ -66,6 +66,7 @@ NO_NUMBERS = {
     "TrainerConfig.amp_level": "test_precision_levels asks for more than the usual error",
     "TrainerConfig.amp_dtype": "test_precision_levels asks for more than the usual error in either",
     "TrainerConfig.conditional": "where num_classes comes from, which FROM_A_FOLDER says itself",
+    "TrainerConfig.super_resolve": "of networks that are shown images, as WITH_THE_UNET has one",
     "TrainerConfig.max_nonfinite_steps": "when training stops, after which nothing is computed",
     "TrainerConfig.caption_encoding": "which files are read: test_data_captions has lists of them",
     "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
