@@ -61,7 +61,7 @@ def test_the_denoiser_remembers_its_clipped_answer_for_self_conditioning():
     params = {k: 2.0 * p for k, p in init(net, np.random.default_rng(0)).items()}
     x = 3.0 * np.random.default_rng(1).standard_normal((2, 1, 4, 4))
     t = np.array([20, 20])
-    predict_x0 = denoiser(params, net, SCHEDULE, "pred_x0")
+    predict_x0 = denoiser(params, net, SCHEDULE, TrainingConfig(objective="pred_x0"))
     first = predict_x0(x, t)
     plain = unet(params, net, x, t - 1)
     assert np.abs(plain).max() > 1.0
@@ -69,7 +69,7 @@ def test_the_denoiser_remembers_its_clipped_answer_for_self_conditioning():
     second = predict_x0(x, t - 1)
     expected = np.clip(unet(params, net, x, t - 2, first), -1.0, 1.0)
     np.testing.assert_array_equal(second, expected)
-    unclipped = denoiser(params, net, SCHEDULE, "pred_x0", clip=False)
+    unclipped = denoiser(params, net, SCHEDULE, TrainingConfig(objective="pred_x0"), clip=False)
     np.testing.assert_array_equal(unclipped(x, t), plain)
 
 
