@@ -48,6 +48,7 @@ SAMPLING = [
         "sampling.rule",
         '"uniform"',
         "diffusion: sample",
+        {"diffusion": {"timesteps": 7, "clip_denoised": False, "spacing": "karras"}},
     ),
     Bug(
         "every step adds the same noise",
