@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..system.files import make_folder, replace_file, write_json
+from ..system.files import replace_file, write_json
 from .forms import GRID, PLOT, TABLE, Form, Pictures
 from .growing import GrowingArray
-from .lock import lock_folder
+from .lock import lock_output
 from .own import DRAWN, is_drawing
 
 VERSION = 1
@@ -71,13 +71,7 @@ class Drawing:
 
     def __enter__(self) -> Drawing:
         try:
-            make_folder(self.folder)
-            self._lock = lock_folder(self.folder)
-            if self._lock is None:
-                raise ValueError(
-                    f"output {str(self.folder)!r} is being drawn into by another process: wait for "
-                    "it, or choose another folder (--output)"
-                )
+            self._lock = lock_output(self.folder)
             self._check()
             replace_file(self.folder / ".writable", b"", flush=False)
             (self.folder / ".writable").unlink()

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..process import to_uint8
-from ..system.files import make_folder, write_json
+from ..system.files import write_json
 from .growing import GrowingArray, length_of
-from .lock import lock_folder
+from .lock import lock_output
 from .own import DRAWN, is_drawing
 
 SAMPLES = "samples.npy"
@@ -80,13 +80,7 @@ class Kept:
     def __enter__(self) -> Kept:
         where = f"output {str(self.folder)!r}"
         try:
-            make_folder(self.folder)
-            self._lock = lock_folder(self.folder)
-            if self._lock is None:
-                raise ValueError(
-                    f"{where} is being drawn into by another process: wait for it, or choose "
-                    "another folder (--output)"
-                )
+            self._lock = lock_output(self.folder)
             self._open(where)
         except OSError as error:
             self._release()

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..system.files import make_folder
+
 # What file systems answer that have no locks: training there goes on without.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -119,17 +121,22 @@ def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def lock_folder(folder: Path) -> int | None:
-    """A descriptor that keeps a folder to this process until it is closed; None: another has it.
+def lock_output(folder: Path) -> int:
+    """Make a folder that is drawn into; a descriptor that keeps it to this process until closed.
 
     Raises:
-        OSError: the folder cannot be opened.
+        ValueError: another process draws into it.
+        OSError: it cannot be made or opened.
     """
+    make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     with suppress(OSError):  # file systems that have locks, but not for folders
         if not _lock(descriptor):
             os.close(descriptor)
-            return None
+            raise ValueError(
+                f"output {str(folder)!r} is being drawn into by another process: wait for it, or "
+                "choose another folder (--output)"
+            )
     return descriptor
 
 
