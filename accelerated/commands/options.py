@@ -142,6 +142,27 @@ class StatusConfig:
 
 
 @dataclass(frozen=True)
+class ReportConfig:
+    """Options of ``report``.
+
+    Attributes:
+        run: folder of a run, as train has written it.
+        output: the page (default: RUN/report.html).
+        draw: ask the network for the film strip and for the loss at each time.
+        device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    output: Path | None = None
+    draw: bool = True
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        check_choice("device", self.device, DEVICES)
+
+
+@dataclass(frozen=True)
 class ImportConfig:
     """Options of ``import``.
 

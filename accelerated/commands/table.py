@@ -197,6 +197,21 @@ Example:
         options=".options:StatusConfig",
         run=".status:status",
     ),
+    "report": Command(
+        """Show a run as one page, which needs nothing beside itself.
+
+What it draws beside real images, over the steps, and on the way from noise; curves, evaluations,
+configuration, and how to go on. Every training ends with one, RUN/report.html, without what the
+network has to be asked for: the film strip and the loss at each time.
+
+Examples:
+  ddpm-mindspore report results
+  ddpm-mindspore report results --no-draw --output page.html   (at once)
+""",
+        options=".options:ReportConfig",
+        run=".report:report",
+        keeps_graphs=True,
+    ),
     "replay": Command(
         """Do one update of a run again, to see where a NaN comes from.
 

@@ -15,7 +15,7 @@ from ..data.texts import texts
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
 from ..runs.images import class_names_of
-from ..runs.names import checkpoint_folder, sample_picture
+from ..runs.names import REPORT, checkpoint_folder, sample_picture
 from ..runs.opened import build
 from ..runs.vocabulary import read_tokenizer
 from ..system.runtime import process_count, select_device
@@ -179,6 +179,7 @@ def _summary(run: RunFolder, step: int) -> str:
     written = {
         sample_picture(run.path, step): "drawn by the model, beside real ones",
         run.loss_curve: "the loss curve",
+        run.path / REPORT: "all of it as a page, for a browser",
         checkpoint_folder(run.path, step): "the model, its average and the optimiser's state",
         run.config.path: "the configuration",
         run.metrics.path: "every step's loss",

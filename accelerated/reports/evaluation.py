@@ -37,7 +37,7 @@ def table(found: Mapping[str, Any], names: Sequence[str] = ()) -> str:
     shown = {name: text for name, text in COLUMNS.items() if name in found["distances"]}
     lines = [" " * _NAME + "".join(f"{text:>{_WIDE}}" for text in shown.values())]
     for measure, text in MEASURES.items():
-        values = (_with_error(found["distances"][column][measure]) for column in shown)
+        values = (with_error(found["distances"][column][measure]) for column in shown)
         lines.append(f"{text:{_NAME}}" + "".join(f"{value:>{_WIDE}}" for value in values))
     lines += ["", *_copies(found["copies"]), "", *_channels(found["colour"])]
     if "classes" in found:
@@ -87,28 +87,28 @@ def bits(found: Mapping[str, Any], path: Path) -> None:
     replace_file(path, plots.profiles(profiles), flush=False)
 
 
-def _bits(found: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for name, of in found.items():
-        kind = f"bits for each value, {name.replace('_', ' ')}"
-        lines += [
-            _line(kind, f"{_with_error(of['bound'])}, the bound"),
-            _line("", f"{_with_error(of['flow'])}, by the probability-flow ODE"),
-        ]
-        dear = ", ".join(
-            f"{row.get('name', row['image'])} ({row['bound']:.2f})" for row in of["each"][:3]
-        )
-        lines.append(_line("  the dearest images", dear))
-    return lines
-
-
-def _with_error(figure: Mapping[str, float]) -> str:
+def with_error(figure: Mapping[str, float]) -> str:
     """A value and its error: as many digits as the error has two."""
     value, error = figure["value"], figure["error"]
     if not error:
         return f"{value:.4g}"
     places = max(0, min(6, 1 - int(np.floor(np.log10(error)))))
     return f"{value:.{places}f} ± {1.96 * error:.{places}f}"
+
+
+def _bits(found: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, of in found.items():
+        kind = f"bits for each value, {name.replace('_', ' ')}"
+        lines += [
+            _line(kind, f"{with_error(of['bound'])}, the bound"),
+            _line("", f"{with_error(of['flow'])}, by the probability-flow ODE"),
+        ]
+        dear = ", ".join(
+            f"{row.get('name', row['image'])} ({row['bound']:.2f})" for row in of["each"][:3]
+        )
+        lines.append(_line("  the dearest images", dear))
+    return lines
 
 
 def _line(text: str, value: str) -> str:
@@ -142,8 +142,8 @@ def _percent(figure: Mapping[str, float]) -> str:
 def _channels(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for number, row in enumerate(found["channels"][:8]):
-        means = f"{_with_error(row['drawn'])}, data {_with_error(row['real'])}"
-        spread = f"{_with_error(row['drawn_deviation'])}, data {_with_error(row['real_deviation'])}"
+        means = f"{with_error(row['drawn'])}, data {with_error(row['real'])}"
+        spread = f"{with_error(row['drawn_deviation'])}, data {with_error(row['real_deviation'])}"
         name = found["names"][number] if found["names"] else f"channel {number}"
         lines += [_line(f"{name}: mean", means), _line(f"{name}: deviation", spread)]
     for text in found["flags"]:

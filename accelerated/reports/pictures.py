@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..system.files import replace_file
+from .charts import running_mean
+from .laid_out import GAP, LAYOUT
 
 _VISIBLE = 48  # pixels that a small image is enlarged to, at least
 _INK = "#404040"
@@ -32,7 +35,7 @@ def grid(
     images: NDArray[np.uint8],
     columns: int | None = None,
     scale: int | None = None,
-    gap: int = 4,
+    gap: int = GAP,
 ) -> Image.Image:
     """Lay images out in rows on a white page.
 
@@ -110,7 +113,8 @@ def comparison(
 ) -> Image.Image:
     """Lay samples out on the left and real images on the right, each under its caption: RGB.
 
-    All are arrays as in :func:`grid`, in the same number of columns.
+    All are arrays as in :func:`grid`, in the same number of columns. The file that
+    :func:`save_png` makes of it says where they are: ``laid_out.read_groups`` takes them out again.
 
     Raises:
         ValueError: as in :func:`grid`, and for images of different shapes.
@@ -132,11 +136,16 @@ def comparison(
     page = Image.new(
         "RGB", (sum(widths) + side * (len(groups) - 1), top + max(g.height for g in grids)), "white"
     )
-    draw, left = ImageDraw.Draw(page), 0
-    for image, caption, width in zip(grids, captions, widths, strict=True):
+    draw, left, layout = ImageDraw.Draw(page), 0, []
+    for images, image, caption, width in zip(groups, grids, captions, widths, strict=True):
         draw.text((left + width / 2, top / 2), caption, fill=_INK, font=font, anchor="mm")
-        page.paste(image, (left + (width - image.width) // 2, top))
+        at = left + (width - image.width) // 2
+        page.paste(image, (at, top))
+        across = min(columns, len(images))
+        one = (image.width - GAP) // across - GAP
+        layout.append([at, top, across, one // images.shape[3], len(images), *images.shape[2:]])
         left += width + side
+    page.info[LAYOUT] = json.dumps(layout)
     return page
 
 
@@ -145,8 +154,8 @@ def save_png(image: Image.Image, path: Path, metadata: Mapping[str, str] | None 
 
     ``metadata``: text that the file carries, by keyword.
     """
-    text = PngInfo()
-    for keyword, value in (metadata or {}).items():
+    text, own = PngInfo(), {name: image.info[name] for name in (LAYOUT,) if name in image.info}
+    for keyword, value in {**(metadata or {}), **own}.items():
         text.add_text(keyword, value)
     encoded = io.BytesIO()
     image.save(encoded, format="PNG", pnginfo=text)
@@ -186,8 +195,7 @@ def loss_curve(steps: ArrayLike, losses: ArrayLike, path: Path) -> None:
     if not finite.any():
         raise ValueError(f"none of the {len(y)} losses is finite: there is nothing to plot")
     x, y = x[finite], y[finite]
-    half = max(1, len(y) // 60)
-    mean = _running_mean(_running_mean(y, half), half)
+    mean = running_mean(y)
     title = f"training loss: {mean[-1]:.3g} (running mean at step {x[-1]:,.0f})"
     if not finite.all():
         title += f", {np.count_nonzero(~finite):,} not finite"
@@ -230,15 +238,6 @@ def _plot(
     encoded = io.BytesIO()
     FigureCanvasAgg(figure).print_png(encoded)
     return encoded.getvalue()
-
-
-def _running_mean(values: NDArray[np.float64], half: int) -> NDArray[np.float64]:
-    """Mean over ``half`` neighbours on each side, fewer at the ends."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    i = np.arange(len(values))
-    first, last = np.maximum(i - half, 0), np.minimum(i + half + 1, len(values))
-    mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)
-    return mean
 
 
 def _check(images: NDArray[Any]) -> tuple[int, int, int, int]:

@@ -11,6 +11,7 @@ RUN/config.json      all that the run was started with, and what ran it: see con
     nonfinite.jsonl  updates that were left out: see trainer/nonfinite.py
     skipped.jsonl    images that were left out: see data/left_out.py
     loss.png
+    report.html      all of it as a page: see reports/page.py
     tensorboard/     the metrics once more, when asked for
     .lock            held by the process that trains
 

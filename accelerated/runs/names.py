@@ -16,18 +16,18 @@ from pathlib import Path
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
     *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl", "vocabulary.txt"),
-    "published.ckpt",
+    *("published.ckpt", "report.html"),
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
 EVALUATION, VOCABULARY = "evaluation", "vocabulary.txt"
-PUBLISHED = "published.ckpt"
+PUBLISHED, REPORT = "published.ckpt", "report.html"
 FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, EVALUATION)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""
 
 # What the trainer writes in one go (see files.replace_file), in the folder and in samples/.
-_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt"
+_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt|report\.html"
 _STEP = r"step-(\d{8,})"
 _CHECKPOINT = re.compile(rf"{_STEP}({re.escape(ASIDE)})?")
 

@@ -157,8 +157,9 @@ class Trainer:
                 self._loop(real, interrupted)
             self._saved = self.run.steps()
             self._save.check()
+        self._samples.write_page()
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
-        return self.step >= self.config.train_num_steps
+        return self._ends
 
     @property
     def _own_folder(self) -> Path | None:
@@ -203,10 +204,9 @@ class Trainer:
         return bool(self.world.gather(np.array([misses], np.int32)).any())
 
     def _loop(self, real: Items, interrupted: threading.Event) -> None:
-        config = self.config
         with (
             bar(
-                total=config.train_num_steps,
+                total=self.config.train_num_steps,
                 initial=self.step,
                 desc="training",
                 unit="step",

@@ -21,11 +21,12 @@ from ..diffusion import GaussianDiffusion
 from ..optimizer import Optimizer
 from ..process import to_model_range, to_uint8, to_unit_range
 from ..reports import pictures
+from ..reports.page import write_page
 from ..runs.forms import Sequences, Vectors
-from ..runs.names import sample_picture
+from ..runs.names import REPORT, sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
-from ..system.say import bar
+from ..system.say import bar, say
 from .batches import said_of
 from .evaluations import Evaluations
 from .place import Place
@@ -123,6 +124,14 @@ class Samples:
         pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
         if self._evaluations is not None and due:
             self._evaluations.add(step, whole)
+
+    def write_page(self) -> None:
+        """Leave the run's page; failing to is no reason to fail."""
+        if self._world.leads:
+            try:
+                write_page(self._run, self._run.path / REPORT)
+            except Exception as error:
+                say(f"no page of the run: {error}")
 
     def _file(self, step: int) -> Path:
         """Where the samples of a step are written to."""

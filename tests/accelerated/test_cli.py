@@ -270,7 +270,17 @@ def test_help_is_for_people(
 
 NAMES = (
     *("train", "sample", "paint", "inpaint", "super-resolve", "restore", "edit", "invert"),
-    *("interpolate", "evaluate", "status", "replay", "parity", "import", "export", "info"),
+    *(
+        "interpolate",
+        "evaluate",
+        "status",
+        "report",
+        "replay",
+        "parity",
+        "import",
+        "export",
+        "info",
+    ),
 )
 HELP = [f"{name} --help" for name in NAMES]
 
@@ -468,11 +478,11 @@ def test_the_printed_command_goes_on_to_the_end(story: Story) -> None:
     assert [row["step"] for row in rows] == list(range(1, last + 1))
     config = json.loads((folder / "config.json").read_text())
     assert config["trainer"]["train_num_steps"] == last and config["trainer"]["seed"] == 5
-    done, *files, more = resumed.out.strip().splitlines()[-7:]
+    done, *files, more = resumed.out.strip().splitlines()[-8:]
     assert done == f"done: {last:,} steps. In my run/"
     named = [line.split()[0] for line in files]
     assert named[0] == f"samples/step-{last:08d}.png"
-    assert named[1:3] == ["loss.png", f"checkpoints/step-{last:08d}"]
+    assert named[1:4] == ["loss.png", "report.html", f"checkpoints/step-{last:08d}"]
     assert all((folder / name).exists() for name in named)
     assert more == "to draw more: ddpm-mindspore sample 'my run' --num-samples 100"
 

@@ -30,6 +30,7 @@ CONFIGS: tuple[Any, ...] = (
     EvaluateConfig(Path("run")),
     PaintConfig(("红",), run=Path("run")),
     commands.StatusConfig(Path("run")),
+    commands.ReportConfig(Path("run")),
     commands.ImportConfig(Path("weights"), 8),
     commands.ExportConfig(Path("run")),
     commands.ReplayConfig(Path("run"), 1),
@@ -39,6 +40,7 @@ CONFIGS: tuple[Any, ...] = (
 WRONG = (0, -1, 10**30, math.nan, math.inf, "", "20", (), None, True, 20.5, b"x")
 
 BOOLEAN = {
+    "draw",
     *("self_condition", "learned_variance", "learned_sinusoidal_cond", "random_fourier_features"),
     *(
         "auto_normalize",

@@ -121,7 +121,7 @@ def test_a_run_leaves_everything_behind(run: Run) -> None:
     assert sorted(p.name for p in (run.folder / "checkpoints").iterdir()) == names
     assert sorted(p.stem for p in (run.folder / "samples").iterdir()) == names
     left = {"checkpoints", "config.json", "loss.png", "metrics.jsonl", "samples"}
-    left |= {"progress.json", ".lock"}
+    left |= {"progress.json", "report.html", ".lock"}
     assert {p.name for p in run.folder.iterdir()} == left
     assert left <= {*FILES, *FOLDERS, ".lock"}  # as others' files of these names are refused
     for picture in [run.folder / "loss.png", *(run.folder / "samples").iterdir()]:
@@ -143,6 +143,7 @@ def test_every_sample_is_drawn_with_the_average_of_its_time(run: Run) -> None:
             said = picture.text  # type: ignore[attr-defined]
         config = RunFolder(run.folder).config.read()
         expected = facts(config, step, "average", config.sampling, config.trainer.seed)
+        assert json.loads(said.pop("Layout"))[0][4] == config.trainer.num_samples
         assert said == {**expected, "Images": f"0-{config.trainer.num_samples - 1}"}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html import escape
@@ -31,6 +30,8 @@ from ddpm_mindspore.parity.report.outcomes import (
     to_table,
 )
 from ddpm_mindspore.parity.report.page import to_html
+
+from ..browser import CHROMIUM, contrast, in_browser
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </pre></td>"
 PASSED = Outcome(
@@ -254,15 +255,11 @@ def test_plot_puts_dots_on_their_side_of_the_bound() -> None:
     assert "≤ 0.1<" in page and "≥ 100000<" in page
 
 
-chromium = shutil.which("chromium")
-in_browser = pytest.mark.skipif(chromium is None, reason="chromium is not on PATH")
-
-
 def browse(text: str, folder: Path, *options: str) -> str:
     """The document as the browser holds it after its scripts ran."""
     file = folder / "page.html"
     file.write_text(text, encoding="utf-8")
-    command = [str(chromium), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
     command += ["--disable-background-networking", f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run(
         [*command, *options, "--dump-dom", file.as_uri()],
@@ -304,18 +301,6 @@ def measure(report: Report, width: int, folder: Path, *options: str) -> dict[str
     page = browse(f"<!doctype html><title></title>{frame}{MEASURE}", folder, *options)
     title = Page(page).find("title")[0]
     return dict(json.loads(title))
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two CSS colours, as WCAG 2.1 defines it."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @in_browser
