@@ -15,7 +15,7 @@ FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
 PAGES = [
     ROOT / "README.md",
     *GITHUB.glob("*.md"),
-    *(ROOT / part / "README.md" for part in PARTS[:2]),
+    *(page for part in PARTS[:2] for page in (ROOT / part).glob("README*.md")),
 ]
 NUMBERS = {"three": 3, "four": 4, "five": 5}
 
@@ -38,11 +38,20 @@ def test_the_files_that_one_is_sent_to_exist() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
-    assert not [link for link in links if not (page.parent / link).exists()]
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]+)?\)", text)
+    assert not [link for link, _ in links if not (page.parent / link).exists()]
+    places = [(page.parent / link if link else page, place[1:]) for link, place in links if place]
+    assert not [place for there, place in places if place not in anchors(there)]
     files = re.findall(rf"`((?:{'|'.join(PARTS)}|tests)/[\w/.-]*\w\.\w+)`", text)
     assert not [file for file in files if not (ROOT / file.replace("TOPIC", "ema")).exists()]
+
+
+def anchors(page: Path) -> list[str]:
+    """How GitHub calls the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def test_the_map_has_every_folder() -> None:
