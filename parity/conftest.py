@@ -12,7 +12,9 @@ from ddpm_mindspore.accelerated.system.runtime import DEVICES, select_device
 from ddpm_mindspore.parity.judgement.compare import LEDGER
 from ddpm_mindspore.parity.judgement.explain import explain
 from ddpm_mindspore.parity.report import budget
+from ddpm_mindspore.parity.report.workers import take_a_core
 
+take_a_core()
 settings.register_profile("nightly", max_examples=budget.NIGHTLY_EXAMPLES)
 
 
