@@ -66,3 +66,13 @@ def sampling_of(config: SampleConfig | PaintConfig) -> dict[str, Any]:
     own = {field.name for field in fields(SamplingConfig)}
     given = {name: value for name, value in vars(config).items() if name in own}
     return {**given, "cond_scale": config.guidance}
+
+
+def check_guidance(config: SampleConfig | PaintConfig, sampling: SamplingConfig) -> None:
+    """Raise ValueError where an option says how to guide, and nothing is guided."""
+    if sampling.guides:
+        return
+    for name, value in vars(config).items():
+        how = name.startswith("guidance_") or name in ("autoguidance", "negative")
+        if how and value not in (None, ""):
+            raise ValueError(f"{name} {value} changes nothing without guidance: add --guidance 2")

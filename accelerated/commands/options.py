@@ -45,7 +45,7 @@ class SampleConfig:
         spacing: at which times: uniform, trailing, leading, linspace, quadratic, log_snr, karras,
             or the times themselves, as 1000,600.5,200 (default: as the run was configured).
         eta: of ddim, noise that it adds, 0 to 1 (default: as the run was configured).
-        variance: of ancestral: posterior or beta.
+        variance: of ancestral: posterior, beta, or learned, of a network that has learned it.
         s_churn: of euler and heun: noise added on the way, and taken away again.
         s_tmin: the least noise / signal where it is added.
         s_tmax: the largest.

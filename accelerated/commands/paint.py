@@ -24,7 +24,7 @@ from ..system.say import say
 from ..weights.shipped import FOLDER, open_shipped
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
 from .exit_codes import DONE, INTERRUPTED
-from .labels import sampling_of
+from .labels import check_guidance, sampling_of
 from .paint_options import PaintConfig
 
 PAINTED = Path("painted")
@@ -55,6 +55,7 @@ def paint(config: PaintConfig) -> int:
             "or draw with ddpm-mindspore sample"
         )
     sampling = known.sampling.but(**sampling_of(config))
+    check_guidance(config, sampling)
     replace(known, sampling=sampling)  # raises ValueError for more steps than there are
     usual = PAINTED if config.run is None else config.run / DRAWN
     output = usual if config.output is None else config.output

@@ -30,7 +30,7 @@ from .batches import (
     what_drew,
 )
 from .exit_codes import DONE, INTERRUPTED
-from .labels import Labels, sampling_of
+from .labels import Labels, check_guidance, sampling_of
 from .options import SampleConfig
 
 
@@ -76,6 +76,7 @@ def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
             f"(ddpm-mindspore paint TEXT --run {shlex.quote(str(config.run))})"
         )
     sampling = run_config.sampling.but(**sampling_of(config))
+    check_guidance(config, sampling)
     labels = Labels(config, RunFolder(config.run))
     if sampling.guides and not labels.count and config.autoguidance is None:
         raise ValueError(
