@@ -9,7 +9,7 @@ import numpy as np
 
 from ddpm_mindspore.accelerated.reports.plots import INK
 
-from .samplers import FAMILY, FEW, KINDS, MANY, PLACES, WHOLE, Measured
+from .samplers import FEW, KINDS, MANY, PLACES, WHOLE, Measured
 
 PANELS = {
     "with noise, and of first order": (
@@ -20,6 +20,9 @@ PANELS = {
     ),
     "by several estimates": ("dpm++2m", "dpm++3m", "unipc, order 2", "unipc, order 3"),
 }
+AMONG_SPACINGS = (
+    *("ancestral", "ddim, euler", "heun", "deis, order 3", "dpm++2m", "unipc, order 2"),
+)
 COLOURS = ("#1f5fa8", "#c8702a", "#3c8c50", "#8a4fa3", "#b03a48", "#6b6b6b")
 LEVELS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 MARKS = ("o", "s", "^", "D", "v", "P")
@@ -66,7 +69,7 @@ def _line(axes: Any, measured: Measured, kind: str, i: int) -> None:
 
 
 def _by_spacing(axes: Any, measured: Measured) -> None:
-    for i, kind in enumerate(dict.fromkeys(FAMILY.values())):
+    for i, kind in enumerate(AMONG_SPACINGS):
         found = [measured.of(kind, spacing, 10) for spacing in PLACES]
         place = np.arange(len(PLACES)) + 0.05 * (i - 2.5)
         mean = [np.mean(x["distances"]) if x else np.nan for x in found]
@@ -89,4 +92,4 @@ def _spread(found: Any) -> float:
     return float(np.std(found["distances"], ddof=1))
 
 
-assert {kind for kinds in PANELS.values() for kind in kinds} == set(KINDS)
+assert {kind for kinds in PANELS.values() for kind in kinds} == set(KINDS) > set(AMONG_SPACINGS)

@@ -15,9 +15,9 @@ from ddpm_mindspore.reference.schedule import make_schedule
 
 from . import sampler_plot
 from .samplers import (
-    FAMILY,
     FEW,
     KINDS,
+    MANY,
     PLACES,
     WHOLE,
     Drawer,
@@ -79,9 +79,12 @@ def test_nothing_is_measured_twice(measured: Measured, tmp_path: Path) -> None:
         Measured(tmp_path, 100)
 
 
-def test_a_family_has_the_best_spacing_of_its_own(measured: Measured) -> None:
-    assert set(FAMILY) == set(KINDS)
+def test_more_evaluations_are_with_the_best_spacing_of_ten(measured: Measured) -> None:
     assert {measured.best(kind) for kind in KINDS} == {"karras"}
+    assert {spacing for _, spacing, n in wanted(measured) if n in MANY} == {"karras"}
+    for spacing, distance in zip(PLACES, (3.0, 2.0, 1.0, 4.0, 5.0), strict=True):
+        measured.add({**made_up("plms", spacing, 10), "distances": 5 * [distance]})
+    assert measured.best("plms") == PLACES[2] and measured.best("heun") == "karras"
 
 
 def test_the_tables_have_a_line_for_each(measured: Measured) -> None:
@@ -89,9 +92,9 @@ def test_the_tables_have_a_line_for_each(measured: Measured) -> None:
     assert len(lines) == 2 + len(KINDS)
     assert len({line.count("|") for line in lines}) == 1
     assert lines[2].startswith("| ancestral | karras | ") and " ± " in lines[2]
-    few = by_spacing(measured).splitlines()
+    few = by_spacing(measured, 5).splitlines()
     assert len({line.count("|") for line in few}) == 1
-    assert len(few) == 2 + len(set(FAMILY.values()))
+    assert len(few) == 2 + len(KINDS) and few[0].startswith("| 5 evaluations | uniform | ")
 
 
 def test_the_plot_is_one(measured: Measured, tmp_path: Path) -> None:
