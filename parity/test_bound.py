@@ -26,7 +26,7 @@ EXP = 64
 
 
 @first(BOUNDS)
-@budget.examples(0.5)
+@budget.examples(0.25)
 @given(case=bound_cases())
 def test_terms(case: Case) -> None:
     """the bound's term at each t with a learned variance, and its slope by what the network says"""

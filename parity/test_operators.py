@@ -14,6 +14,14 @@ NOT_RUN = "looked up, not run on a card"
 def test_known_for_ascend() -> None:
     """operators of the compiled graphs: in documentation or among kernel names; no run on a card"""
     for graph in graphs.GRAPHS:
+        if graph not in graphs.COSTLY:
+            known(graph=graph)
+
+
+@pytest.mark.slow
+def test_training_known_for_ascend() -> None:
+    """the same of the training steps that take longest to compile, of a whole network"""
+    for graph in graphs.COSTLY:
         known(graph=graph)
 
 

@@ -242,7 +242,7 @@ def _arguments(config: ParityConfig, device: str, suite: Path, scratch: Path) ->
     options += ["--import-mode=importlib", "-p", "hypothesispytest"]
     options += ["-p", "no:cacheprovider", "-p", "no:terminal"]
     options += ["--assert=plain"]  # no property relies on more, and it takes two seconds
-    options += ["-m", "not nightly", f"--junit-xml={scratch / 'junit.xml'}"]
+    options += ["-m", "not nightly and not slow", f"--junit-xml={scratch / 'junit.xml'}"]
     options += [f"--device={device}", f"--hypothesis-seed={config.seed}"]
     options += [f"--examples={config.examples}"] if config.examples else []
     options += ["-x"] * config.fail_fast

@@ -276,3 +276,6 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "training step, sequences and vectors": _training(_SequencesAndVectors, "l2", 1),
 }
 """What is compiled, by name: a function that compiles it."""
+
+COSTLY = ("training step", "training step, mixed precision")
+"""Those that take longer to compile than all others together."""

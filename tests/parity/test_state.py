@@ -30,7 +30,9 @@ def steps(seed: int) -> None:
     training.steps(**{**STEPS, **COMPILED, "accumulate": 1, "seed": seed})
 
 
-@pytest.mark.parametrize("example", [forward, gradient, steps])
+@pytest.mark.parametrize(
+    "example", [forward, gradient, pytest.param(steps, marks=pytest.mark.slow)]
+)
 def test_a_compiled_network_is_compared_with_the_weights_of_each_example(
     example: Callable[[int], None],
 ) -> None:
