@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from ...reference.evaluation.solvers import SOLVERS
 from ...reference.plain import PathText, check_choice
@@ -44,9 +48,12 @@ class EvaluateConfig(SampleConfig):
     likelihood_steps: int = 50
     likelihood_solver: str = "heun"
     replicates: int | None = None
+    like: Annotated[Path | None, tyro.conf.Suppress] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.like is not None:
+            raise ValueError(f"like {str(self.like)!r} is of sample, which draws a picture again")
         check_choice("features", self.features, FEATURES)
         check_choice("likelihood_solver", self.likelihood_solver, tuple(SOLVERS))
         if self.likelihood < 0 or self.likelihood == 1:

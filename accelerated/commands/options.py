@@ -68,6 +68,8 @@ class SampleConfig:
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
             files make room.
+        like: a picture that sample or paint has drawn with this run: it is drawn again, as its file
+            says, and compared (into RUN/repeated). Of the other options only device and output.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -100,9 +102,12 @@ class SampleConfig:
     image_size: Annotated[ImageSize | None, tyro.conf.arg(aliases=["--sequence-length"])] = None
     device: str = "auto"
     output: Path | None = None
+    like: Path | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
+        if self.like is not None:
+            self._check_alone()
         if self.ema != "default":
             check_sigma_rel("ema", self.ema)
             if self.weights != "average":
@@ -123,6 +128,16 @@ class SampleConfig:
             for name in [name for name in given if name in OPTIONS]:
                 SamplingConfig(sampler=having_it(name)[-1], **{name: given.pop(name)})
         SamplingConfig().but(**given)
+
+    def _check_alone(self) -> None:
+        """See that nothing else is said of a picture that says it all itself."""
+        for field in fields(self):
+            other = field.name not in ("run", "device", "output", "like")
+            if other and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"{field.name} {getattr(self, field.name)} and like {str(self.like)!r}: the "
+                    f"picture says how it was drawn, leave {field.name} out"
+                )
 
 
 @dataclass(frozen=True)

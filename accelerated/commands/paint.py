@@ -26,6 +26,7 @@ from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_ba
 from .exit_codes import DONE, INTERRUPTED
 from .labels import check_guidance, sampling_of
 from .paint_options import PaintConfig
+from .repeat import asked_again
 
 PAINTED = Path("painted")
 """Where pictures are written to that no run has drawn."""
@@ -128,6 +129,7 @@ def _draw(
     evaluations = len(diffusion.plan(**sampling_of(config)))
     say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {evaluations} evaluations")
     text = facts(known, run.step, run.weights, sampling, config.seed)
+    text |= asked_again(size, known)
     if config.negative:
         text["Negative"] = config.negative
     drawn_by: dict[str, Any] = {

@@ -32,6 +32,7 @@ from .batches import (
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Labels, check_guidance, sampling_of
 from .options import SampleConfig
+from .repeat import asked_again, repeat
 
 
 def sample(config: SampleConfig) -> int:
@@ -44,6 +45,8 @@ def sample(config: SampleConfig) -> int:
             written or holds what is no drawing.
         OSError: a full disk.
     """
+    if config.like is not None:
+        return repeat(config, config.like)
     run_config = RunFolder(config.run).config.read()
     sampling, labels, size = asked_of(config)
     output = config.run / DRAWN if config.output is None else config.output
@@ -109,6 +112,7 @@ def draw(
     diffusion, count = run.diffusion, drawing.number - drawing.finished
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
     text = facts(run.config, run.step, run.weights, sampling, config.seed)
+    text |= asked_again(size, run.config, image_size, config.autoguidance)
     written = _written(run, config, sampling, labels)
     weak = None
     if config.autoguidance is not None:

@@ -17,7 +17,14 @@ from .exit_codes import DONE
 from .options import StatusConfig
 
 _METRICS = 2**20  # bytes read for the loss curve, however long the run
+_EVALUATIONS = 3  # of evaluations.jsonl that are shown, the newest
 _LAST = 100  # steps whose mean loss is shown
+_MEASURES = {
+    "frechet": "Fréchet",
+    "kernel": "kernel distance",
+    "precision": "precision",
+    "recall": "recall",
+}
 _BLOCKS, _AXIS = " ▁▂▃▄▅▆▇█", "┤"
 _PLAIN, _PLAIN_AXIS = " ..::||##", "|"  # where there are no others
 
@@ -77,6 +84,7 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "checkpoint": str(folder) if folder else None,
         "checkpoint_step": saved,
         "seconds_since_checkpoint": _since(folder.stat().st_mtime) if folder else None,
+        "evaluations": run.evaluations.last(_EVALUATIONS),
         "skipped_images": progress.get("skipped", 0),
         "seconds": seconds,
         "shares": shares(seconds),
@@ -114,6 +122,7 @@ def describe(facts: dict[str, Any]) -> str:
         )
         if facts["loss_steps_left_out"]:
             lines[-1] += f", without {facts['loss_steps_left_out']} that are not finite"
+    lines += _evaluations(facts["evaluations"])
     if facts["checkpoint"]:
         ago = duration(facts["seconds_since_checkpoint"])
         lines.append(f"  checkpoint  step {facts['checkpoint_step']:,}, {ago} ago")
@@ -123,6 +132,17 @@ def describe(facts: dict[str, Any]) -> str:
     if facts["skipped_images"]:
         lines.append(f"  skipped     {facts['skipped_images']:,} images that cannot be decoded")
     return "\n".join(lines)
+
+
+def _evaluations(rows: list[dict[str, Any]]) -> list[str]:
+    """How good samples were, at the newest evaluations, the last of them first."""
+    lines: list[str] = []
+    for row in reversed(rows):
+        figures = (f"{text} {row[name]:.3g}" for name, text in _MEASURES.items() if row.get(name))
+        lines.append(
+            f"  {'' if lines else 'evaluation':10}  step {row['step']:,}: " + ", ".join(figures)
+        )
+    return lines
 
 
 def _doing(facts: dict[str, Any]) -> str:

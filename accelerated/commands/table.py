@@ -76,6 +76,7 @@ Examples:
   ddpm-mindspore sample results --num-samples 100 --sampling-timesteps 250 --seed 7
   ddpm-mindspore sample results --weights trained   (not their average)
   ddpm-mindspore sample results --ema 0.08   (after train --ema-sigma-rels 0.05 0.10)
+  ddpm-mindspore sample results --like results/drawn/00003.png   (the same once more)
 """,
         options=".options:SampleConfig",
         run=".sample:sample",

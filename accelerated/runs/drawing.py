@@ -46,6 +46,7 @@ class Drawing:
         folder: where they are written.
         number: how many.
         labels: what the classes of pictures 0, 1, ... are called, over and over.
+        first: the number of the first.
 
     Attributes:
         number: items that are to be drawn.
@@ -58,11 +59,16 @@ class Drawing:
     """
 
     def __init__(
-        self, folder: Path, number: int, labels: Sequence[str] = (), form: Form | None = None
+        self,
+        folder: Path,
+        number: int,
+        labels: Sequence[str] = (),
+        form: Form | None = None,
+        first: int = 0,
     ) -> None:
         self.folder, self.number, self.finished = folder, number, 0
         self.form: Form = Pictures(labels) if form is None else form
-        self._labels = labels
+        self._labels, self._first = labels, first
         self._facts: dict[str, Any] = {}
         self._text: dict[str, str] = {}
         self._shown: list[NDArray[Any]] = []
@@ -115,17 +121,18 @@ class Drawing:
             self._samples = self._begin(images.shape[1:], facts)
             self._text = dict(text or {})
         # Before they are there: whatever happens now, the folder says that they are ours.
-        self._describe(begun=self.finished + len(images))
+        self._describe(self._numbers(self.finished + len(images)))
         try:
             for i in range(len(images)):
-                self.form.write(self.folder, images[i], self.finished, self._text_of(self.finished))
+                number = self._first + self.finished
+                self.form.write(self.folder, images[i], number, self._text_of(number))
                 self._samples.append(images[i])
                 self.finished += 1
         finally:
             if room := IN_GRID - sum(map(len, self._shown)):
                 self._shown.append(images[:room].copy())  # else it would keep all of them
             self._samples.write_header()
-        self._describe(begun=self.finished)
+        self._describe(self._numbers(self.finished))
 
     def close(self) -> None:
         """Write the grid, and how many there are.
@@ -135,9 +142,12 @@ class Drawing:
         """
         if self.finished:
             first = np.concatenate(self._shown)[: self.finished]
-            text = {**self._text, "Images": f"0-{self.finished - 1}"}
+            shown = self._numbers(self.finished)
+            text = {**self._text, "Images": f"{shown[0]}-{shown[-1]}"}
+            if self._labels:
+                text["Labels"] = json.dumps(list(self._labels), ensure_ascii=False)
             self.form.close(self.folder, first, text)
-            self._describe(begun=self.finished)
+            self._describe(self._numbers(self.finished))
 
     def _text_of(self, number: int) -> dict[str, str]:
         if not self._labels:
@@ -159,7 +169,7 @@ class Drawing:
         begun = _begun(self.folder)
         for name in names:
             ours = _is_of_drawing(name, begun) and (self.folder / name).is_file()
-            if not ours and _is_of_drawing(name, self.number):
+            if not ours and _is_of_drawing(name, self._numbers(self.number)):
                 raise ValueError(
                     f"output {str(self.folder)!r} holds {name!r}, which its drawing has not made "
                     "and this one would write over: choose another folder (--output)"
@@ -168,8 +178,8 @@ class Drawing:
     def _begin(self, shape: tuple[int, ...], facts: Mapping[str, Any]) -> GrowingArray:
         """Put this drawing in the place of the one that is here; its samples.npy."""
         self._facts = {"version": VERSION, **facts, "number": self.number}
-        before = _begun(self.folder) if is_drawing(self.folder) else 0
-        self._describe(begun=before)
+        before = _begun(self.folder) if is_drawing(self.folder) else range(0)
+        self._describe(before)
         for path in list(self.folder.iterdir()):
             written = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)  # and killed while it was
             name = written[1] if written else path.name
@@ -177,8 +187,13 @@ class Drawing:
                 path.unlink()
         return GrowingArray(self.folder / "samples.npy", shape, self.form.dtype)
 
-    def _describe(self, begun: int) -> None:
-        found = self._facts | {"finished": self.finished, "begun": begun}
+    def _numbers(self, count: int) -> range:
+        """The numbers of so many pictures."""
+        return range(self._first, self._first + count)
+
+    def _describe(self, begun: range) -> None:
+        found = self._facts | {"finished": self.finished, "begun": begun.stop}
+        found |= {"first": begun.start} if begun.start else {}
         write_json(self.folder / DRAWN, found)
 
     def _release(self) -> None:
@@ -187,16 +202,17 @@ class Drawing:
             self._lock = None
 
 
-def _begun(folder: Path) -> int:
-    """How many pictures the drawing in a folder may have written."""
+def _begun(folder: Path) -> range:
+    """Which pictures the drawing in a folder may have written, by their numbers."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return int(json.loads((folder / DRAWN).read_text(encoding="utf-8"))["begun"])
-    return 0
+        found = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
+        return range(int(found.get("first", 0)), int(found["begun"]))
+    return range(0)
 
 
-def _is_of_drawing(name: str, number: int) -> bool:
-    """Whether a drawing of so many pictures has a file of this name."""
+def _is_of_drawing(name: str, numbers: range) -> bool:
+    """Whether a drawing of these pictures has a file of this name."""
     item = re.fullmatch(r"(\d{5,})\.(png|wav)", name)
     return name in _FILES or bool(
-        item and int(item[1]) < number and name == f"{int(item[1]):05d}.{item[2]}"
+        item and int(item[1]) in numbers and name == f"{int(item[1]):05d}.{item[2]}"
     )

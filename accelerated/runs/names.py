@@ -19,9 +19,9 @@ FILES = (
     *("published.ckpt", "report.html"),
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
-EVALUATION, VOCABULARY = "evaluation", "vocabulary.txt"
+REPEATED, EVALUATION, VOCABULARY = "repeated", "evaluation", "vocabulary.txt"
 PUBLISHED, REPORT = "published.ckpt", "report.html"
-FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, EVALUATION)
+FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""

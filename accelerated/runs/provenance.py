@@ -58,9 +58,10 @@ def facts(
         sampling: the options of this drawing.
         seed: the seed of the noise.
     """
-    return drawn_by(
-        run, step, weights, sampling.facts(run.diffusion.timesteps) | guidance(sampling), seed
-    )
+    options = sampling.facts(run.diffusion.timesteps) | guidance(sampling)
+    if not sampling.clip_denoised:
+        options["clip_denoised"] = "no"
+    return drawn_by(run, step, weights, options, seed)
 
 
 def drawn_by(
@@ -80,4 +81,9 @@ def drawn_by(
 
 def _said(value: Any) -> str:
     """A text or a number as people write it, or several numbers."""
-    return value if isinstance(value, str) else " ".join(f"{x:g}" for x in np.atleast_1d(value))
+    return value if isinstance(value, str) else " ".join(map(_number, np.atleast_1d(value)))
+
+
+def _number(x: Any) -> str:
+    """As short as can be, but read again it is the same."""
+    return short if float(short := f"{x:g}") == float(x) else repr(float(x))

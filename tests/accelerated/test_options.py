@@ -91,7 +91,7 @@ FINE: dict[Any, set[str]] = {
         *("keep_every", "evaluate_every", "against", "replicates", "eta", "batch_size", "output"),
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
-        *("super_resolve", "texts", "run"),
+        *("super_resolve", "texts", "run", "like"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
@@ -100,7 +100,7 @@ FINE: dict[Any, set[str]] = {
     "": {"only", "negative"},
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
-        *("report", "only", "compare", "record", "spacing", "against", "texts", "negative"),
+        *("report", "only", "compare", "record", "spacing", "against", "texts", "negative", "like"),
     },
 }
 
@@ -121,6 +121,7 @@ NOT_FINE = {
     (commands.SampleConfig, "image_size", ()),
     (EvaluateConfig, "image_size", ()),
     (EvaluateConfig, "weights", "20"),
+    (EvaluateConfig, "like", "20"),
     (commands.ReplayConfig, "step", None),
     (commands.ReplayConfig, "step", 0),
     (commands.SampleConfig, "weights", "20"),

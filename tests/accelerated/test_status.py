@@ -66,6 +66,26 @@ def test_a_run_that_is_trained_now(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "█" in out
 
 
+def test_the_newest_evaluations_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run")
+    run.evaluations.append(
+        {"step": 50 * i, "frechet": 4 / i, "precision": 0.25 * i, "samples": 500}
+        for i in range(1, 5)
+    )
+    assert main(["status", str(run.path)]) == 0
+    found = re.findall(
+        r"(?m)^  (?:evaluation|          )  (step \d+: .*)$", capsys.readouterr().out
+    )
+    assert found == [
+        "step 200: Fréchet 1, precision 1",
+        "step 150: Fréchet 1.33, precision 0.75",
+        "step 100: Fréchet 2, precision 0.5",
+    ]
+    assert [row["step"] for row in gather(run)["evaluations"]] == [100, 150, 200]
+
+
 @pytest.mark.parametrize(
     ("step", "saved", "said"),
     [

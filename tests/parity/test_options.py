@@ -57,6 +57,7 @@ NO_NUMBERS = {
     "SamplingConfig.eta": "of one sampler: test_diffusion draws it",
     "SamplingConfig.dynamic_threshold": "these runs draw nothing beyond the range: COMMAND does",
     "SampleConfig.run": "a path",
+    "SampleConfig.like": "a path",
     "SampleConfig.output": "a path",
     "SampleConfig.device": "what is checked",
     "SampleConfig.weights": "not with ema, which COMMAND has: see the bug planted there",
