@@ -36,11 +36,11 @@ STYLE: dict[str, Any] = {
     **dict.fromkeys(("xtick.color", "ytick.color", "legend.labelcolor"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
+    "axes.titlesize": 12,
     "figure.dpi": 120,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.08,
-    "font.size": 9,
+    "font.size": 11,
     "legend.frameon": False,
     "savefig.transparent": True,
 }
