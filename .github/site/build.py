@@ -1,0 +1,68 @@
+"""Build the site: both tutorials, the manual and the docstrings, with search.
+
+    python .github/site/build.py FOLDER
+
+needs ``pip install numpy scipy autograd tyro pillow sphinx myst-parser furo jieba`` in a clone. A
+warning, as of a link that leads nowhere, is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOUSE = "ddpm_mindspore"
+
+
+def modules() -> list[str]:
+    """What has a page: all of the reference, and the door of the accelerated half."""
+    files = sorted((ROOT / "reference").rglob("*.py"))
+    names = [".".join((HOUSE, *file.relative_to(ROOT).with_suffix("").parts)) for file in files]
+    found = [name.removesuffix(".__init__") for name in names]
+    return [*found, f"{HOUSE}.accelerated.diffusion", f"{HOUSE}.accelerated.config"]
+
+
+def gather(source: Path) -> None:
+    """All that the repository holds where it lies, which links lead to, and a page a module."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if not name.startswith("tests/accelerated/fixtures"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, source / name)
+    for file in ("conf.py", "index.md"):
+        shutil.copy(Path(__file__).with_name(file), source / file)
+    (source / "api").mkdir()
+    for name in modules():
+        title = name.removeprefix(f"{HOUSE}.")
+        page = f"# {title}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n"
+        (source / "api" / f"{title}.md").write_text(page, encoding="utf-8")
+
+
+def main() -> int:
+    """Build into a folder; the exit code of Sphinx."""
+    parser = argparse.ArgumentParser(description="Build the site.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary) / "source"
+        gather(source)
+        house = Path(temporary) / HOUSE  # what is imported, whether it is installed or not
+        house.mkdir()
+        for part in ("reference", "accelerated"):
+            (house / part).symlink_to(source / part)
+        sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
+        environment = {**os.environ, "PYTHONPATH": temporary}
+        done = subprocess.run([*sphinx, str(source), str(folder)], env=environment, check=False)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

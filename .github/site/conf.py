@@ -1,0 +1,37 @@
+"""Sphinx's configuration of the site; ``build.py`` beside it makes what it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+project = "ddpm-mindspore"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+html_theme = "furo"
+html_title = project
+html_show_copyright = False
+root_doc = "index"
+html_search_language = "zh"  # jieba cuts Chinese into words; English ones are found too
+exclude_patterns = [".github/site"]
+suppress_warnings = ["toc.not_included"]  # licences of data, which other pages lead to
+
+# The pages are written for GitHub, and read here as they are.
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_allow_digits = False
+myst_fence_as_directive = ["math"]
+myst_heading_anchors = 3
+
+autodoc_mock_imports = ["mindspore"]
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "undoc-members": True, "ignore-module-all": True}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+
+
+def setup(app: Any) -> None:
+    """Show docstrings as they are: plain text, with formulas in columns."""
+    app.connect("autodoc-process-docstring", _as_it_is)
+
+
+def _as_it_is(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    if any(lines):
+        lines[:] = [".. code-block:: text", "", *(f"    {line}" for line in lines), ""]
