@@ -29,8 +29,9 @@ def check(block: Block, printed: str, folder: Path) -> None:
     np.testing.assert_allclose(*numbers, rtol=0.05, atol=0.011, err_msg=f"line {block.line}")
     if block.picture is not None:
         new, old = (small(path / block.picture) for path in (folder, PICTURES))
-        # Roundings grow in training: another machine's network draws other digits.
-        limit = 12.0 if "slow" in block.marks else 3.0
+        # Of 255. Another matplotlib differs by up to 7; two figures by at least 21. Roundings grow
+        # in training: another machine's network draws other digits.
+        limit = 15.0 if "slow" in block.marks else 10.0
         assert np.abs(new - old).mean() < limit, f"{block.picture}: make it anew"
 
 
