@@ -23,7 +23,7 @@ from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import checked, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal
-from .samplers import Plan, ancestral_plan, plan_for, run_plan, sampling_step
+from .samplers import Plan, States, ancestral_plan, plan_for, run_plan, sampling_step
 from .system.compile_cache import compiled
 from .thresholding import limit_of
 from .training import training_loss
@@ -151,6 +151,7 @@ class GaussianDiffusion:
         weak: Network | None = None,
         classifier: Classifier | None = None,
         on_step: Callable[[], None] = lambda: None,
+        on_state: Callable[[NDArray[np.float32]], None] | None = None,
         **options: Any,
     ) -> NDArray[np.float32]:
         """Draw images.
@@ -170,7 +171,8 @@ class GaussianDiffusion:
                 negative: (...) what it is guided away from (default of texts: the empty one).
             weak, classifier: a weaker network, or a classifier to guide by; see ``guidance.py``.
             options: all else that ``SamplingConfig`` has, as ``cond_scale``, for this call.
-            on_step: called after every evaluation of the network for a batch.
+            on_step: called after every evaluation of the network for a batch; on_state before it,
+                with the state that it led to, on the scale of the process.
 
         Returns:
             (num_samples, C, H, W) float32 in [0, 1]. With ``return_all_timesteps``
@@ -201,12 +203,13 @@ class GaussianDiffusion:
             # The last batch is filled up: another shape would be compiled anew.
             indices = range(first + start, first + start + min(batch_size, count))
             x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, (self.shape[0], *size))
-            states = [x_T] if return_all_timesteps else None
+            states = States(on_state, x_T) if return_all_timesteps or on_state else None
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
             step = guidance.walk(sampling, rows, of_each, weak, classifier, away)
             drawn = self._run(step, plan, x_T, seed, indices, on_step, states, of_each)
-            batches.append((drawn if states is None else np.stack(states, 1))[: count - start])
+            drawn = np.stack(states, 1) if states and return_all_timesteps else drawn
+            batches.append(drawn[: count - start])
         images = np.concatenate(batches)
         normalize = self.config.auto_normalize
         if not return_all_timesteps or not normalize:

@@ -18,7 +18,7 @@ from ..runs.folder import RunFolder
 from ..runs.forms import Pictures
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
-from ..runs.provenance import facts, guidance
+from ..runs.provenance import asked_again, facts, guidance
 from ..system.runtime import select_device
 from ..system.say import say
 from ..weights.shipped import FOLDER, open_shipped
@@ -26,7 +26,6 @@ from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_ba
 from .exit_codes import DONE, INTERRUPTED
 from .labels import check_guidance, sampling_of
 from .paint_options import PaintConfig
-from .repeat import asked_again
 
 PAINTED = Path("painted")
 """Where pictures are written to that no run has drawn."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...reference.config import SamplingConfig
-from ..config import RunConfig, Sides, sides
+from ..config import RunConfig
 from ..data.classes import numbers_of
 from ..reports.laid_out import LAYOUT
 from ..runs.drawing import Drawing
@@ -23,7 +23,7 @@ from ..runs.forms import GRID, Pictures
 from ..runs.images import class_names_of
 from ..runs.names import REPEATED
 from ..runs.opened import OpenedRun, open_run
-from ..runs.provenance import facts, guidance, run_digest
+from ..runs.provenance import asked_again, facts, guidance, run_digest
 from ..system.say import say
 from .batches import in_batches, opened, tell_the_end, what_drew
 from .exit_codes import DONE, FAILED, INTERRUPTED
@@ -31,24 +31,6 @@ from .options import SampleConfig
 
 _SHORT = {"guidance": "cond_scale", "sampling_steps": "sampling_timesteps"}
 _AVERAGE = re.compile(r"average over (\S+) of training")
-
-
-def asked_again(
-    batch_size: int,
-    run: RunConfig,
-    image_size: Sides | None = None,
-    autoguidance: int | None = None,
-) -> dict[str, str]:
-    """What a picture's file has to say, beside ``provenance.facts``, for it to be drawn again.
-
-    The number of images at a time: it decides in which order numbers are added.
-    """
-    text = {"Batch size": str(batch_size)}
-    if image_size is not None and sides(image_size) != run.sides:
-        text["Image size"] = " ".join(map(str, sides(image_size)))
-    if autoguidance is not None:
-        text["Autoguidance"] = str(autoguidance)
-    return text
 
 
 @dataclass(frozen=True)

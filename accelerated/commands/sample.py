@@ -19,7 +19,7 @@ from ..runs.forms import form_of
 from ..runs.kept import Kept
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
-from ..runs.provenance import facts, guidance
+from ..runs.provenance import asked_again, facts, guidance
 from ..system.say import say
 from .batches import (
     even_batch_size,
@@ -32,7 +32,7 @@ from .batches import (
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Labels, check_guidance, sampling_of
 from .options import SampleConfig
-from .repeat import asked_again, repeat
+from .repeat import repeat
 
 
 def sample(config: SampleConfig) -> int:

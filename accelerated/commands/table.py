@@ -213,6 +213,16 @@ Examples:
         run=".report:report",
         keeps_graphs=True,
     ),
+    "demo": Command(
+        """Draw on a page in the browser, without commands.
+
+The page is this machine's own, and its address holds a key. Examples:
+  ddpm-mindspore demo results
+""",
+        options=".demo_options:DemoConfig",
+        run=".demo:demo",
+        keeps_graphs=True,
+    ),
     "replay": Command(
         """Do one update of a run again, to see where a NaN comes from.
 

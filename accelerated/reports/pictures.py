@@ -154,12 +154,17 @@ def save_png(image: Image.Image, path: Path, metadata: Mapping[str, str] | None 
 
     ``metadata``: text that the file carries, by keyword.
     """
+    replace_file(path, png(image, metadata), flush=False)
+
+
+def png(image: Image.Image, metadata: Mapping[str, str] | None = None) -> bytes:
+    """A PNG file, with the text that it carries."""
     text, own = PngInfo(), {name: image.info[name] for name in (LAYOUT,) if name in image.info}
     for keyword, value in {**(metadata or {}), **own}.items():
         text.add_text(keyword, value)
     encoded = io.BytesIO()
     image.save(encoded, format="PNG", pnginfo=text)
-    replace_file(path, encoded.getvalue(), flush=False)
+    return encoded.getvalue()
 
 
 def save_singles(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...reference.config import SamplingConfig
-from ..config import RunConfig
+from ..config import RunConfig, Sides, sides
 
 
 def run_digest(config: RunConfig) -> str:
@@ -77,6 +77,24 @@ def drawn_by(
         **{{"steps": "Sampling steps"}.get(n, names[n]): _said(v) for n, v in options.items()},
         "Seed": str(seed),
     }
+
+
+def asked_again(
+    batch_size: int,
+    run: RunConfig,
+    image_size: Sides | None = None,
+    autoguidance: int | None = None,
+) -> dict[str, str]:
+    """What a picture's file has to say, beside ``facts``, for it to be drawn again.
+
+    The number of images at a time: it decides in which order numbers are added.
+    """
+    text = {"Batch size": str(batch_size)}
+    if image_size is not None and sides(image_size) != run.sides:
+        text["Image size"] = " ".join(map(str, sides(image_size)))
+    if autoguidance is not None:
+        text["Autoguidance"] = str(autoguidance)
+    return text
 
 
 def _said(value: Any) -> str:

@@ -101,6 +101,26 @@ class Plan:
         return (*self.coefficients[i], *self.keeps(i), *earlier, *spread)
 
 
+class States(list[NDArray[np.float32]]):
+    """What ``run_plan`` adds its states to, which tells of each.
+
+    Args:
+        told: called with it (B, C, *spatial).
+        x_T: where it begins.
+    """
+
+    def __init__(
+        self, told: Callable[[NDArray[np.float32]], None] | None, x_T: NDArray[np.float32]
+    ) -> None:
+        super().__init__([x_T])
+        self._told = told
+
+    def append(self, x: NDArray[np.float32]) -> None:
+        super().append(x)
+        if self._told is not None:
+            self._told(x)
+
+
 def plan_of_rows(rows: Sequence[Row]) -> Plan:
     """The plan that has these rows."""
     earlier = np.zeros((len(rows), MEMORY))

@@ -275,6 +275,7 @@ NAMES = (
         "evaluate",
         "status",
         "report",
+        "demo",
         "replay",
         "parity",
         "import",

@@ -194,6 +194,14 @@ def test_the_batch_size_changes_samples_by_no_more_than_rounding(
     np.testing.assert_allclose(by_five, by_three, rtol=0, atol=5e-6)
 
 
+def test_states_are_told_as_they_come(diffusion: GaussianDiffusion) -> None:
+    told: list[NDArray[np.float32]] = []
+    drawn = diffusion.sample(3, on_state=told.append)
+    whole = diffusion.sample(3, return_all_timesteps=True)
+    np.testing.assert_array_equal(drawn, whole[:, -1])
+    np.testing.assert_allclose(np.stack(told[:-1], 1) / 2 + 0.5, whole[:, 1:-1], atol=1e-6)
+
+
 def test_the_defaults_are_those_of_the_constructor(diffusion: GaussianDiffusion) -> None:
     steps: list[int] = []
     drawn = diffusion.sample(3, on_step=lambda: steps.append(1))

@@ -12,6 +12,7 @@ import pytest
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.commands import options as commands
+from ddpm_mindspore.accelerated.commands.demo_options import DemoConfig
 from ddpm_mindspore.accelerated.commands.evaluation_options import EvaluateConfig
 from ddpm_mindspore.accelerated.commands.paint_options import PaintConfig
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig, TrainerConfig
@@ -31,6 +32,7 @@ CONFIGS: tuple[Any, ...] = (
     PaintConfig(("红",), run=Path("run")),
     commands.StatusConfig(Path("run")),
     commands.ReportConfig(Path("run")),
+    DemoConfig(Path("run")),
     commands.ImportConfig(Path("weights"), 8),
     commands.ExportConfig(Path("run")),
     commands.ReplayConfig(Path("run"), 1),
@@ -77,7 +79,7 @@ FINE: dict[Any, set[str]] = {
         *("autoguidance", "p_mean", "offset_noise", "vlb_weight"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
-        "likelihood",
+        *("likelihood", "port"),
         *BOOLEAN,
     },
     -1: {"p_mean"},
@@ -126,8 +128,13 @@ NOT_FINE = {
     (commands.ReplayConfig, "step", 0),
     (commands.SampleConfig, "weights", "20"),
     (PaintConfig, "weights", "20"),
+    (DemoConfig, "weights", "20"),
     (PaintConfig, "num_samples", None),
-    *((type(config), "run", None) for config in CONFIGS if not isinstance(config, PaintConfig)),
+    *(
+        (type(config), "run", None)
+        for config in CONFIGS
+        if not isinstance(config, PaintConfig | DemoConfig)
+    ),
 }
 CASES = [
     pytest.param(config, field.name, id=f"{type(config).__name__}.{field.name}")

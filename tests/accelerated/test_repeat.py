@@ -21,20 +21,26 @@ from ddpm_mindspore.accelerated.runs.provenance import facts, run_digest
 from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with classes and two checkpoints, and what ``sample`` has drawn with the older one."""
-    folder = tmp_path_factory.mktemp("repeat")
+def make_run(folder: Path) -> RunFolder:
+    """A run with classes and two checkpoints, whose tiny network has learned nothing."""
     net = UnetConfig(
         dim=4, dim_mults=(1,), channels=1, attn_heads=1, attn_dim_head=4, num_classes=3
     )
     config = replace(DIGITS, network=net, sampling=SamplingConfig(eta=0.7))
-    run = RunFolder(folder / "run")
+    run = RunFolder(folder)
     run.prepare(resume=False)
     run.config.write(config, images={"count": 9, "path": None, "classes": ["cat", "dog", "=3,5"]})
     for step in (5, 6):
         arrays = build(replace(config, trainer=replace(config.trainer, seed=step))).model.arrays()
         save(run.path, Checkpoint(step, {"ema": arrays, "model": arrays}, {}))
+    return run
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a run, and what ``sample`` has drawn with the older checkpoint."""
+    folder = tmp_path_factory.mktemp("repeat")
+    run = make_run(folder / "run")
     options = ["--guidance", "2.1234567", "--guidance-interval", "0.1", "300", "--seed", "7"]
     options += ["--sampler", "ddim", "--sampling-timesteps", "3", "--label", "dog", "=3,5"]
     options += ["--step", "5", "--num-samples", "5", "--batch-size", "3"]

@@ -1,0 +1,1 @@
+"""A page on this machine for those who do not type commands."""
