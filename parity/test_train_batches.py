@@ -13,9 +13,9 @@ from ddpm_mindspore.accelerated.batch import MicroBatch
 from ddpm_mindspore.accelerated.data import Crop, open_images
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
-from ddpm_mindspore.parity.examples import runs
+from ddpm_mindspore.parity.examples import fixed_runs, runs
 from ddpm_mindspore.parity.examples.images import give
-from ddpm_mindspore.parity.examples.values import Case
+from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
 from ddpm_mindspore.parity.judgement.tolerance import elementwise
 from ddpm_mindspore.parity.report import budget
@@ -25,6 +25,7 @@ from ddpm_mindspore.parity.sides.door_batches import micro_batches
 from ddpm_mindspore.reference import training
 
 
+@first(fixed_runs.BATCHES)
 @budget.examples()
 @given(case=runs.batch_cases())
 def test_batches(case: Case) -> None:

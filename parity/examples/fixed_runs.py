@@ -177,3 +177,20 @@ COMMANDS: tuple[Case, ...] = (
     },
 )
 """``sample``, with each of its options at another value than its default."""
+
+BATCHES: list[Case] = [
+    {
+        "net": {
+            **{"dim": 4, "dim_mults": (1,), "channels": 1},
+            **{"cond_channels": 1, "cond_drop_prob": 0.5},
+        },
+        **{"size": (4, 6), "diffusion": {"timesteps": 1000}},
+        "data": {"kind": "uint8", "count": 7},
+        "trainer": {
+            **{"seed": 5, "train_batch_size": 3, "gradient_accumulate_every": 2},
+            **{"super_resolve": 2, "augment_horizontal_flip": True},
+        },
+        **{"steps": (1, 2), "world": (1, 2), "images": 0},
+    }
+]
+"""Mirrored images, half of which are shown to the network half as large."""

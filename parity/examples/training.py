@@ -105,8 +105,17 @@ GRADIENTS: list[Case] = [
     {
         **{"net": NET, "size": (2, 3), **LONG},
         **{"loss": {"objective": "pred_v", "loss_type": "l2"}, "seed": 1},
-    }
+    },
+    {
+        "net": {
+            **{"dim": 4, "dim_mults": (1,), "channels": 1, "attn_heads": 1, "attn_dim_head": 4},
+            "learned_variance": True,
+        },
+        **{"size": (2, 3), "schedule": ("cosine", 1000, False), "t": (1, 2, 300)},
+        **{"loss": {"objective": "pred_v"}, "seed": 0},
+    },
 ]
+"""A long schedule; a learned variance, at its last step and before."""
 
 # Left out when the moments are not zero and the average has something to move to.
 LEFT_OUT: list[Case] = [

@@ -89,7 +89,7 @@ def _by_test(bug: Bug, site: Path) -> Catch:
 
 
 def _pytest(test: str, site: Path) -> subprocess.CompletedProcess[str]:
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", ""]
+    options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-m", ""]
     return _python(["-m", "pytest", *options, test], site, ROOT)
 
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from ..planting import Bug
 
+SHOWN = {
+    "net": {"dim": 4, "dim_mults": (1,), "channels": 1, "cond_channels": 1, "cond_drop_prob": 0.5},
+    "trainer": {
+        **{"seed": 5, "train_batch_size": 3, "gradient_accumulate_every": 2, "super_resolve": 2},
+        "augment_horizontal_flip": True,
+    },
+}
+"""A network that is shown images half as large, half of which it is not shown."""
+
 TASKS = [
     Bug(
         "a basis is not turned",
@@ -101,5 +110,29 @@ TASKS = [
                 **{"self_condition": True, "attn_heads": 1, "attn_dim_head": 4},
             },
         },
+    ),
+    Bug(
+        "the small picture is that of the image before it is mirrored",
+        "trainer.batches.Batches._micro_batch",
+        "shown(x_0, self",
+        "shown(to_model_range(items.x, self._diffusion.config.auto_normalize), self",
+        "train_batches: batches",
+        SHOWN,
+    ),
+    Bug(
+        "a picture that is not told is a black one",
+        "data.told.with_untold",
+        "= config.null_condition",
+        "= config.null_condition - config.cond_channels",
+        "train_batches: batches",
+        SHOWN,
+    ),
+    Bug(
+        "the small picture is made of single pixels instead of means",
+        "reference.tasks.super_resolution.shown",
+        "small(x_0, factor)",
+        "x_0[..., ::factor, ::factor]",
+        "train_batches: batches",
+        SHOWN,
     ),
 ]
