@@ -43,11 +43,6 @@ def paint(config: PaintConfig) -> int:
         OSError: a full disk.
     """
     texts = _texts(config)
-    if config.run is None and not FOLDER.is_dir():
-        raise ValueError(
-            "this version comes without a model: train one (ddpm-mindspore train --data scenes), "
-            "and name its folder (--run)"
-        )
     known = RunFolder(FOLDER if config.run is None else config.run).config.read()
     if not isinstance(known.network, TextUnetConfig):
         raise ValueError(

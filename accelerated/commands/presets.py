@@ -27,19 +27,23 @@ SCENES = RunConfig(
     device="auto",
     network=TextUnetConfig(
         dim=16,
-        dim_mults=(1, 3, 4),
+        dim_mults=(1, 2, 4),
         channels=3,
         blocks=1,
-        attention=(False, True, True),
+        attention=(False, False, True),
         context_dim=64,
+        length=28,
     ),
-    diffusion=DiffusionConfig(),
+    # A text decides where noise is several times the signal: elsewhere one sees what it says.
+    diffusion=DiffusionConfig(time_distribution="log_normal", p_mean=1.0, p_std=1.2),
     sampling=SamplingConfig(cond_scale=2.0),
     trainer=replace(
         DIGITS.trainer,
         train_num_steps=4000,
+        # Twice that, and a thousand updates teach which colours there are, not what stands where.
+        train_lr=1e-3,
         lr_schedule="cosine",
-        save_and_sample_every=1000,
+        save_and_sample_every=500,
     ),
 )
 """What trains on scenes of two coloured digits and what is said of them."""

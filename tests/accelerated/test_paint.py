@@ -13,7 +13,6 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.commands import paint
 from ddpm_mindspore.accelerated.commands.paint import remarks
 from ddpm_mindspore.accelerated.commands.presets import SCENES
 from ddpm_mindspore.accelerated.config import RunConfig
@@ -80,6 +79,11 @@ def test_a_vocabulary_is_made_of_what_is_said() -> None:
     assert tuple(few) == (*SPECIAL, "[", "]", "##s", "cl")
 
 
+def test_whatever_is_said_of_a_scene_is_read_to_its_end() -> None:
+    tokenizer = shipped().only(texts("scenes"))
+    assert not any(tokenizer.encode(text, SCENES.network.length).cut for text in texts("scenes"))
+
+
 def test_what_is_said_of_a_folder_makes_a_vocabulary_too(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "list.csv").write_text("dir,text\na.png,一只猫\na.png,黑猫\n", encoding="gbk")
@@ -96,11 +100,12 @@ def test_texts_are_told_as_ids_and_some_are_withheld(run: RunFolder) -> None:
     said = open_images("scenes", (16, 16), 3).items(np.arange(400)).captions
     batch = diffusion.micro_batch(np.zeros((400, 3, 16, 16), np.float32), 7, range(400), 1, said)
     assert batch.condition is not None and said is not None
-    empty = tokenizer.encode("", 32).ids
+    empty = tokenizer.encode("", NETWORK.length).ids
     withheld = (batch.condition == empty).all(1)
     assert 20 < withheld.sum() < 60
     np.testing.assert_array_equal(
-        batch.condition[~withheld], tokenizer.rows(np.array(said)[~withheld].tolist(), 32)
+        batch.condition[~withheld],
+        tokenizer.rows(np.array(said)[~withheld].tolist(), NETWORK.length),
     )
     part = diffusion.micro_batch(batch.x_0[:5], 7, range(90, 95), 1, said[90:95])
     np.testing.assert_array_equal(part.condition, batch.condition[90:95])
@@ -116,14 +121,14 @@ def test_what_is_asked_for_changes_what_is_drawn(run: RunFolder) -> None:
     one, other = draw("左边是红色的三"), draw("右边是蓝色的八")
     assert np.abs(one - other).max() > 1e-3
     np.testing.assert_array_equal(draw(["左边是红色的三", "右边是蓝色的八"])[0], one[0])
-    ids = diffusion.tokenizer.rows(["左边是红色的三"] * 2, 32)  # type: ignore[union-attr]
+    ids = diffusion.tokenizer.rows(["左边是红色的三"] * 2, NETWORK.length)  # type: ignore[union-attr]
     np.testing.assert_array_equal(draw(ids), one)
     guided = draw("左边是红色的三", cond_scale=3.0)
     assert np.abs(guided - one).max() > 1e-3
     np.testing.assert_array_equal(draw("左边是红色的三", cond_scale=3.0, negative=""), guided)
     away = draw("左边是红色的三", cond_scale=3.0, negative="右边是蓝色的八")
     assert np.abs(away - guided).max() > 1e-3
-    with pytest.raises(ValueError, match=r"condition of shape \(3, 32\) must be \(2, \.\.\.\)"):
+    with pytest.raises(ValueError, match=r"condition of shape \(3, 28\) must be \(2, \.\.\.\)"):
         draw(["一", "二", "三"])
     with pytest.raises(ValueError, match=r"ids from 0 to 45 must be from 0 to 44"):
         draw(np.array([[0, 45]] * 2))
@@ -152,9 +157,9 @@ def test_painting_writes_pictures_and_what_was_asked_for(
 
 def test_a_text_that_is_too_long_is_named(run: RunFolder) -> None:
     network: Any = run.config.read().network
-    (said,) = remarks(["左" * 31], read_tokenizer(run), network)
-    assert said.startswith("the last 1 pieces of '左左") and said.endswith("at most 30")
-    assert remarks(["左" * 30, ""], read_tokenizer(run), network) == []
+    (said,) = remarks(["左" * 27], read_tokenizer(run), network)
+    assert said.startswith("the last 1 pieces of '左左") and said.endswith("at most 26")
+    assert remarks(["左" * 26, ""], read_tokenizer(run), network) == []
 
 
 @pytest.mark.parametrize(
@@ -182,16 +187,6 @@ def test_what_cannot_be_painted_is_refused_at_once(
     given = [] if "--run" in words or "--step" in words else ["--run", str(run.path)]
     assert main(["paint", *words, *given]) == 2
     assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_a_model_it_is_said_how_to_get_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paint, "FOLDER", tmp_path / "painter")
-    assert main(["paint", "左边是红色的三"]) == 2
-    assert "train one (ddpm-mindspore train --data scenes)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

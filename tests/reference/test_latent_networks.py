@@ -23,6 +23,7 @@ from ddpm_mindspore.reference.networks import (
     layers,
     transformer,
 )
+from ddpm_mindspore.reference.networks.initial import draw
 from ddpm_mindspore.reference.training import value_and_grad
 
 RNG = np.random.default_rng(0)
@@ -215,6 +216,16 @@ def test_the_network_begins_by_predicting_nothing() -> None:
     first = transformer.init(TEXT, np.random.default_rng(0))
     assert first["embedding_table"].std() == pytest.approx(0.02, rel=0.2)
     assert np.all(first["ln_final.gamma"] == 1.0)
+
+
+def test_a_layer_gives_on_as_much_as_it_is_given() -> None:
+    """Else what a text says fades on its way, and networks learn which colours there are alone."""
+    rng = np.random.default_rng(0)
+    weight = draw("transformer_blocks.0.attn2.to_v.weight", (256, 64), rng)
+    out = weight @ rng.standard_normal((64, 2000))
+    assert out.std() == pytest.approx(1.0, rel=0.05)
+    kernel = draw("input_blocks.1.0.in_layers_conv.conv.weight", (32, 16, 3, 3), rng)
+    assert kernel.std() == pytest.approx((16 * 9) ** -0.5, rel=0.05)
 
 
 def test_the_network_is_told_text_time_and_what_to_drop() -> None:
