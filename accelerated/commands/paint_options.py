@@ -22,7 +22,7 @@ class PaintConfig:
     Attributes:
         text: what to paint, or several texts.
         texts: a file with more of them, one a line.
-        run: folder of a run that is told texts (default: the model of a version that has one).
+        run: folder of a run that is told texts (default: the model that comes with the program).
         negative: what not to paint.
         guidance: how much is made of the text: 1 nothing more, above 1 guidance: 2 obeys more, and
             varies less (arXiv 2207.12598; default: as the run was configured).

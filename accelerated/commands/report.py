@@ -25,11 +25,10 @@ def report(config: ReportConfig) -> int:
     walked = Walked()
     if config.draw and run.steps():
         from ..reports.walked import walk
-        from ..runs.opened import open_run
 
         say(f"device: {select_device(config.device)}; drawing, and asking for the loss")
         say("compiling the network: about 15 s, and less where it was compiled before")
-        walked = walk(run, open_run(run.path))
+        walked = walk(run)
         for remark in walked.remarks:
             say(remark, error=True)
     write_page(run, path, walked if config.draw else None)

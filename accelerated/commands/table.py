@@ -85,15 +85,17 @@ Examples:
     "paint": Command(
         """Paint what a Chinese text says.
 
-Paints with a run that was trained with captions (--run).
+Paints two coloured digits with the model that comes with the program, or with a run that was
+trained with captions (--run).
 
 Writes each picture as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew
 them. Characters that the model has never met are named.
 
 Examples:
+  ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"
+  ddpm-mindspore paint "上面是黄色的5，下面是绿色的0" --num-samples 4 --guidance 3 --seed 7
   ddpm-mindspore train --data scenes --results-folder my-scenes
-  ddpm-mindspore paint "左边是红色的三，右边是蓝色的八" --run my-scenes
-  ddpm-mindspore paint "上面是黄色的5，下面是绿色的0" --run my-scenes --num-samples 4 --guidance 3
+  ddpm-mindspore paint "红色的一在蓝色的二的左边" --run my-scenes
 """,
         options=".paint_options:PaintConfig",
         run=".paint:paint",

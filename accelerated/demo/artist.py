@@ -21,7 +21,7 @@ from ..data.told import check_condition
 from ..denoiser import clipped, denoiser
 from ..process import to_model_range, to_uint8, to_unit_range
 from ..randomness import Purpose, normal
-from ..reports.embedded import data_uri, is_tiny
+from ..reports.embedded import data_uri
 from ..reports.pictures import png
 from ..runs.opened import OpenedRun
 from ..runs.provenance import asked_again, drawn_by, facts
@@ -179,7 +179,7 @@ class _View:
         frames = []
         if x is not None:
             pixels = to_uint8(np.clip(to_unit_range(x), 0.0, 1.0))
-            frames = [data_uri(_image(image), exact=is_tiny(pixels)) for image in pixels]
+            frames = [data_uri(_image(image)) for image in pixels]
         self._show({"step": self._step, "of": self._total, "frames": frames})
 
 

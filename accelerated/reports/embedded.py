@@ -12,7 +12,7 @@ from PIL import Image, features
 
 VISIBLE = 48  # pixels that the longer side of a small image is enlarged to, at least
 LARGEST = 128  # pixels of the longer side of an image; larger ones are made smaller
-TINY = 32  # pixels of the longer side of images that are shown exactly
+LOSSLESS = 150_000  # bytes of a PNG that a page has room for
 
 
 def enlarged(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -48,25 +48,11 @@ def montage(images: NDArray[np.uint8], columns: int) -> Image.Image:
     return Image.fromarray(page)
 
 
-def data_uri(image: Image.Image, *, exact: bool = True) -> str:
-    """A picture as the value of ``src``: exactly, or as WebP that looks the same and is smaller.
-
-    It takes little time: a training waits for it.
-    """
-    if not exact and features.check("webp"):
-        data, kind = _encoded(image, "WEBP", quality=85, method=1), "webp"
-    else:
-        data, kind = _encoded(image, "PNG", compress_level=6), "png"
-    return as_uri(data, kind)
-
-
-def is_tiny(images: NDArray[np.uint8]) -> bool:
-    """Whether images (N, C, H, W) are small enough to be shown exactly."""
-    return max(images.shape[2:]) <= TINY
-
-
-def as_uri(data: bytes, kind: str = "png") -> str:
-    """The content of a picture's file as the value of ``src``."""
+def data_uri(image: Image.Image) -> str:
+    """A picture as the value of ``src``: exact where it is small, else WebP that looks the same."""
+    data, kind = _encoded(image, "PNG", optimize=True), "png"
+    if len(data) > LOSSLESS and features.check("webp"):
+        data, kind = _encoded(image, "WEBP", quality=88), "webp"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

@@ -25,7 +25,6 @@ from ..runs.warm_up import remark
 from .laid_out import read_groups
 
 METRICS = 2**20  # bytes read for the curves, however long the run
-IN_ROW = 10  # images of each step that are shown below each other
 SHOWN = 8  # pictures of samples, evenly spread over all
 _LONGEST = 2**24  # bytes: a larger document is not ours
 
@@ -155,17 +154,16 @@ def _samples(run: RunFolder) -> tuple[Samples, ...]:
             found[step] = path
     steps = sorted(found)
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(SHOWN, len(steps))).round().astype(int))
-    read = (_read(steps[i], found[steps[i]], whole=i == chosen[-1]) for i in chosen)
+    read = (_read(steps[i], found[steps[i]]) for i in chosen)
     return tuple(samples for samples in read if samples is not None)
 
 
-def _read(step: int, path: Path, *, whole: bool) -> Samples | None:
-    """A picture; of one that is not shown ``whole`` a few images, so that memory has room."""
+def _read(step: int, path: Path) -> Samples | None:
     with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        text, groups = read_groups(path)
-        if not whole:
-            groups = tuple(images[:IN_ROW].copy() for images in groups)
-        return Samples(step, path, text, groups)
+        with Image.open(path) as picture:
+            picture.load()
+            text = {str(k): str(v) for k, v in getattr(picture, "text", {}).items()}
+        return Samples(step, path, text, read_groups(path))
     return None
 
 

@@ -18,25 +18,19 @@ LAYOUT = "Layout"
 group, as JSON."""
 
 
-def read_groups(path: Path) -> tuple[dict[str, str], tuple[NDArray[np.uint8], ...]]:
-    """What a comparison's file says, and its images, RGB (N, 3, H, W) of each group.
-
-    There are no groups where it does not say where they are.
+def read_groups(path: Path) -> tuple[NDArray[np.uint8], ...]:
+    """The images of a comparison's file, RGB (N, 3, H, W) of each group; () of another picture.
 
     Raises:
         OSError, SyntaxError: it cannot be read.
     """
     with Image.open(path) as picture:
         picture.load()
-        text = {str(k): str(v) for k, v in getattr(picture, "text", {}).items()}
-        return text, _groups(picture, text.get(LAYOUT, "[]"))
-
-
-def _groups(picture: Image.Image, told: str) -> tuple[NDArray[np.uint8], ...]:
-    pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+        told = getattr(picture, "text", {}).get(LAYOUT)
+        pixels = np.asarray(picture.convert("RGB"))
     groups = []
     with suppress(ValueError, TypeError):
-        for left, top, columns, scale, number, height, width in json.loads(told):
+        for left, top, columns, scale, number, height, width in json.loads(told or "[]"):
             least = min(left + 1, top + 1, columns, scale, number, height, width)
             if least < 1 or number * height * width > pixels.size:
                 return ()

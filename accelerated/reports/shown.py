@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .embedded import as_uri, data_uri, enlarged, gap_of, is_tiny, montage
-from .findings import IN_ROW, Findings, Samples
+from .embedded import data_uri, enlarged, gap_of, montage
+from .findings import Findings, Samples
 from .words import as_script, named, said
 
+IN_ROW = 10  # images of each step that are shown below each other
 _FACTS = {
     **{"Weights": "weights", "Step": "step", "Sampler": "sampler"},
     **{"Sampling steps": "sampling_steps", "Spacing": "spacing", "Guidance": "guidance"},
@@ -45,7 +46,8 @@ def drawn(found: Findings) -> str:
     last = found.samples[-1]
     if last.drawn is None:
         alt = named("alt_plot", "alt", step=f"{last.step:,}")
-        return f'<img src="{as_uri(last.path.read_bytes())}" {alt}>{_facts(last.text)}'
+        with Image.open(last.path) as plot:
+            return f'<img src="{data_uri(plot)}" {alt}>{_facts(last.text)}'
     step = f"{last.step:,}"
     kinds = ("small", "drawn", "real")[-len(last.groups) :]
     figures = "".join(
@@ -72,7 +74,7 @@ def film(film: Film) -> str:
     # A row for each image and, below it, for what it is taken for; a column for each moment.
     both = np.stack((film.states, film.estimates), axis=2).swapaxes(0, 2).swapaxes(0, 1)
     whole = enlarged(both.reshape(-1, *both.shape[3:]))
-    strip, gap, exact = montage(whole, moments), gap_of(whole), is_tiny(film.states[0])
+    strip, gap = montage(whole, moments), gap_of(whole)
     high, side = whole.shape[2:]
     count, columns = 2 * both.shape[0], 4
     rows = math.ceil(count / columns)
@@ -91,7 +93,8 @@ def film(film: Film) -> str:
         f'<input id="moment" type="range" min="0" max="{moments - 1}" value="{moments - 1}">'
         f'<button type="button" data-t="play">Play</button></div></div>'
         f'<div class="scroll" role="region" tabindex="0" {named("film_region")}>'
-        f'<img id="strip" {_source(strip, exact)} {alt}></div></div>'
+        f'<img id="strip" src="{data_uri(strip)}" width="{strip.width}" height="{strip.height}" '
+        f"{alt}></div></div>"
     )
 
 
@@ -99,12 +102,10 @@ def picture(images: NDArray[np.uint8], columns: int, key: str, **values: object)
     """Images as one picture with a text for those who do not see it."""
     laid = montage(enlarged(images), columns)
     sharp = ' class="sharp"' if max(images.shape[2:]) <= 64 else ""
-    return f"<img{sharp} {_source(laid, is_tiny(images))} {named(key, 'alt', **values)}>"
-
-
-def _source(image: Image.Image, exact: bool) -> str:
-    size = f'width="{image.width}" height="{image.height}"'
-    return f'src="{data_uri(image, exact=exact)}" {size}'
+    return (
+        f'<img{sharp} src="{data_uri(laid)}" width="{laid.width}" height="{laid.height}" '
+        f"{named(key, 'alt', **values)}>"
+    )
 
 
 def _row(samples: Samples, images: NDArray[np.uint8]) -> str:

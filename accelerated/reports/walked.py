@@ -14,7 +14,7 @@ from ..data.told import check_condition
 from ..process import to_model_range, to_uint8
 from ..runs.folder import RunFolder
 from ..runs.images import open_run_images, place_of_images
-from ..runs.opened import OpenedRun
+from ..runs.opened import OpenedRun, open_run
 from ..system.compile_cache import compiled
 from ..system.say import bar
 from ..trainer.batches import said_of
@@ -28,12 +28,16 @@ TIMES = 20  # of the profile
 _PIXELS = 2**16  # of the images that the loss is of
 
 
-def walk(folder: RunFolder, run: OpenedRun) -> Walked:
-    """Ask the network of an opened run.
+def walk(folder: RunFolder) -> Walked:
+    """Ask the network with the weights that samples are drawn with.
 
     What cannot be asked (images that are gone, a network that is told what nobody knows) is left
     out, with a remark.
+
+    Raises:
+        ValueError: no run, or no checkpoint that can be read.
     """
+    run = open_run(folder.path)
     remarks: list[str] = []
     items = None
     try:

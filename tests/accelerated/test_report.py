@@ -29,7 +29,7 @@ from ddpm_mindspore.accelerated.reports.walked import walk
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.names import sample_picture
-from ddpm_mindspore.accelerated.runs.opened import build, open_run
+from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.accelerated.trainer import samples as trainer_samples
 from ddpm_mindspore.reference.config import UnetConfig
@@ -112,11 +112,11 @@ def test_images_are_taken_out_of_a_comparison_as_they_were(tmp_path: Path) -> No
     for i, images in enumerate((groups, [x.repeat(3, 1).repeat(9, 2) for x in groups])):
         path = tmp_path / f"{i}.png"
         pictures.save_png(pictures.comparison(*images, captions=("a" * 50, "b")), path)
-        _, found = read_groups(path)
+        found = read_groups(path)
         for one, other in zip(found, images, strict=True):
             np.testing.assert_array_equal(one, np.broadcast_to(other, one.shape))
     pictures.save_png(pictures.grid(groups[0]), tmp_path / "grid.png")
-    assert read_groups(tmp_path / "grid.png") == ({}, ())
+    assert read_groups(tmp_path / "grid.png") == ()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_layout_that_lies_is_no_layout(tmp_path: Path, layout: str) -> None:
     picture = pictures.comparison(noisy(4), noisy(4))
     picture.info["Layout"] = layout
     pictures.save_png(picture, tmp_path / "a.png")
-    assert read_groups(tmp_path / "a.png") == ({"Layout": layout}, ())
+    assert read_groups(tmp_path / "a.png") == ()
 
 
 def test_the_page_is_whole_and_what_a_run_holds_is_text(html: str) -> None:
@@ -224,16 +224,17 @@ def test_the_network_is_asked_for_its_way_and_its_loss(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.prepare(resume=False)
     run.config.write(config, images={"count": 1797, "path": None})
-    save(run.path, Checkpoint(5, {"ema": build(config).model.arrays(), "model": {}}, {}))
-    opened = open_run(run.path)
-    found = walk(run, opened)
+    opened = build(config)
+    save(run.path, Checkpoint(5, {"ema": opened.model.arrays(), "model": {}}, {}))
+    found = walk(run)
     assert found.remarks == () and found.film is not None and found.profile is not None
     film, profile = found.film, found.profile
     assert film.states.shape == film.estimates.shape == (21, 4, 1, 8, 8)
     assert film.times[0] == 1000 and film.times[-1] == 0
     # What the first state is taken for, asked of the network itself.
-    once = {"sampling_timesteps": 1, "sampler": "ddim", "seed": 0}
-    start = opened.diffusion.sample(5, return_all_timesteps=True, **once)  # type: ignore[arg-type]
+    start = opened.sample(
+        5, return_all_timesteps=True, sampling_timesteps=1, sampler="ddim", seed=0
+    )
     for one, other in ((film.states[0], start[:4, 0]), (film.estimates[0], start[:4, 1])):
         expected = to_uint8(np.clip(other, 0.0, 1.0)).astype(int)
         assert np.abs(one - expected).max() <= 1

@@ -67,13 +67,15 @@ class Reader:
 
     def places(self, blocks: Pixels) -> tuple[list[int], list[str]]:
         """The digit and the colour of each of (N, 3, 8, 8)."""
-        pixels = blocks.transpose(0, 2, 3, 1).reshape(len(blocks), 64, 3) / 255.0
-        # How much of each colour explains a pixel best, and what it leaves of all pixels.
-        ink = np.clip(pixels @ DIRECTIONS.T / (DIRECTIONS**2).sum(1), 0.0, 1.0)
-        left = ((pixels[:, :, None] - ink[..., None] * DIRECTIONS) ** 2).sum((1, 3))
-        best = left.argmin(1)
-        digits = self._digits.predict(_levels(255 * ink[np.arange(len(ink)), :, best]))
+        ink, best = _ink(blocks)
+        digits = self._digits.predict(_levels(ink))
         return digits.tolist(), [NAMES[number] for number in best]
+
+    def inks(self, images: Pixels, told: Sequence[Facts]) -> Pixels:
+        """The ink at all places that were asked for, (2N, 8, 8): both of a picture in turn."""
+        pairs = zip(images, told, strict=True)
+        blocks = [place_of(image, place) for image, facts in pairs for place in facts.places]
+        return np.rint(_ink(np.stack(blocks))[0]).astype(np.uint8).reshape(-1, 8, 8)
 
     def read(self, images: Pixels, told: Sequence[Facts]) -> list[Facts]:
         """What stands at the places that were asked for, and where things do stand."""
@@ -187,6 +189,19 @@ def of_the_reader(folds: int = 5, count: int = 400) -> dict[str, Share]:
         seen += reader.read(images, facts)
         told += facts
     return agreement(seen, told)
+
+
+def _ink(blocks: Pixels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How much there is of the colour that explains (N, 3, 8, 8) best, 0 to 255, and which it is.
+
+    Returns (N, 64) and (N,).
+    """
+    pixels = blocks.transpose(0, 2, 3, 1).reshape(len(blocks), 64, 3) / 255.0
+    # How much of each colour explains a pixel best, and what it leaves of all pixels.
+    ink = np.clip(pixels @ DIRECTIONS.T / (DIRECTIONS**2).sum(1), 0.0, 1.0)
+    left = ((pixels[:, :, None] - ink[..., None] * DIRECTIONS) ** 2).sum((1, 3))
+    best = left.argmin(1)
+    return 255 * ink[np.arange(len(ink)), :, best], best
 
 
 def _levels(ink: Any) -> NDArray[np.float64]:
