@@ -27,6 +27,7 @@ from .laid_out import read_groups
 METRICS = 2**20  # bytes read for the curves, however long the run
 SHOWN = 8  # pictures of samples, evenly spread over all
 _LONGEST = 2**24  # bytes: a larger document is not ours
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _metrics(run: RunFolder, config: RunConfig, processes: int) -> dict[str, NDA
 def _samples(run: RunFolder) -> tuple[Samples, ...]:
     found = {}
     for path in run.samples.glob("step-*.png"):
-        if (step := step_of(path.with_suffix(""))) is not None:
+        if (step := step_of(path.with_suffix(""))) is not None and path.is_file():
             found[step] = path
     steps = sorted(found)
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(SHOWN, len(steps))).round().astype(int))
@@ -178,13 +179,16 @@ def _parameters(checkpoint: Path) -> int | None:
 
 def _document(path: Path) -> Mapping[str, Any] | None:
     with suppress(OSError, ValueError):
-        if path.stat().st_size <= _LONGEST:
+        if path.is_file() and path.stat().st_size <= _LONGEST:
             value = json.loads(path.read_text(encoding="utf-8"))
             return value if isinstance(value, dict) and "distances" in value else None
     return None
 
 
 def _lines(path: Path) -> int:
+    """How many there are; what is no file, as a device, has no end."""
+    if not path.is_file():
+        return 0
     with suppress(OSError), path.open("rb") as file:
-        return sum(1 for _ in file)
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
     return 0

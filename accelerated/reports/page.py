@@ -58,11 +58,13 @@ def write_page(run: RunFolder, path: Path, walked: Walked | None = None) -> None
 
 def check_free(path: Path) -> None:
     """Raise ValueError where a file is that is no page of ours."""
-    try:
-        with path.open("rb") as file:
-            ours = MARK in file.read(1000)
-    except FileNotFoundError:
+    if not path.exists():
         return
+    try:
+        ours = False
+        if path.is_file() or path.is_dir():  # others may have no end, or no beginning
+            with path.open("rb") as file:
+                ours = MARK in file.read(1000)
     except OSError as error:
         raise ValueError(
             f"output {str(path)!r} cannot be written ({error.strerror}): name a file (--output)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from ddpm_mindspore.accelerated.reports import pictures, words
 from ddpm_mindspore.accelerated.reports.figures import Profile
 from ddpm_mindspore.accelerated.reports.findings import SHOWN, gather
 from ddpm_mindspore.accelerated.reports.laid_out import read_groups
-from ddpm_mindspore.accelerated.reports.page import Walked, to_html
+from ddpm_mindspore.accelerated.reports.page import Walked, to_html, write_page
 from ddpm_mindspore.accelerated.reports.shown import Film
 from ddpm_mindspore.accelerated.reports.walked import walk
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
@@ -190,6 +191,20 @@ def test_a_training_ends_with_a_page(quick: Quick) -> None:
     page = (trainer.run.path / "report.html").read_text()
     assert words.english("finished") in page and "7 of 7" in page
     assert page.count("<img") == 2 + 3  # drawn, real, and a row for each checkpoint
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    sample = sample_picture(run.path, 1100)
+    names = ["nonfinite.jsonl", "evaluation/evaluation.json", sample.relative_to(run.path)]
+    for name in names:
+        (run.path / name).unlink(missing_ok=True)
+        (run.path / name).symlink_to("/dev/zero")
+    found = gather(run)
+    assert (found.nonfinite, found.evaluation, found.samples[-1].step) == (0, None, 1000)
+    os.mkfifo(tmp_path / "page.html")
+    with pytest.raises(ValueError, match="holds what is no page of this program"):
+        write_page(run, tmp_path / "page.html")
 
 
 @pytest.mark.parametrize("fault", ["it fails", "mine"])
