@@ -72,11 +72,6 @@ def _opened(config: DemoConfig) -> tuple[Path, OpenedRun]:
     if config.run is not None:
         RunFolder(config.run).config.read()
         return config.run, opened(config)[1]  # type: ignore[arg-type]
-    if not FOLDER.is_dir():
-        raise ValueError(
-            "this version comes without a model: train one (ddpm-mindspore train), and name its "
-            "folder (ddpm-mindspore demo results)"
-        )
     select_device(config.device)
     return FOLDER, open_shipped()
 

@@ -18,7 +18,7 @@ class DemoConfig:
     """Options of ``demo``.
 
     Attributes:
-        run: folder of a run (default: the model of a version that has one).
+        run: folder of a run (default: the model that comes with the program, which is told texts).
         num_samples: pictures of each drawing (default: 4 of tiny images, 1 of others).
         port: of the page (0: any that is free).
         weights: average (the moving average of the parameters) or trained.

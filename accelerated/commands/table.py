@@ -218,7 +218,8 @@ Examples:
     "demo": Command(
         """Draw on a page in the browser, without commands.
 
-The page is this machine's own, and its address holds a key. Examples:
+Without a run: what a Chinese text says. The page is this machine's own, its address holds a key.
+  ddpm-mindspore demo
   ddpm-mindspore demo results
 """,
         options=".demo_options:DemoConfig",
