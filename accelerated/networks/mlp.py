@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
 from ...reference.config import MlpConfig
 from ..precision import cast
 from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
 from .convolutions import Linear
-from .layers import ResnetBlock, gelu, time_mlp
+from .layers import ResnetBlock
 from .network import Network
 
 
@@ -38,10 +38,8 @@ class Mlp(Network):
         keep_interrupts()
         self.config = config = MlpConfig(dim=dim, **options)
         rng = stream(seed, Purpose.INIT)
-        self.has_self_condition = config.self_condition
         self.init = Linear(rng, config.in_channels, config.dim)
-        self.time_mlp = time_mlp(rng, config)
-        self.make_classes(rng)
+        self.make_embedding(rng)
         self.blocks = nn.CellList(
             [
                 ResnetBlock(rng, config.dim, config.dim, config.time_dim, config.dropout, rank=0)
@@ -72,12 +70,8 @@ class Mlp(Network):
         Returns:
             (B, channels).
         """
-        if self.has_self_condition:
-            if x_self_cond is None:
-                x_self_cond = ops.zeros_like(x)
-            x = ops.concat((x_self_cond, x), 1)
-        t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
+        x = self.with_estimate(x, x_self_cond)
+        t = self.embedded(time, condition)
         masks = dropout_masks
         if masks is None:
             masks = (None,) * len(self.blocks)

@@ -9,7 +9,7 @@ from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig
-from .layers import Embedding, classes_mlp, gelu
+from .layers import Embedding, classes_mlp, gelu, time_mlp
 
 
 class Weighted(nn.Cell):
@@ -60,17 +60,29 @@ class Network(Weighted):
         """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
         return self.config.dropout_shapes(image_size)
 
-    def make_classes(self, rng: np.random.Generator) -> None:
-        """Make what a class is told by, where the configuration has any."""
+    def make_embedding(self, rng: np.random.Generator) -> None:
+        """Make what the time is told by, and a class, where the configuration has any."""
         config = self.config
+        self.has_self_condition = config.self_condition
         self.conditional, self.has_classes = config.takes_condition, config.num_classes is not None
+        self.time_mlp = time_mlp(rng, config)
         if config.num_classes is not None:
             self.classes_emb = Embedding(rng, config.num_classes + 1, config.dim)
             self.classes_mlp = classes_mlp(rng, config)
 
-    def with_class(self, embedding: Tensor, condition: Tensor | None) -> Tensor:
-        """The embedding of the time, (B, time_dim), and of the class of each item (B,)."""
+    def embedded(self, time: Tensor, condition: Tensor | None) -> Tensor:
+        """What every block is told of the time and the class of each item (B,): (B, time_dim)."""
+        t = self.time_mlp[1](self.time_mlp[0](time))
+        t = self.time_mlp[3](gelu(t))
         if self.has_classes:
             told = self.classes_mlp[0](self.classes_emb(condition))
-            embedding = embedding + self.classes_mlp[2](gelu(told))
-        return embedding
+            t = t + self.classes_mlp[2](gelu(told))
+        return ops.silu(t)
+
+    def with_estimate(self, x: Tensor, x_self_cond: Tensor | None) -> Tensor:
+        """x after the last estimate of x_0 (zeros where None), where the network reads it."""
+        if self.has_self_condition:
+            if x_self_cond is None:
+                x_self_cond = ops.zeros_like(x)
+            x = ops.concat((x_self_cond, x), 1)
+        return x

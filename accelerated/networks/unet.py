@@ -22,8 +22,6 @@ from .layers import (
     LinearAttention,
     ResnetBlock,
     Upsample,
-    gelu,
-    time_mlp,
 )
 from .network import Network
 
@@ -48,7 +46,6 @@ class Unet(Network):
         self.config = config = UnetConfig(dim=dim, **options)
         rng = stream(seed, Purpose.INIT)
         time_dim = config.time_dim
-        self.has_self_condition = config.self_condition
         self.is_shown_picture = config.cond_channels > 0
 
         def resnet(dim: int, dim_out: int) -> ResnetBlock:
@@ -58,8 +55,7 @@ class Unet(Network):
             return (Attention if full else LinearAttention)(rng, dim, heads, dim_head)
 
         self.init_conv = Conv2d(rng, config.in_channels, config.first_dim, 7)
-        self.time_mlp = time_mlp(rng, config)
-        self.make_classes(rng)
+        self.make_embedding(rng)
         self.downs = nn.CellList()
         for level in config.levels:
             d, d_out = level.dim_in, level.dim_out
@@ -119,14 +115,10 @@ class Unet(Network):
         Returns:
             (B, out_channels, H, W).
         """
-        if self.has_self_condition:
-            if x_self_cond is None:
-                x_self_cond = ops.zeros_like(x)
-            x = ops.concat((x_self_cond, x), 1)
+        x = self.with_estimate(x, x_self_cond)
         if self.is_shown_picture:
             x = ops.concat((x, condition), 1)
-        t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
+        t = self.embedded(time, condition)
 
         # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks

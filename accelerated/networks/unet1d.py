@@ -16,7 +16,7 @@ from ..precision import cast
 from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
 from .convolutions import Conv1d
-from .layers import Attention, LinearAttention, ResnetBlock, RMSNorm, Upsample, gelu, time_mlp
+from .layers import Attention, LinearAttention, ResnetBlock, RMSNorm, Upsample
 from .network import Network
 
 
@@ -40,7 +40,6 @@ class Unet1D(Network):
         keep_interrupts()
         self.config = config = Unet1DConfig(dim=dim, **options)
         rng = stream(seed, Purpose.INIT)
-        self.has_self_condition = config.self_condition
 
         def resnet(dim: int, dim_out: int) -> ResnetBlock:
             return ResnetBlock(rng, dim, dim_out, config.time_dim, config.dropout, rank=1)
@@ -51,8 +50,7 @@ class Unet1D(Network):
 
         last = len(config.widths) - 1
         self.init_conv = Conv1d(rng, config.in_channels, config.first_dim, 7)
-        self.time_mlp = time_mlp(rng, config)
-        self.make_classes(rng)
+        self.make_embedding(rng)
         self.downs = nn.CellList()
         for i, (d, d_out) in enumerate(config.widths):
             down = Conv1d(rng, d, d_out, 3) if i == last else Conv1d(rng, d, d_out, 4, stride=2)
@@ -93,12 +91,8 @@ class Unet1D(Network):
         Returns:
             (B, out_channels, L).
         """
-        if self.has_self_condition:
-            if x_self_cond is None:
-                x_self_cond = ops.zeros_like(x)
-            x = ops.concat((x_self_cond, x), 1)
-        t = self.time_mlp[1](self.time_mlp[0](time))
-        t = ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))
+        x = self.with_estimate(x, x_self_cond)
+        t = self.embedded(time, condition)
 
         # Masks and skips are taken from tuples, two a level: a graph has no iterators.
         masks = dropout_masks

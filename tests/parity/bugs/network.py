@@ -257,7 +257,7 @@ NETWORK = [
     ),
     Bug(
         "the estimate comes after the image",
-        "networks.unet.Unet.construct",
+        "networks.network.Network.with_estimate",
         "(x_self_cond, x)",
         "(x, x_self_cond)",
         "unet: forward",
@@ -271,14 +271,14 @@ NETWORK = [
     ),
     Bug(
         "the class is told by its embedding alone",
-        "networks.network.Network.with_class",
-        "embedding + self.classes_mlp",
-        "0.0 * embedding + self.classes_mlp",
+        "networks.network.Network.embedded",
+        "t + self.classes_mlp",
+        "0.0 * t + self.classes_mlp",
         "unet: forward",
     ),
     Bug(
         "the class is told without its GELU",
-        "networks.network.Network.with_class",
+        "networks.network.Network.embedded",
         "(gelu(told))",
         "(told)",
         "unet: forward",

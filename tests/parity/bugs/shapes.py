@@ -57,14 +57,14 @@ SHAPES = [
     ),
     Bug(
         "the time reaches vectors without its SiLU",
-        "networks.mlp.Mlp.construct",
-        "ops.silu(self.with_class(self.time_mlp[3](gelu(t)), condition))",
-        "self.with_class(self.time_mlp[3](gelu(t)), condition)",
+        "networks.network.Network.embedded",
+        "return ops.silu(t)",
+        "return t",
         "networks: vector_gradients",
     ),
     Bug(
         "vectors are shown themselves as the estimate of x_0",
-        "networks.mlp.Mlp.construct",
+        "networks.network.Network.with_estimate",
         "ops.concat((x_self_cond, x), 1)",
         "ops.concat((x, x), 1)",
         "networks: vectors",

@@ -81,7 +81,7 @@ SIZES = [
     ),
     Bug(
         "an image is its own estimate where none is given",
-        "networks.unet.Unet.construct",
+        "networks.network.Network.with_estimate",
         "x_self_cond = ops.zeros_like(x)",
         "x_self_cond = x",
         "unet: forward",
