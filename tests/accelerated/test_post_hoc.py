@@ -130,7 +130,8 @@ def test_sample_draws_with_the_average_that_is_asked_for(
         with Image.open(tmp_path / "drawn" / "grid.png") as grid:
             said = grid.text  # type: ignore[attr-defined]
         average = "average" if ema == "default" else f"average over {ema} of training"
-        assert said == facts(config, 10, average, config.sampling, 0) | {"Images": "0-0"}
+        more = {"Images": "0-0", "Batch size": "1"}
+        assert said == facts(config, 10, average, config.sampling, 0) | more
     expected = [start, groups["ema_0_05"], load_average(run, 0.08).arrays]
     for got, wanted in zip(drawn, expected, strict=True):
         for name, array in wanted.items():
