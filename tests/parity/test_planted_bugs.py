@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.accelerated.networks import layers, unet
+from ddpm_mindspore.accelerated.networks import layers, network
 from ddpm_mindspore.parity.judgement.compare import LEDGER
 
 from .bugs import BUGS
@@ -41,9 +41,9 @@ def test_nothing_is_left_of_a_bug() -> None:
     before = layers.gelu
     with planted(bug):
         assert layers.gelu is not before
-        assert unet.gelu is layers.gelu
+        assert network.gelu is layers.gelu
     assert layers.gelu is before
-    assert unet.gelu is before
+    assert network.gelu is before
 
 
 def test_a_bug_whose_place_changed_is_stale() -> None:
