@@ -44,6 +44,15 @@ def check_sigma_rel(argument: str, value: float) -> None:
         raise ValueError(f"{argument} {value} must be above 0 and at most 0.28")
 
 
+def check_average(ema: float | Literal["default"], weights: str) -> None:
+    """Raise ValueError unless ``ema`` says which average, and ``weights`` that it is one."""
+    if ema == "default":
+        return
+    check_sigma_rel("ema", ema)
+    if weights != "average":
+        raise ValueError(f"ema {ema} is the length of an average: leave weights {weights} out")
+
+
 @dataclass(frozen=True)
 class TrainerConfig(OptimizerConfig):
     """How long, how fast and from what a network is trained, and what is kept of it.

@@ -23,7 +23,7 @@ from .guidance import Classifier, Guidance
 from .networks.network import Network
 from .process import checked, to_model_range, to_unit_range
 from .randomness import Purpose, coins, keep_masks, normal
-from .samplers import Plan, States, ancestral_plan, plan_for, run_plan, sampling_step
+from .samplers import Plan, ancestral_plan, plan_for, run_plan, sampling_step
 from .system.compile_cache import compiled
 from .thresholding import limit_of
 from .training import training_loss
@@ -202,16 +202,16 @@ class GaussianDiffusion:
         for start in range(0, count, batch_size):
             # The last batch is filled up: another shape would be compiled anew.
             indices = range(first + start, first + start + min(batch_size, count))
-            x_T = normal(seed, Purpose.SAMPLE_START, 0, indices, (self.shape[0], *size))
-            states = States(on_state, x_T) if return_all_timesteps or on_state else None
+            states = [normal(seed, Purpose.SAMPLE_START, 0, indices, (self.shape[0], *size))]
+            watched = [states.append] if return_all_timesteps else []
+            watched += [on_state] if on_state is not None else []
             # As the images are: what the last batch is filled up with is of no account.
             of_each = None if known is None else known[(np.array(indices) - first) % count]
             step = guidance.walk(sampling, rows, of_each, weak, classifier, away)
-            drawn = self._run(step, plan, x_T, seed, indices, on_step, states, of_each)
-            drawn = np.stack(states, 1) if states and return_all_timesteps else drawn
+            drawn = self._run(step, plan, states[0], seed, indices, on_step, watched, of_each)
+            drawn = np.stack(states, 1) if return_all_timesteps else drawn
             batches.append(drawn[: count - start])
-        images = np.concatenate(batches)
-        normalize = self.config.auto_normalize
+        images, normalize = np.concatenate(batches), self.config.auto_normalize
         if not return_all_timesteps or not normalize:
             return to_unit_range(images, normalize=normalize)
         on_the_way, last = np.split(images, [-1], axis=1)
@@ -290,11 +290,11 @@ class GaussianDiffusion:
         seed: int,
         indices: Sequence[int],
         on_step: Callable[[], None] = lambda: None,
-        states: list[NDArray[np.float32]] | None = None,
+        on_state: Sequence[Callable[[NDArray[np.float32]], object]] = (),
         condition: NDArray[Any] | None = None,
     ) -> NDArray[np.float32]:
         def noise(i: int) -> NDArray[np.float32]:
             return normal(seed, Purpose.SAMPLE_NOISE, i, indices, x.shape[1:])
 
         known = None if condition is None else Tensor(condition)
-        return run_plan(step, plan, x, noise, self.levels, on_step, states, known)
+        return run_plan(step, plan, x, noise, self.levels, on_step, on_state, known)

@@ -19,13 +19,14 @@ from ..runs.opened import OpenedRun, open_run
 from ..system.runtime import select_device
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
+from ..weights.shipped import open_shipped
 
 
 class Weights(Protocol):
     """What the options of such a command say of the run and of its weights."""
 
     @property
-    def run(self) -> Path: ...
+    def run(self) -> Path | None: ...
     @property
     def weights(self) -> str: ...
     @property
@@ -39,10 +40,14 @@ class Weights(Protocol):
 def opened(config: Weights) -> tuple[str, OpenedRun]:
     """The device, and the run with the weights that were asked for; remarks on them are said.
 
+    No run is the model that comes with the program.
+
     Raises:
         ValueError: a device that is not here, no run, or weights that it does not have.
     """
     device = select_device(config.device)
+    if config.run is None:
+        return device, open_shipped()
     ema = None if config.ema == "default" else config.ema
     run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
     for remark in run.remarks:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
-from pathlib import Path
 from typing import Any
 
 from ...reference.config import TextUnetConfig
-from ..demo.artist import Artist, name_of
+from ..demo.artist import Artist
 from ..demo.jobs import CancelledError, Jobs
 from ..demo.page import page
 from ..demo.server import Server, serving
 from ..runs.folder import RunFolder
-from ..runs.opened import OpenedRun
-from ..system.runtime import select_device
 from ..system.say import say
 from ..system.signals import first_interrupt_waits
-from ..weights.shipped import FOLDER, open_shipped
+from ..weights.shipped import FOLDER
 from .batches import opened
 from .demo_options import DemoConfig
 from .exit_codes import DONE
@@ -33,7 +30,9 @@ def demo(config: DemoConfig) -> int:
     Raises:
         ValueError: no run, one that draws no pictures, or a port that is taken.
     """
-    folder, run = _opened(config)
+    folder = FOLDER if config.run is None else config.run
+    RunFolder(folder).config.read()
+    _, run = opened(config)
     diffusion = run.diffusion
     network = run.config.network
     if len(diffusion.image_size) != 2 or network.cond_channels:
@@ -49,7 +48,7 @@ def demo(config: DemoConfig) -> int:
         told = tokenizer is not None and isinstance(network, TextUnetConfig)
         return remarks([text], tokenizer, network) if told else []  # type: ignore[arg-type]
 
-    artist, jobs = Artist(run, name_of(folder), number, labels, unknown), Jobs()
+    artist, jobs = Artist(run, folder.absolute().name, number, labels, unknown), Jobs()
     try:
         server = Server(page(artist.facts()), artist.offer, jobs, config.port)
     except OSError as error:
@@ -66,14 +65,6 @@ def demo(config: DemoConfig) -> int:
     finally:
         end()
     return DONE
-
-
-def _opened(config: DemoConfig) -> tuple[Path, OpenedRun]:
-    if config.run is not None:
-        RunFolder(config.run).config.read()
-        return config.run, opened(config)[1]  # type: ignore[arg-type]
-    select_device(config.device)
-    return FOLDER, open_shipped()
 
 
 def _next(artist: Artist, jobs: Jobs, interrupted: threading.Event) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.plain import check_choice, make_plain
-from ..config import check_sigma_rel
+from ..config import check_average
 from ..system.runtime import DEVICES
 
 
@@ -44,11 +44,6 @@ class DemoConfig:
             raise ValueError(f"port {self.port} must be from 0 to 65535")
         if self.step is not None and self.step < 0:
             raise ValueError(f"step {self.step} must not be negative")
-        if self.ema != "default":
-            check_sigma_rel("ema", self.ema)
-            if self.weights != "average":
-                raise ValueError(
-                    f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
-                )
+        check_average(self.ema, self.weights)
         if self.run is None and (self.step is not None or self.ema != "default"):
             raise ValueError("step and ema are of a run: name it")

@@ -13,7 +13,7 @@ from ...reference.config.diffusion import PREDICTIONS, SCHEDULES
 from ...reference.config.samplers import having_it
 from ...reference.config.sampling import OPTIONS
 from ...reference.plain import PathText, Unbounded, check_choice, make_plain
-from ..config import ImageSize, check_sigma_rel
+from ..config import ImageSize, check_average
 from ..system.runtime import DEVICES
 
 
@@ -108,12 +108,7 @@ class SampleConfig:
         make_plain(self)
         if self.like is not None:
             self._check_alone()
-        if self.ema != "default":
-            check_sigma_rel("ema", self.ema)
-            if self.weights != "average":
-                raise ValueError(
-                    f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
-                )
+        check_average(self.ema, self.weights)
         check_choice("device", self.device, DEVICES)
         if self.guidance is not None and self.guidance < 0:
             raise ValueError(f"guidance {self.guidance} must not be negative")

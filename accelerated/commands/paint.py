@@ -19,9 +19,8 @@ from ..runs.forms import Pictures
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import asked_again, facts, guidance
-from ..system.runtime import select_device
 from ..system.say import say
-from ..weights.shipped import FOLDER, open_shipped
+from ..weights.shipped import FOLDER
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
 from .exit_codes import DONE, INTERRUPTED
 from .labels import check_guidance, sampling_of
@@ -56,7 +55,7 @@ def paint(config: PaintConfig) -> int:
     output = usual if config.output is None else config.output
     number = config.num_samples * len(texts)
     with Drawing(output, number, texts, Pictures(texts)) as drawing:
-        device, run = _opened(config)
+        device, run = opened(config)
         assert run.diffusion.tokenizer is not None
         for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
             say(remark, error=True)
@@ -99,12 +98,6 @@ def _texts(config: PaintConfig) -> tuple[str, ...]:
     if not texts:
         raise ValueError('say what to paint: ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"')
     return texts
-
-
-def _opened(config: PaintConfig) -> tuple[str, OpenedRun]:
-    if config.run is None:
-        return select_device(config.device), open_shipped()
-    return opened(config)  # type: ignore[arg-type]
 
 
 def _draw(

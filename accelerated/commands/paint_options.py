@@ -10,7 +10,7 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.plain import check_choice, make_plain
-from ..config import check_sigma_rel
+from ..config import check_average
 from ..system.runtime import DEVICES
 from .options import at_least_1
 
@@ -65,12 +65,7 @@ class PaintConfig:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} {value} must not be negative")
-        if self.ema != "default":
-            check_sigma_rel("ema", self.ema)
-            if self.weights != "average":
-                raise ValueError(
-                    f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
-                )
+        check_average(self.ema, self.weights)
         if self.sampler is not None:
             SamplingConfig(sampler=self.sampler)
         if self.run is None and (self.step is not None or self.ema != "default"):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.plain import PathText, check_choice, make_plain
-from ..config import check_sigma_rel
+from ..config import check_average
 from ..system.runtime import DEVICES
 
 Given = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
@@ -51,12 +51,7 @@ class PictureConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        if self.ema != "default":
-            check_sigma_rel("ema", self.ema)
-            if self.weights != "average":
-                raise ValueError(
-                    f"ema {self.ema} is the length of an average: leave weights {self.weights} out"
-                )
+        check_average(self.ema, self.weights)
         check_choice("device", self.device, DEVICES)
         for name in ("num_samples", "sampling_timesteps", "jump_length", "jump_repeats"):
             value = getattr(self, name, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,8 +200,3 @@ def _image(pixels: Pixels) -> Image.Image:
     shown = pixels if len(pixels) in (1, 3, 4) else pixels[:1]
     shown = shown.transpose(1, 2, 0)
     return Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)
-
-
-def name_of(folder: Path) -> str:
-    """What a run is called."""
-    return folder.absolute().name

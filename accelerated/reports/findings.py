@@ -160,11 +160,11 @@ def _samples(run: RunFolder) -> tuple[Samples, ...]:
 
 
 def _read(step: int, path: Path) -> Samples | None:
-    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        with Image.open(path) as picture:
-            picture.load()
-            text = {str(k): str(v) for k, v in getattr(picture, "text", {}).items()}
-        return Samples(step, path, text, read_groups(path))
+    wrong = OSError, ValueError, SyntaxError, Image.DecompressionBombError
+    with suppress(*wrong), Image.open(path) as picture:
+        picture.load()
+        text = {str(k): str(v) for k, v in getattr(picture, "text", {}).items()}
+        return Samples(step, path, text, read_groups(picture))
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,14 @@ LAYOUT = "Layout"
 group, as JSON."""
 
 
-def read_groups(path: Path) -> tuple[NDArray[np.uint8], ...]:
+def read_groups(picture: Image.Image) -> tuple[NDArray[np.uint8], ...]:
     """The images of a comparison's file, RGB (N, 3, H, W) of each group; () of another picture.
 
     Raises:
         OSError, SyntaxError: it cannot be read.
     """
-    with Image.open(path) as picture:
-        picture.load()
-        told = getattr(picture, "text", {}).get(LAYOUT)
-        pixels = np.asarray(picture.convert("RGB"))
+    pixels = np.asarray(picture.convert("RGB"))
+    told = getattr(picture, "text", {}).get(LAYOUT)
     groups = []
     with suppress(ValueError, TypeError):
         for left, top, columns, scale, number, height, width in json.loads(told or "[]"):

@@ -16,14 +16,13 @@ from .dpmpp_2s import dpmpp_2s_plan
 from .dpmpp_3m import dpmpp_3m_plan
 from .euler import euler_plan
 from .heun import heun_plan
-from .plan import Plan, States, run_plan, sampling_step
+from .plan import Plan, run_plan, sampling_step
 from .plms import plms_plan
 from .unipc import unipc_plan
 
 __all__ = [
     "PLANS",
     "Plan",
-    "States",
     "ancestral_plan",
     "ddim_plan",
     "plan_for",

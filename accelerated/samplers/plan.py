@@ -101,26 +101,6 @@ class Plan:
         return (*self.coefficients[i], *self.keeps(i), *earlier, *spread)
 
 
-class States(list[NDArray[np.float32]]):
-    """What ``run_plan`` adds its states to, which tells of each.
-
-    Args:
-        told: called with it (B, C, *spatial).
-        x_T: where it begins.
-    """
-
-    def __init__(
-        self, told: Callable[[NDArray[np.float32]], None] | None, x_T: NDArray[np.float32]
-    ) -> None:
-        super().__init__([x_T])
-        self._told = told
-
-    def append(self, x: NDArray[np.float32]) -> None:
-        super().append(x)
-        if self._told is not None:
-            self._told(x)
-
-
 def plan_of_rows(rows: Sequence[Row]) -> Plan:
     """The plan that has these rows."""
     earlier = np.zeros((len(rows), MEMORY))
@@ -191,13 +171,14 @@ def run_plan(
     noise: Callable[[int], NDArray[np.float32]],
     levels: Callable[[Table], Table],
     on_step: Callable[[], None] = lambda: None,
-    states: list[NDArray[np.float32]] | None = None,
+    on_state: Sequence[Callable[[NDArray[np.float32]], object]] = (),
     condition: Tensor | None = None,
 ) -> NDArray[np.float32]:
     """Apply a plan to x_T (B, C, *spatial); ``noise(j)`` draws number j, only where it is added.
 
     ``levels``: what the graph is told of times (``reference.levels.Levels``). ``on_step``: called
-    after every evaluation. ``states``: each adds the x that it led to. ``condition``: (B, ...), for
+    after every evaluation. ``on_state``: each is
+    called before it, with the x that it led to. ``condition``: (B, ...), for
     the denoiser.
     """
     x = Tensor(x_T)
@@ -211,7 +192,9 @@ def run_plan(
         x, x0_hat, kept = step(x, at, drawn, condition, x0_hat, ms.mutable(registers), factors)
         if any(plan.keeps(i)):
             registers = (kept, *registers[:-1])
-        if states is not None:
-            states.append(x.asnumpy())
+        if on_state:
+            now = x.asnumpy()
+            for told in on_state:
+                told(now)
         on_step()
     return np.asarray(x.asnumpy())

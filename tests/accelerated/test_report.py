@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.config import DIGITS
@@ -113,11 +114,11 @@ def test_images_are_taken_out_of_a_comparison_as_they_were(tmp_path: Path) -> No
     for i, images in enumerate((groups, [x.repeat(3, 1).repeat(9, 2) for x in groups])):
         path = tmp_path / f"{i}.png"
         pictures.save_png(pictures.comparison(*images, captions=("a" * 50, "b")), path)
-        found = read_groups(path)
+        found = read_groups(Image.open(path))
         for one, other in zip(found, images, strict=True):
             np.testing.assert_array_equal(one, np.broadcast_to(other, one.shape))
     pictures.save_png(pictures.grid(groups[0]), tmp_path / "grid.png")
-    assert read_groups(tmp_path / "grid.png") == ()
+    assert read_groups(Image.open(tmp_path / "grid.png")) == ()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_layout_that_lies_is_no_layout(tmp_path: Path, layout: str) -> None:
     picture = pictures.comparison(noisy(4), noisy(4))
     picture.info["Layout"] = layout
     pictures.save_png(picture, tmp_path / "a.png")
-    assert read_groups(tmp_path / "a.png") == ()
+    assert read_groups(Image.open(tmp_path / "a.png")) == ()
 
 
 def test_the_page_is_whole_and_what_a_run_holds_is_text(html: str) -> None:
