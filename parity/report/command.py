@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +51,8 @@ class ParityConfig:
         record: folder to write a trace to: some of the cases as files, and a program that checks a
             device by them where this suite cannot be installed.
         fail_fast: stop at the first property that fails, and do not look for a smaller example.
+        jobs: processes that share the properties. Without it one a core on a CPU, at most 4; and
+            one on a card, for a trace, for --only and for --fail-fast.
 
     Raises:
         ValueError: a value out of its range.
@@ -66,6 +66,7 @@ class ParityConfig:
     compare: Path | None = None
     record: Path | None = None
     fail_fast: bool = False
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -73,6 +74,10 @@ class ParityConfig:
             raise ValueError(f"examples {self.examples} must be at least 1")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} must not be negative")
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError(f"jobs {self.jobs} must be at least 1")
+        if self.record is not None and (self.jobs or 1) > 1:
+            raise ValueError(f"jobs {self.jobs} cannot record one trace together: leave --jobs out")
 
 
 class CannotRunError(Exception):
@@ -107,7 +112,10 @@ def run(config: ParityConfig, suite: Path = SUITE) -> int:
 
 
 def _require_packages() -> None:
-    missing = [p for p in ("mindspore", "pytest", "hypothesis", "tqdm") if find_spec(p) is None]
+    packages = {"pytest-xdist": "xdist"} | {
+        p: p for p in ("mindspore", "pytest", "hypothesis", "tqdm")
+    }
+    missing = [name for name, module in packages.items() if find_spec(module) is None]
     if missing:
         raise CannotRunError(f"{' and '.join(missing)} not installed: {INSTALL}")
 
@@ -191,19 +199,20 @@ def _check(
 ) -> Report:
     import pytest
 
-    from ..judgement.compare import LEDGER
     from .collect import Collector
     from .progress import progress_on
+    from .quiet import arguments, jobs_of, quiet_home
 
     started, clock = datetime.now().astimezone(), time.monotonic()
-    plugin = Collector(LEDGER.records, SUITE.parent, progress_on(OUT), earlier)
+    jobs = jobs_of(config, device)
+    plugin = Collector(suite, SUITE.parent, progress_on(OUT, jobs), earlier)
     said = io.StringIO()
-    with _quiet_home(scratch), contextlib.redirect_stderr(said):
-        code = pytest.main(_arguments(config, device, suite, scratch), plugins=[plugin])
+    with quiet_home(scratch), contextlib.redirect_stderr(said):
+        code = pytest.main(arguments(config, device, suite, scratch, jobs), plugins=[plugin])
     plugin.progress.close()
     _explain(int(code), plugin, config, said.getvalue())
     return Report(
-        outcomes=tuple(plugin.outcomes),
+        outcomes=plugin.outcomes,
         device=device,
         seed=config.seed,
         examples=config.examples,
@@ -216,37 +225,6 @@ def _check(
         compared_with=earlier.title if earlier else None,
         interrupted=len(plugin.outcomes) < plugin.total,
     )
-
-
-@contextlib.contextmanager
-def _quiet_home(scratch: Path) -> Iterator[None]:
-    """Nothing is read from, or written to, the current folder or the installed package."""
-    import pytest
-    from hypothesis.configuration import set_hypothesis_home_dir
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
-            patch.delenv(name, raising=False)
-        # A user's other plug-ins would reorder, rerun or time the properties.
-        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        patch.setattr(sys, "dont_write_bytecode", True)
-        set_hypothesis_home_dir(scratch / "hypothesis")
-        try:
-            yield
-        finally:
-            set_hypothesis_home_dir(None)
-
-
-def _arguments(config: ParityConfig, device: str, suite: Path, scratch: Path) -> list[str]:
-    options = [str(suite), f"--rootdir={suite}", f"--confcutdir={suite}", "-c", os.devnull]
-    options += ["--import-mode=importlib", "-p", "hypothesispytest"]
-    options += ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    options += ["--assert=plain"]  # no property relies on more, and it takes two seconds
-    options += ["-m", "not nightly and not slow", f"--junit-xml={scratch / 'junit.xml'}"]
-    options += [f"--device={device}", f"--hypothesis-seed={config.seed}"]
-    options += [f"--examples={config.examples}"] if config.examples else []
-    options += ["-x"] * config.fail_fast
-    return options + (["-k", config.only] if config.only else [])
 
 
 def _explain(code: int, plugin: Collector, config: ParityConfig, said: str) -> None:

@@ -18,20 +18,31 @@ class Progress(Protocol):
 
 
 class Lines:
-    """A line for each property, for logs; its name comes first, in case the run ends there."""
+    """A line for each property, for logs.
 
-    def __init__(self, stream: TextIO | Stream) -> None:
-        self.stream, self.total, self.count = stream, 0, 0
+    Its name comes first, in case the run ends there; where several are checked at a time
+    (``together``) the line is written when it is whole.
+    """
+
+    def __init__(self, stream: TextIO | Stream, together: bool = False) -> None:
+        self.stream, self.together = stream, together
+        self.total, self.count = 0, 0
 
     def start(self, total: int) -> None:
         self.total = total
         self._say(f"{counted(total)} to check\n")
 
     def begin(self, name: str) -> None:
+        if not self.together:
+            self._open(name)
+
+    def _open(self, name: str) -> None:
         self.count += 1
         self._say(f"[{self.count:>{len(str(self.total))}}/{self.total}] {name} ")
 
     def end(self, outcome: Outcome) -> None:
+        if self.together:
+            self._open(f"{outcome.topic}: {outcome.name}")
         share = "" if outcome.worst_share is None else f", {share_text(outcome.worst_share)}"
         self._say(f"{outcome.status}{share} ({outcome.seconds:.1f} s)\n")
 
@@ -71,6 +82,6 @@ class Bar:
             self.bar.close()
 
 
-def progress_on(stream: TextIO | Stream) -> Progress:
+def progress_on(stream: TextIO | Stream, jobs: int = 1) -> Progress:
     """A bar on a terminal, lines elsewhere."""
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    return Bar(stream) if stream.isatty() else Lines(stream, together=jobs > 1)

@@ -16,6 +16,8 @@ import pytest
 from ddpm_mindspore.parity.report.command import INSTALL, ParityConfig, run
 from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
+from ddpm_mindspore.parity.report.quiet import MOST_JOBS, jobs_of
+from ddpm_mindspore.parity.report.workers import usable_cores
 
 from .planted_copy import copy_package
 
@@ -108,6 +110,7 @@ class Run:
 
 def command(folder: Path, suite: Path | None, options: str = "", **environment: str) -> Run:
     """Run the command in a new process in a folder of its own, on a suite or on the real one."""
+    options = options if "jobs" in options else ", ".join(filter(None, (options, "jobs=1")))
     cwd = folder / "here"
     cwd.mkdir(exist_ok=True)
     code = CODE.format(options) if suite else CODE.replace(", suite=Path(sys.argv[1])", "")
@@ -243,6 +246,71 @@ def test_a_crash_names_the_property_that_ran(tmp_path: Path) -> None:
     assert done.out.splitlines()[-1].strip() == "[2/2] unet: two"
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What `failed` runs, by two processes, one of which dies once."""
+    folder = tmp_path_factory.mktemp("shared")
+    dies = "import os\ndef test_dies(): os.abort()"
+    files = {"test_samplers": PROPERTIES, "test_unet": FAILING, "test_ema": dies}
+    return command(folder, write_suite(folder / "suite", **files), "examples=9, seed=4, jobs=2")
+
+
+def test_processes_that_share_the_properties_find_the_same(failed: Run, shared: Run) -> None:
+    def found(run: Run) -> dict[str, dict]:
+        changing = ("seconds", "sources")
+        return {n: {k: v for k, v in r.items() if k not in changing} for n, r in run.rows().items()}
+
+    assert shared.code == 1
+    assert {n: r for n, r in found(shared).items() if n != "dies"} == found(failed)
+    # Up the ladder, whoever was first.
+    topics = [row["topic"] for row in shared.report["outcomes"]]
+    assert topics == ["unet"] * 2 + ["samplers"] * 3 + ["ema"]
+    counts = {f"[{n}/6]" for n in range(1, 7)}
+    assert counts == {line[:5] for line in shared.out.splitlines() if line[:1] == "["}
+    last = shared.out.splitlines()[-1]
+    assert last.startswith("3 of 4 properties fail on CPU (2 skipped); report: ")
+
+
+def test_a_process_that_dies_is_a_property_that_fails(shared: Run) -> None:
+    row = shared.rows()["dies"]
+    assert row["status"] == FAIL and "crashed while running" in row["message"]
+    assert Path(row["sources"][-1]).name.startswith("test_ema.py:")
+
+
+def test_processes_that_share_the_properties_leave_nothing_behind(shared: Run) -> None:
+    everything = {p.name for p in shared.folder.parent.rglob("*") if p.is_file()}
+    written = {"report.html", "report.json", "junit.xml"}
+    sources = {"conftest.py", "test_samplers.py", "test_unet.py", "test_ema.py"}
+    assert everything == written | sources
+
+
+def test_several_processes_cannot_read_what_one_cannot(tmp_path: Path) -> None:
+    files = {"test_a": "import absent_module", "test_b": PROPERTIES}
+    done = command(tmp_path, write_suite(tmp_path / "suite", **files), "jobs=2")
+    assert done.code == 2
+    assert "test_a.py cannot be imported: ModuleNotFound" in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "jobs"),
+    [
+        ({}, "CPU", min(MOST_JOBS, usable_cores())),
+        ({}, "Ascend", 1),
+        ({"only": "unet"}, "CPU", 1),
+        ({"fail_fast": True}, "CPU", 1),
+        ({"record": Path("trace")}, "CPU", 1),
+        ({"jobs": 3, "only": "unet"}, "Ascend", 3),
+    ],
+)
+def test_the_processes_are_as_many_as_make_sense(options: dict, device: str, jobs: int) -> None:
+    assert jobs_of(ParityConfig(**options), device) == jobs
+
+
+def test_a_trace_is_recorded_by_one_process() -> None:
+    with pytest.raises(ValueError, match="jobs 2 cannot record"):
+        ParityConfig(jobs=2, record=Path("trace"))
+
+
 def test_a_missing_package_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -278,7 +346,7 @@ def test_a_device_that_is_not_there_exits_with_2(
     )
 
 
-@pytest.mark.parametrize("wrong", [{"examples": 0}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"examples": 0}, {"seed": -1}, {"jobs": 0}])
 def test_config_refuses_what_makes_no_sense(wrong: dict[str, int]) -> None:
     name = next(iter(wrong))
     with pytest.raises(ValueError, match=f"{name} {wrong[name]} must"):

@@ -88,7 +88,9 @@ def test_inversion_leads_back(data: Mixture, n: int) -> None:
     x_0 = data.sample(np.random.default_rng(4), 20)
     x_T = invert(SCHEDULE, predict, x_0, timesteps=timesteps, tolerance=1e-10)
     back = ddim.sample(SCHEDULE, predict, x_T, timesteps=timesteps)
-    assert root_mean_square(x_0 - back).max() < 1e-8
+    # At T an estimate is a difference that loses all but alpha_bar_T of its digits.
+    lost = np.finfo(float).eps / SCHEDULE.alpha_bar[T]
+    assert root_mean_square(x_0 - back).max() < 16 * lost
     usual = invert(SCHEDULE, predict, x_0, timesteps=timesteps, iterations=1)
     worse = ddim.sample(SCHEDULE, predict, usual, timesteps=timesteps)
     assert root_mean_square(x_0 - worse).mean() > 1e-4
