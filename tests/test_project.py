@@ -15,7 +15,7 @@ FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
 PAGES = [
     ROOT / "README.md",
     *GITHUB.glob("*.md"),
-    *(page for part in PARTS[:2] for page in (ROOT / part).glob("README*.md")),
+    *(page for part in PARTS for page in (ROOT / part).glob("README*.md")),
 ]
 NUMBERS = {"three": 3, "four": 4, "five": 5}
 

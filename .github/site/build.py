@@ -1,4 +1,4 @@
-"""Build the site: both tutorials, the manual and the docstrings, with search.
+"""Build the site: both tutorials, the manuals and the docstrings, with search.
 
     python .github/site/build.py FOLDER
 

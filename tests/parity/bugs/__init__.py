@@ -17,7 +17,7 @@ from .objectives import DRAWN, SCALED
 from .precision import PRECISION
 from .processes import PROCESSES
 from .rules import RULES
-from .samplers import LIMITS, PLANS, STEP
+from .samplers import FIRST_PORT, LIMITS, PLANS, STEP
 from .shapes import SHAPES
 from .sizes import NOT_FINITE, SIZES
 from .state import STATE
@@ -33,6 +33,7 @@ BUGS = [
     *SCALED,
     *DRAWN,
     *VARIANCE,
+    *FIRST_PORT,
     *STEP,
     *PLANS,
     *LIMITS,

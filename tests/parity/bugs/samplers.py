@@ -17,6 +17,25 @@ def _of(sampler: str, **options: Any) -> dict[str, Any]:
     }
 
 
+# What the first port of this model to MindSpore had: see parity/README.md.
+FIRST_PORT = [
+    Bug(
+        "the noise that the network predicts is taken for x_0",
+        "denoiser.denoiser",
+        "joined(x0_from_output(x_t, levels, output), raw if variance else None)",
+        "joined(output, raw if variance else None)",
+        TRAJECTORY,
+        {"objective": "pred_noise"},
+    ),
+    Bug(
+        "a step's parenthesis closes behind the noise",
+        "samplers.plan.move",
+        "factors[0] * x + factors[1] * x0_hat + factors[2] * noise",
+        "(factors[0] * x + factors[1] * x0_hat + factors[2]) * noise",
+        TRAJECTORY,
+    ),
+]
+
 STEP = [
     Bug(
         "the clip is computed and dropped",
