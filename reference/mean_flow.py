@@ -29,13 +29,15 @@ def jump(z_t: Array, u: Array, r: float, t: float) -> Array:
     Raises ValueError unless 0 <= r < t <= 1, as every function here that is given both.
     """
     _check(r, t)
-    return z_t - (t - r) * u
+    z_r: Array = z_t - (t - r) * u
+    return z_r
 
 
 def target(v: Array, du_dt: Array, r: float, t: float) -> Array:
     """v - (t - r) du/dt, which is u where u is the average velocity (eq. 6): what u learns from."""
     _check(r, t)
-    return v - (t - r) * du_dt
+    wanted: Array = v - (t - r) * du_dt
+    return wanted
 
 
 def along(u: Average, z_t: Array, v: Array, r: float, t: float) -> Array:
@@ -45,18 +47,21 @@ def along(u: Average, z_t: Array, v: Array, r: float, t: float) -> Array:
     """
     _check(r, t)
     _, changed = make_jvp(lambda s: u(z_t + s * v, r, t + s))(0.0)(1.0)
-    return np.asarray(changed)
+    du_dt: Array = np.asarray(changed)
+    return du_dt
 
 
 def spread(sd: ArrayLike, t: float) -> Array:
     """The standard deviation of z_t: sqrt((1 - t)^2 sd^2 + t^2)."""
-    return np.sqrt((1.0 - t) ** 2 * np.asarray(sd) ** 2 + t**2)
+    sigma: Array = np.sqrt((1.0 - t) ** 2 * np.asarray(sd) ** 2 + t**2)
+    return sigma
 
 
 def velocity(mean: ArrayLike, sd: ArrayLike, z_t: Array, t: float) -> Array:
     """v(z_t, t) of N(mean, sd^2): -mean + (t - (1 - t) sd^2) (z_t - (1 - t) mean) / spread^2."""
     pull = (t - (1.0 - t) * np.asarray(sd) ** 2) / spread(sd, t) ** 2
-    return pull * (z_t - (1.0 - t) * np.asarray(mean)) - mean
+    v: Array = pull * (z_t - (1.0 - t) * np.asarray(mean)) - mean
+    return v
 
 
 def average_velocity(mean: ArrayLike, sd: ArrayLike, z_t: Array, r: float, t: float) -> Array:
@@ -64,7 +69,8 @@ def average_velocity(mean: ArrayLike, sd: ArrayLike, z_t: Array, r: float, t: fl
     _check(r, t)
     deviations = (z_t - (1.0 - t) * np.asarray(mean)) / spread(sd, t)
     z_r = (1.0 - r) * np.asarray(mean) + spread(sd, r) * deviations
-    return (z_t - z_r) / (t - r)
+    u: Array = (z_t - z_r) / (t - r)
+    return u
 
 
 def _check(r: float, t: float) -> None:
