@@ -1,4 +1,4 @@
-"""Build the site: both tutorials, the manuals and the docstrings, with search.
+"""Build the site: tutorials, manuals, a figure with a slider, and the docstrings, with search.
 
     python .github/site/build.py FOLDER
 
@@ -58,8 +58,10 @@ def main() -> int:
         house.mkdir()
         for part in ("reference", "accelerated"):
             (house / part).symlink_to(source / part)
-        sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
         environment = {**os.environ, "PYTHONPATH": temporary}
+        figure = [sys.executable, str(Path(__file__).with_name("figure.py")), str(source)]
+        subprocess.run(figure, env=environment, check=True)
+        sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
         done = subprocess.run([*sphinx, str(source), str(folder)], env=environment, check=False)
     return done.returncode
 

@@ -1,0 +1,122 @@
+"""The site's figure with a slider: right without a script, and right at every time with one."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ddpm_mindspore.reference.process import q_sample
+from ddpm_mindspore.reference.schedule import make_schedule
+
+from .browser import Browser, Page, browser, contrast, in_browser
+from .test_layout import ROOT
+
+SITE = ROOT / ".github" / "site"
+SHELL = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+    'content="width=device-width"><title>figure</title><style>body {{ margin: 1rem; background: '
+    "{0}; color: {1} }} :root {{ --color-foreground-secondary: {1} }}</style><body>{2}</body>"
+)
+PAPERS = {False: ("#ffffff", "#646776"), True: ("#131416", "#9ca0a5")}  # furo's
+LOOK = """(() => {
+  const of = (name) => document.getElementById(`forward-${name}`);
+  return {
+    fills: [...of("digit").children].map((e) => e.getAttribute("fill")),
+    paths: ["bell", "here", "now"].map((name) => of(name).getAttribute("d")),
+    said: of("said").textContent,
+    shown: !of("t").hidden && of("t").labels[0].textContent,
+    wide: document.documentElement.scrollWidth - innerWidth,
+    ids: new Set([...document.querySelectorAll("[id]")].map((e) => e.id)).size
+      - document.querySelectorAll("[id]").length,
+    nameless: document.querySelectorAll("svg:not([aria-label])").length,
+  };
+})()"""
+MOVE = """(() => {{
+  const slider = document.getElementById("forward-t");
+  slider.value = {};
+  slider.dispatchEvent(new Event("input"));
+}})()"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Any:
+    """``figure.py``, which no package holds."""
+    spec = importlib.util.spec_from_file_location("figure", SITE / "figure.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+def numbers_in(texts: Any) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", " ".join(texts))]
+
+
+def test_what_is_shown_without_a_script_is_the_reference_s(site: Any) -> None:
+    numbers = site.data()
+    schedule = make_schedule("sigmoid", 1000)
+    x_0, eps = (np.array(numbers[name])[None] for name in ("x_0", "eps"))
+    for i in (0, site.START, len(numbers["times"]) - 1):
+        drawn = site.drawing(numbers, i)
+        x_t = q_sample(schedule, x_0, np.array(numbers["times"][i : i + 1]), eps)[0]
+        greys = re.findall(r"rgb\((\d+),", drawn["pixels"])
+        wanted = 255 * np.clip((x_t + 1) / 2, 0, 1)
+        np.testing.assert_allclose(np.array(greys, float), wanted, atol=0.51)
+        across = float(drawn["here_path"][1:].split()[0])
+        assert across == pytest.approx(120 + 40 * x_t[site.PIXEL], abs=0.01)
+    for ending, words in site.WORDS.items():
+        html = site.figure(ending)
+        assert "@" not in re.sub(r"<script.*?</script>", "", html, flags=re.S)
+        assert all(words[name] in html for name in words if name not in ("title", "above", "below"))
+        assert site.drawing(numbers, site.START)["bell_path"] in html
+    assert len({frozenset(words) for words in site.WORDS.values()}) == 1
+
+
+@in_browser
+@pytest.mark.parametrize("ending", ["", ".zh"], ids=["english", "chinese"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_slider_shows_what_the_reference_computes(
+    site: Any, opened: Browser, tmp_path: Path, ending: str, dark: bool
+) -> None:
+    file = tmp_path / "figure.html"
+    file.write_text(SHELL.format(*PAPERS[dark], site.figure(ending)), encoding="utf-8")
+    page = opened.page()
+    numbers = site.data()
+    for width in (1200, 360):
+        page.look(width, dark=dark)
+        page.go(file.as_uri())
+        for i in (site.START, 0, 57, len(numbers["times"]) - 1):
+            if i != site.START:
+                page.ask(MOVE.format(i))
+            seen, drawn = page.ask(LOOK), site.drawing(numbers, i)
+            assert seen["fills"] == re.findall(r"rgb\([\d,]+\)", drawn["pixels"])
+            paths = [drawn[f"{name}_path"] for name in ("bell", "here", "now")]
+            np.testing.assert_allclose(numbers_in(seen["paths"]), numbers_in(paths), atol=0.011)
+            assert seen["said"] == drawn["said"]
+        assert seen["shown"] == site.WORDS[ending]["slider"]
+        assert seen["wide"] <= 0 and seen["ids"] == 0 and seen["nameless"] == 0
+    _moves_by_its_keys(page)
+    assert page.complaints == []
+    style = "getComputedStyle(document.querySelector('.forward text')).fill"
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert contrast(page.ask(style), page.ask(paper)) > 4.5
+
+
+def _moves_by_its_keys(page: Page) -> None:
+    page.ask("document.getElementById('forward-t').focus()")
+    before = page.ask(LOOK)["said"]
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", windowsVirtualKeyCode=37)
+    assert page.ask(LOOK)["said"] != before
