@@ -79,6 +79,13 @@ def test_cross_attention(case: Case) -> None:
     part(kind="cross_attention", **case)
 
 
+@budget.examples(0.1)
+@given(case=part_cases(rank=(2, 1, 5), alpha=(3.0, 0.5), scales=(1.0, 30.0)))
+def test_low_rank(case: Case) -> None:
+    """x (W + alpha / rank B A)^T + b, without making that sum of weights"""
+    part(kind="low_rank", **case)
+
+
 @budget.examples(0.25)
 @given(case=part_cases(before=(1, 0), kernels=device.KERNELS))
 def test_halving_conv(case: Case) -> None:
@@ -133,6 +140,12 @@ def test_text_unet() -> None:
     text_unet(seed=0, modes=EAGER)
 
 
+def test_text_unet_adapted() -> None:
+    """the same with factors in its attention, and the gradient by them alone"""
+    text_unet(seed=0, modes=EAGER, lora_rank=2, lora_alpha=3.0)
+    text_unet(seed=1, modes=EAGER, lora_rank=1, lora_text_encoder=True)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("changed", UNETS)
 def test_latent_unet_compiled(changed: Case) -> None:
@@ -147,6 +160,7 @@ def test_others_compiled() -> None:
     coder(kind="encoder", size=(4, 6), seed=0, draws=2, modes=("compiled",))
     coder(kind="decoder", size=(4, 6), seed=0, draws=2, modes=("compiled",))
     text_unet(seed=0, draws=2, modes=("compiled",))
+    text_unet(seed=0, draws=2, modes=("compiled",), lora_rank=2, lora_text_encoder=True)
 
 
 def test_levels() -> None:
@@ -218,9 +232,9 @@ def latent_unet(
 
 
 @reproducible
-def text_unet(seed: int, modes: Sequence[str], draws: int = 1) -> None:
-    """Output and gradients of ``TextUnet(**UNET, **WORDS)``, those of the token table too."""
-    made = text.text_unet((2, 4), (3.0, 500.0), **UNET, **WORDS)
+def text_unet(seed: int, modes: Sequence[str], draws: int = 1, **more: Any) -> None:
+    """Output and gradients of ``TextUnet(**UNET, **WORDS, **more)``, by all that is trained."""
+    made = text.text_unet((2, 4), (3.0, 500.0), **UNET, **WORDS, **more)
     for number in range(seed, seed + draws):
         drawn = np.random.default_rng(number).integers(0, WORDS["vocabulary"], (2, WORDS["length"]))
         _compare("text_unet", made, 2, [drawn.astype(np.int32)], number, modes)

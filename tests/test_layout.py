@@ -27,6 +27,7 @@ MAY_USE = {
     "accelerated": (
         *("accelerated", "reference.config", "reference.plain", "reference.schedule"),
         *("reference.levels", "reference.text", "reference.networks.initial"),
+        "reference.networks.lora",
         "reference.evaluation",
         *("reference.ema.post_hoc_weights", "reference.ema.power_weight"),
         *("reference.ema.profile_error", "reference.objective.loss_weight"),

@@ -9,7 +9,7 @@ from typing import Any
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import value_of
-from .presets import preset
+from .presets import adding, preset
 
 
 def start_of_training(args: list[str]) -> tuple[RunConfig, dict[str, Any]]:
@@ -20,7 +20,9 @@ def start_of_training(args: list[str]) -> tuple[RunConfig, dict[str, Any]]:
 def train_defaults(args: list[str]) -> RunConfig:
     """What options start from: the run that is resumed, or a preset for the kind of data.
 
-    A run that starts from another has its images and its network unless told otherwise.
+    A run that starts from another has its images and its network unless told otherwise. What is
+    added to weights (--lora-rank) is added to those of the model of the package where no run is
+    named.
 
     Raises:
         ValueError: not a run folder, or options that exclude each other.
@@ -34,12 +36,16 @@ def train_defaults(args: list[str]) -> RunConfig:
         )
     if resume and not help_is_asked_for:
         return _of_the_run(args)
-    if source is None or help_is_asked_for:
+    adds = value_of("--lora-rank", args) is not None
+    if help_is_asked_for or (source is None and not adds):
         return preset(data, args)
-    from ..trainer.from_run import like_source
+    from ..trainer.from_run import PAINTER, like_source
 
+    source = PAINTER if source is None else source
     like = like_source(FOLDER, source, data)
-    return like_source(preset(like.data, args), source, data)
+    config = like_source(preset(like.data, args), source, data)
+    trainer = replace(config.trainer, from_run=source)
+    return replace(config, trainer=adding(trainer) if adds else trainer)
 
 
 def _of_the_run(args: list[str]) -> RunConfig:

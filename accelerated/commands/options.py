@@ -216,13 +216,16 @@ class ExportConfig:
 
     Attributes:
         run: folder of a run, as train has written it.
-        output: the file to write (default: RUN/weights.safetensors).
+        output: the file to write (default: RUN/weights.safetensors, or RUN/lora.safetensors).
+        layout: of a run that was trained with --lora-rank, whose names its factors have: mindone
+            (the default) or diffusers.
         which: ema (the moving average, which samples are drawn with) or model (as trained last);
             sample calls them average and trained.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
     output: Path | None = None
+    layout: Literal["mindone", "diffusers"] | None = None
     which: Literal["ema", "model"] = "ema"
 
     def __post_init__(self) -> None:

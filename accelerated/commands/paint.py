@@ -20,6 +20,7 @@ from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import asked_again, facts, guidance
 from ..system.say import say
+from ..weights.lora import add_lora, read_lora
 from ..weights.shipped import FOLDER
 from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
 from .exit_codes import DONE, INTERRUPTED
@@ -51,11 +52,14 @@ def paint(config: PaintConfig) -> int:
     sampling = known.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
     replace(known, sampling=sampling)  # raises ValueError for more steps than there are
+    factors = None if config.lora is None else read_lora(config.lora, known.network)
     usual = PAINTED if config.run is None else config.run / DRAWN
     output = usual if config.output is None else config.output
     number = config.num_samples * len(texts)
     with Drawing(output, number, texts, Pictures(texts)) as drawing:
         device, run = opened(config)
+        if factors is not None:
+            run = add_lora(run, factors, config.lora_scale)
         assert run.diffusion.tokenizer is not None
         for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
             say(remark, error=True)
@@ -119,10 +123,13 @@ def _draw(
     text |= asked_again(size, known)
     if config.negative:
         text["Negative"] = config.negative
+    if config.lora is not None:
+        text["Lora"] = f"{config.lora.name} times {config.lora_scale:g}"
     drawn_by: dict[str, Any] = {
         **sampling.facts(known.diffusion.timesteps),
         "texts": list(texts),
         "negative": config.negative,
+        **({"lora": str(config.lora), "lora_scale": config.lora_scale} if config.lora else {}),
         "guidance": guidance(sampling) or None,
     }
     written = what_drew(run, FOLDER if config.run is None else config.run, config.seed, **drawn_by)

@@ -23,6 +23,9 @@ class PaintConfig:
         text: what to paint, or several texts.
         texts: a file with more of them, one a line.
         run: folder of a run that is told texts (default: the model that comes with the program).
+        lora: a file of low-rank factors to add to its weights, as export writes them for a run that
+            was trained with --lora-rank (arXiv 2106.09685).
+        lora_scale: how much of that is added: 0 nothing, 1 all.
         negative: what not to paint.
         guidance: how much is made of the text: 1 nothing more, above 1 guidance: 2 obeys more, and
             varies less (arXiv 2207.12598; default: as the run was configured).
@@ -44,6 +47,8 @@ class PaintConfig:
     text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     texts: Path | None = None
     run: Path | None = None
+    lora: Path | None = None
+    lora_scale: float = 1.0
     negative: str = ""
     guidance: float | None = None
     num_samples: int = 9
@@ -68,5 +73,7 @@ class PaintConfig:
         check_average(self.ema, self.weights)
         if self.sampler is not None:
             SamplingConfig(sampler=self.sampler)
+        if self.lora is None and self.lora_scale != 1.0:
+            raise ValueError(f"lora_scale {self.lora_scale} is of a file: name it (--lora)")
         if self.run is None and (self.step is not None or self.ema != "default"):
             raise ValueError("step and ema are of a run: name it (--run)")

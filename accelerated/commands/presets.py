@@ -143,6 +143,23 @@ def preset(data: str | None, args: Sequence[str]) -> RunConfig:
     return FOLDER if length is None else replace(SEQUENCES, data=data)
 
 
+def adding(trainer: TrainerConfig) -> TrainerConfig:
+    """The same where only what is added to weights is trained (LoRA): that is learned soon."""
+    return replace(
+        trainer,
+        train_num_steps=1000,
+        train_batch_size=16,
+        train_lr=1e-3,
+        lr_schedule="constant",
+        min_lr=0.0,
+        warmup_steps=50,
+        ema_decay=0.99,
+        ema_update_every=1,
+        save_and_sample_every=500,
+        num_samples=16,
+    )
+
+
 def several(flag: str, args: Sequence[str]) -> tuple[str, ...]:
     """The values after a flag that takes any number of them; as tyro, ``--a_b`` is ``--a-b``."""
     found: list[str] = []

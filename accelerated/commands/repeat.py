@@ -129,6 +129,8 @@ def _read(like: Path) -> tuple[dict[str, str], NDArray[np.uint8]]:
         wrong = "is of training, with real images beside drawn ones"
     elif "Task" in text:
         wrong = f"was drawn from another picture ({text['Task']})"
+    elif "Lora" in text:
+        wrong = f"was drawn with what another file adds ({text['Lora']})"
     elif "Batch size" not in text:
         wrong = "does not say how many images were drawn at a time, as older ones"
     if wrong:

@@ -23,7 +23,7 @@ from ..config import RunConfig
 from ..runs.checkpoint import load, newest
 from ..runs.folder import RunFolder
 from ..runs.images import changes, known_images, place_of_images
-from ..runs.names import CHECKPOINTS
+from ..runs.names import BASE, CHECKPOINTS
 from ..runs.opened import build
 from ..system import runtime
 from ..system.compile_cache import compiled
@@ -62,7 +62,7 @@ def replay(config: ReplayConfig) -> int:
 
 def _copy(run: RunFolder, step: int, folder: Path) -> int:
     """Put what training goes on from before an update into a folder; its step, or 0 for nothing."""
-    for path in (run.config.path, run.vocabulary):
+    for path in (run.config.path, run.vocabulary, run.path / BASE):
         if path.exists():
             shutil.copy(path, folder)
     found = newest(run.path, before=step)

@@ -1,4 +1,4 @@
-"""The commands, each in one place: what it says of itself, what it is told and what it does.
+"""The commands, a long table: what each says of itself, what it is told and what it does.
 
 Nothing is imported before a command is given: what it needs is named as "module:name", as entry
 points are, the module seen from here.
@@ -56,6 +56,7 @@ Examples:
   ddpm-mindspore train --data table.csv --leave-out name --results-folder my-table
   ddpm-mindspore train --resume --results-folder my-run --steps 40000
   ddpm-mindspore train --from my-run --data sketches --lr 2e-5 --results-folder my-sketches
+  ddpm-mindspore train --lora-rank 4 --data five-pictures --results-folder my-lora
 """,
         options="..config:RunConfig",
         run=".train:train",
@@ -96,6 +97,7 @@ Examples:
   ddpm-mindspore paint "上面是黄色的5，下面是绿色的0" --num-samples 4 --guidance 3 --seed 7
   ddpm-mindspore train --data scenes --results-folder my-scenes
   ddpm-mindspore paint "红色的一在蓝色的二的左边" --run my-scenes
+  ddpm-mindspore paint "左边是紫色的三" --lora my-lora/lora.safetensors
 """,
         options=".paint_options:PaintConfig",
         run=".paint:paint",
@@ -270,8 +272,11 @@ Examples:
     "export": Command(
         """Write a run's weights for denoising-diffusion-pytorch 2.3.4.
 
-Example:
+Of a run that was trained with --lora-rank what it adds, for paint --lora, MindONE or diffusers.
+
+Examples:
   ddpm-mindspore export results
+  ddpm-mindspore export my-lora --layout diffusers
 """,
         options=".options:ExportConfig",
         run=".export_run:export_run",

@@ -92,8 +92,8 @@ def _with_condition(config: RunConfig) -> RunConfig:
 def _with_vocabulary(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Tokenizer | None]:
     """What cuts texts, for a network that is told any, which has as many rows as that has pieces.
 
-    It is that of the run that is gone on with or started from, else BERT's, reduced to the pieces
-    that the data's captions are made of.
+    It is that of the run that is gone on with; or that of the run that is started from, with what
+    else of BERT's the data's captions are made of; or else BERT's, reduced to that.
 
     Raises:
         ValueError: data without captions, or a run without a vocabulary.
@@ -104,11 +104,15 @@ def _with_vocabulary(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Toke
     if trainer.resume:
         return config, read_tokenizer(run)
     if trainer.from_run is not None:
-        return config, read_tokenizer(source_run(trainer.from_run)[0])
-    tokenizer = shipped()
-    if network.vocabulary is None:
-        tokenizer = tokenizer.only(texts(config.data, trainer.caption_encoding))
-    return replace(config, network=replace(network, vocabulary=tokenizer.size)), tokenizer
+        said = texts(config.data, trainer.caption_encoding)
+        tokenizer = read_tokenizer(source_run(trainer.from_run)[0]).also(shipped(), said)
+        rows = max(network.vocabulary or 0, tokenizer.size)
+    else:
+        tokenizer = shipped()
+        if network.vocabulary is None:
+            tokenizer = tokenizer.only(texts(config.data, trainer.caption_encoding))
+        rows = tokenizer.size
+    return replace(config, network=replace(network, vocabulary=rows)), tokenizer
 
 
 def _device_and_place(config: RunConfig) -> tuple[str, Place]:
@@ -142,13 +146,16 @@ def _tell_the_end(trainer: Trainer, done: bool) -> None:
 
 
 def _announce(trainer: Trainer, device: str) -> None:
-    parameters = sum(p.size for p in trainer.diffusion.model.trainable_params())
+    model = trainer.diffusion.model
+    parameters = f"{sum(p.size for p in model.get_parameters()):,} parameters"
+    if model.config.lora_rank is not None:
+        parameters += f", of which {sum(p.size for p in model.trainable_params()):,} are trained"
     noun = form_of(len(trainer.images.shape) - 1).noun
     count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
     told = " with captions" if trainer.images.captioned else ""
     say(
-        f"device: {device}; {count:,} {noun} of {shape}{told}; a network of {parameters:,} "
-        f"parameters; steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
+        f"device: {device}; {count:,} {noun} of {shape}{told}; a network of {parameters}; "
+        f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"
     )
     if names := trainer.diffusion.class_names:
         say(f"{len(names)} classes: {listed(names)}")

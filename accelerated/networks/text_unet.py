@@ -14,6 +14,7 @@ from ...reference.config.wukong import PREFIXES
 from ..randomness import Purpose, stream
 from .blocks import Values, drawn
 from .latent_unet import LatentUnet
+from .lora import adapt
 from .network import Network, Weighted
 from .transformer import Transformer
 
@@ -56,6 +57,8 @@ class TextUnet(Network):
         text, unet = PREFIXES["text_encoder"], PREFIXES["unet"]
         self.text = _named(text, Transformer(values=values_of(text), **config.text.to_dict()))
         self.unet = _named(unet, LatentUnet(values=values_of(unet), **config.unet.to_dict()))
+        if config.lora_rank is not None:
+            adapt(self, first if values is None else values, config)
 
     def construct(
         self,

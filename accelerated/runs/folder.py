@@ -3,6 +3,7 @@
 RUN/config.json      all that the run was started with, and what ran it: see config_file.py
     images.json      the names of the images' files, in their order: see images.py
     vocabulary.txt   the pieces of texts, where the network is told any: see vocabulary.py
+    base.safetensors the weights that are added to, where that alone is trained: see base.py
     metrics.jsonl    one JSON object a training step: see metrics.py
     evaluations.jsonl   how good samples were, with evaluate_every
     progress.json    where the run is now, and where its time went: see progress.py

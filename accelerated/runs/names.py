@@ -16,18 +16,22 @@ from pathlib import Path
 FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
     *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl", "vocabulary.txt"),
-    *("published.ckpt", "report.html"),
+    *("published.ckpt", "report.html", "base.safetensors", "lora.safetensors"),
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
 REPEATED, EVALUATION, VOCABULARY = "repeated", "evaluation", "vocabulary.txt"
 PUBLISHED, REPORT = "published.ckpt", "report.html"
+BASE, LORA = "base.safetensors", "lora.safetensors"
 FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""
 
 # What the trainer writes in one go (see files.replace_file), in the folder and in samples/.
-_REPLACED = r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt|report\.html"
+_REPLACED = (
+    r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt|report\.html"
+    r"|base\.safetensors"
+)
 _STEP = r"step-(\d{8,})"
 _CHECKPOINT = re.compile(rf"{_STEP}({re.escape(ASIDE)})?")
 

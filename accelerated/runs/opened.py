@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reference.config import merged_network
 from ...reference.plain import as_plain, check_choice
 from ..config import WEIGHTS, RunConfig, check_sigma_rel
 from ..data.scaling import Scaling, from_dict
 from ..diffusion import GaussianDiffusion
 from ..networks.table import build_network
 from .averages import load_average
+from .base import whole
 from .folder import RunFolder
 from .images import class_names_of
 from .names import PUBLISHED
@@ -93,7 +95,7 @@ def open_run(
 
         return open_published(run)
     scaling = from_dict(run.config.images().get("scaling"))
-    diffusion = build(config)
+    diffusion = build(replace(config, network=merged_network(config.network)))
     diffusion.class_names = class_names_of(run)
     if diffusion.model.captioned:
         diffusion.tokenizer = read_tokenizer(run)
@@ -104,7 +106,7 @@ def open_run(
                 f"ema {ema} is the length of an average: leave weights {weights!r} out"
             )
         average = load_average(run, ema, step)
-        diffusion.model.load_arrays(average.arrays)
+        diffusion.model.load_arrays(whole(run, config.network, average.arrays))
         name = f"average over {ema:g} of training"
         made = (
             f"an {name}, of {average.snapshots} snapshots; its profile is {average.error:.2%} off"
@@ -113,7 +115,7 @@ def open_run(
         return OpenedRun(diffusion, config, average.step, name, tuple(remarks), scaling)
     group = WEIGHTS[weights]
     checkpoint, _, refused = run.load(group, step)
-    diffusion.model.load_arrays(checkpoint.tensors[group])
+    diffusion.model.load_arrays(whole(run, config.network, checkpoint.tensors[group]))
     remarks = list(map(_passed_over, refused))
     if weights == "average" and "imported_from" not in checkpoint.state:
         remarks += filter(None, [remark(checkpoint.step, config.trainer)])

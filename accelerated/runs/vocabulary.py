@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...reference.config.wukong import PREFIXES
+from ...reference.networks.initial import DEVIATION
 from ...reference.text.tokenizer import Tokenizer, read_vocabulary
 from ..system.files import replace_file
 from .folder import RunFolder
 
 if TYPE_CHECKING:
     from ..diffusion import GaussianDiffusion
+
+
+TABLE = PREFIXES["text_encoder"] + "embedding_table"
+"""The parameter that has a row for each piece."""
+
+
+def with_new_rows(table: NDArray[np.float32], drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A token table with rows for new pieces behind its own.
+
+    They are drawn as first rows are, and get the mean and the deviation of those that were learned.
+    """
+    size = table.std() / DEVIATION["embedding_table"]
+    rows = table.mean(0, keepdims=True) + size * drawn
+    return np.concatenate((table, rows.astype(np.float32)))
 
 
 def read_tokenizer(run: RunFolder) -> Tokenizer:

@@ -21,6 +21,7 @@ from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
 from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
+from ..runs.base import write_base
 from ..runs.checkpoint import Checkpoint, load_newest
 from ..runs.images import as_source, called, check_classes, noted, open_run_images
 from ..runs.vocabulary import tokenizer_for, write_tokenizer
@@ -35,7 +36,15 @@ from .log import Measured, TrainLog
 from .nonfinite import NonfiniteSteps
 from .place import Place, take_place
 from .samples import Samples
-from .state import Saver, check_same_run, check_same_start, other_sampling, restore, snapshot
+from .state import (
+    Saver,
+    check_same_run,
+    check_same_start,
+    fixed_arrays,
+    other_sampling,
+    restore,
+    snapshot,
+)
 from .tensorboard import check_tensorboard
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
@@ -78,7 +87,8 @@ class Trainer:
         self.world, self.run = place
         self.diffusion, self.step = diffusion, 0
         set_precision(model, config.amp_level, config.amp_dtype)
-        self.config = config = start_from(config, self.run, model)
+        self.config, self._rows = start_from(config, self.run, model)
+        config = self.config
         self._run_config = RunConfig(
             data=called(source, self.run, resume=config.resume),
             image_size=diffusion.image_size,
@@ -188,6 +198,8 @@ class Trainer:
         self.run.config.write(self._run_config, self.world.size, self._noted)
         write_names(self.run.images, self.images.names)
         write_tokenizer(self.run, self.diffusion.tokenizer)
+        if self.diffusion.model.config.lora_rank is not None and not self.config.resume:
+            write_base(self.run, fixed_arrays(self.diffusion.model), self._rows)
 
     @property
     def _ends(self) -> bool:

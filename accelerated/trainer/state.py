@@ -28,11 +28,16 @@ def fixed_arrays(model: Network) -> dict[str, NDArray[np.float32]]:
     return {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
 
 
+def _is_added_to(model: Network) -> bool:
+    """Whether what is not trained is in the run once, and in no checkpoint (``runs/base.py``)."""
+    return model.config.lora_rank is not None
+
+
 def snapshot(
     step: int, model: Network, optimizer: Optimizer, state: dict[str, Any] | None = None
 ) -> Checkpoint:
     """All that training after update number ``step`` depends on; ``state``: what is no tensor."""
-    fixed = fixed_arrays(model)
+    fixed = {} if _is_added_to(model) else fixed_arrays(model)
     tensors = {}
     for name, vector in optimizer.vectors().items():
         group = _FILES.get(name, name)
@@ -44,7 +49,8 @@ def snapshot(
 def restore(checkpoint: Checkpoint, model: Network, optimizer: Optimizer) -> None:
     """Put back what :func:`snapshot` took."""
     tensors = checkpoint.tensors
-    model.load_arrays(tensors["model"])
+    fixed = fixed_arrays(model) if _is_added_to(model) else {}
+    model.load_arrays(fixed | tensors["model"])
     optimizer.restore(
         {name: optimizer.as_vector(tensors[_FILES.get(name, name)]) for name in optimizer.vectors()}
     )

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from ..runs.checkpoint import load_newest
+from ...reference.config import merged_network
+from ..runs.base import whole
+from ..runs.checkpoint import Tensors, load_newest
 from ..runs.config_file import from_json, read_document
 from ..runs.folder import RunFolder
 from ..runs.opened import OpenedRun, build
@@ -23,6 +25,12 @@ FOLDER = Path(__file__).with_name("painter")
 WEIGHTS = "model.safetensors"
 
 
+def shipped_arrays(folder: Path = FOLDER) -> Tensors:
+    """Its parameters, in float32."""
+    arrays = safetensors.numpy.load_file(folder / WEIGHTS)
+    return {name: a.astype(np.float32) for name, a in arrays.items()}
+
+
 def open_shipped(folder: Path = FOLDER) -> OpenedRun:
     """Open it to draw with it, as ``open_run`` opens a run."""
     run = RunFolder(folder)
@@ -30,8 +38,7 @@ def open_shipped(folder: Path = FOLDER) -> OpenedRun:
     config = from_json(document, run.config.path)
     diffusion = build(config)
     diffusion.tokenizer = read_tokenizer(run)
-    arrays = safetensors.numpy.load_file(folder / WEIGHTS)
-    diffusion.model.load_arrays({name: a.astype(np.float32) for name, a in arrays.items()})
+    diffusion.model.load_arrays(shipped_arrays(folder))
     return OpenedRun(diffusion, config, int(document["step"]), "average")
 
 
@@ -43,10 +50,12 @@ def make_shipped(run: RunFolder, folder: Path = FOLDER) -> None:
     """
     config, tokenizer = run.config.read(), read_tokenizer(run)
     checkpoint = load_newest(run.path, ["ema"]).checkpoint
+    arrays = whole(run, config.network, checkpoint.tensors["ema"])
     folder.mkdir(exist_ok=True)
     trainer = replace(config.trainer, results_folder="painter", data_cache=None, from_run=None)
     there = RunFolder(folder)
-    there.config.write(replace(config, trainer=trainer), step=checkpoint.step)
+    config = replace(config, trainer=trainer, network=merged_network(config.network))
+    there.config.write(config, step=checkpoint.step)
     write_tokenizer(there, tokenizer)
-    halves = {name: a.astype(np.float16) for name, a in checkpoint.tensors["ema"].items()}
+    halves = {name: a.astype(np.float16) for name, a in arrays.items()}
     replace_file(folder / WEIGHTS, safetensors.numpy.save(halves))

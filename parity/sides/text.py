@@ -12,6 +12,7 @@ from mindspore import Tensor, nn, ops
 from ...accelerated.networks import autoencoder as accelerated_autoencoder
 from ...accelerated.networks import blocks as accelerated
 from ...accelerated.networks import conditioning as accelerated_conditioning
+from ...accelerated.networks import lora as accelerated_lora
 from ...accelerated.networks.autoencoder import Autoencoder
 from ...accelerated.networks.latent_unet import LatentUnet
 from ...accelerated.networks.text_unet import TextUnet
@@ -22,7 +23,14 @@ from ...reference.config import (
     TextUnetConfig,
     TransformerConfig,
 )
-from ...reference.networks import autoencoder, blocks, conditioning, latent_unet, transformer
+from ...reference.networks import (
+    autoencoder,
+    blocks,
+    conditioning,
+    latent_unet,
+    lora,
+    transformer,
+)
 from ...reference.networks import text_unet as reference_text_unet
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -92,6 +100,18 @@ def cross_attention(dim: int, size: Sizes, heads: int) -> Layer:
     cell = accelerated_conditioning.CrossAttention(blank, PREFIX, dim, 3, heads)
     inputs: dict[str, Shape] = {"x": (size[0], dim), "context": (size[1], 3)}
     return Layer(cell, cell, expected, (size[0], dim), inputs)
+
+
+def low_rank(dim: int, size: Sizes, rank: int, alpha: float) -> Layer:
+    """A linear map with factors, of which all is differentiated by here."""
+    scale = alpha / rank
+
+    def expected(p: Params, x: Value) -> Value:
+        return blocks.dense(lora.merged(p, scale), PREFIX, x)
+
+    dense = accelerated.Dense(blank, PREFIX, dim, dim + 3)
+    cell = accelerated_lora.Adapted(blank, dense, rank, scale)
+    return Layer(cell, cell, expected, (size[0], dim + 3), {"x": (size[0], dim)})
 
 
 def halving_conv(dim: int, size: Sizes, before: int) -> Layer:
@@ -207,9 +227,13 @@ def text_unet(size: Sizes, time: Sequence[float], **options: Any) -> Layer:
     def call(x, ids):  # type: ignore[no-untyped-def]
         return cell(x, times, None, None, ids)
 
+    # What is not trained is no argument of the gradient, and there all the same.
+    fixed = [p for p in cell.get_parameters() if not p.requires_grad]
+
     def expected(p: Params, x: Value, ids: Value) -> Value:
         now = np.array(time)
-        return reference_text_unet.text_unet(p, config, x, now, None, None, ids)
+        params = {f.name: f.asnumpy().astype(x.dtype) for f in fixed} | dict(p)
+        return reference_text_unet.text_unet(params, config, x, now, None, None, ids)
 
     inputs = {"x": (config.in_channels, *size)}
     return Layer(cell, call, expected, (config.channels, *size), inputs)
@@ -240,7 +264,7 @@ def part(cell: nn.Cell, prefixes: tuple[str, ...]) -> nn.Cell:
 KINDS: dict[str, Callable[..., Layer]] = {
     f.__name__: f
     for f in (
-        *(group_norm, layer_norm, activation, geglu, cross_attention, halving_conv),
+        *(group_norm, layer_norm, activation, geglu, cross_attention, low_rank, halving_conv),
         *(time_embedding, spatial_transformer, text, encoder, decoder, divergence, unet),
         text_unet,
     )

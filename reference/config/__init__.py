@@ -5,7 +5,7 @@ from .diffusion import DiffusionConfig
 from .latent_unet import LatentUnetConfig
 from .mlp import MlpConfig
 from .network import NetworkConfig
-from .networks import NETWORKS, AnyNetwork, network_name
+from .networks import NETWORKS, AnyNetwork, merged_network, network_name
 from .optimizer import OptimizerConfig
 from .sampling import SamplingConfig
 from .text_unet import TextUnetConfig
@@ -27,5 +27,6 @@ __all__ = [
     "TransformerConfig",
     "Unet1DConfig",
     "UnetConfig",
+    "merged_network",
     "network_name",
 ]

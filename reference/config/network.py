@@ -20,6 +20,7 @@ class NetworkConfig:
         num_classes: how many classes it is told of, if it is.
         cond_channels: channels of a picture that it is shown beside x, if it is.
         cond_drop_prob: share of items whose class or picture it is not told in training.
+        lora_rank: rank of what is added to its weights and trained alone, if anything is.
         rank: how many sides an item has: 2 for images, 1 for sequences, 0 for vectors.
     """
 
@@ -35,6 +36,7 @@ class NetworkConfig:
     num_classes: int | None = None
     cond_channels: int = 0
     cond_drop_prob: float = 0.1
+    lora_rank: int | None = None
 
     rank: ClassVar[int] = 2
 

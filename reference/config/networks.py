@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from dataclasses import replace
+from typing import TypeAlias, TypeVar
 
 from .latent_unet import LatentUnetConfig
 from .mlp import MlpConfig
@@ -37,3 +38,13 @@ def network_name(config: NetworkConfig) -> str:
             return names[kind]
     known = ", ".join(kind.__name__ for kind in NETWORKS.values())
     raise ValueError(f"network {config!r} is of no kind that is known: make it one of {known}")
+
+
+N = TypeVar("N", bound=NetworkConfig)
+
+
+def merged_network(config: N) -> N:
+    """The same network, in whose weights is what is added to them (LoRA), where anything is."""
+    if config.lora_rank is None:
+        return config
+    return replace(config, lora_rank=None, lora_alpha=None, lora_text_encoder=False)  # type: ignore[type-var]

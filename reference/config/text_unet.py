@@ -25,6 +25,10 @@ class TextUnetConfig(LatentUnetConfig):
         text_norm_eps: what its layer norms add to the variance.
         cond_drop_prob: share of items whose caption it is not told in training, so that it can be
             guided (arXiv 2207.12598).
+        lora_rank: train a product of this rank that is added to each weight of attention, and
+            nothing else (LoRA, arXiv 2106.09685).
+        lora_alpha: times this over lora_rank it is added (default: lora_rank, which is once).
+        lora_text_encoder: adapt the text encoder's attention too, which else stays as it is.
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -36,10 +40,13 @@ class TextUnetConfig(LatentUnetConfig):
     text_heads: int = 4
     text_norm_eps: float = 1e-5
     cond_drop_prob: float = 0.1
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_text_encoder: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_1(self, "vocabulary", "text_layers", "text_heads")
+        at_least_1(self, "vocabulary", "text_layers", "text_heads", "lora_rank")
         if self.length < 2:
             raise ValueError(f"length {self.length} must be at least 2: a text has two marks")
         if self.context_dim % self.text_heads:
@@ -48,6 +55,17 @@ class TextUnetConfig(LatentUnetConfig):
             )
         if not self.text_norm_eps > 0:
             raise ValueError(f"text_norm_eps {self.text_norm_eps} must be positive")
+        if self.lora_alpha is not None and not self.lora_alpha > 0:
+            raise ValueError(f"lora_alpha {self.lora_alpha} must be positive")
+        if self.lora_rank is None and (self.lora_alpha is not None or self.lora_text_encoder):
+            raise ValueError("lora_alpha and lora_text_encoder need a lora_rank: give that too")
+
+    @property
+    def lora_scale(self) -> float:
+        """What the product of two factors is multiplied by: lora_alpha / lora_rank."""
+        if self.lora_rank is None or self.lora_alpha is None:
+            return 1.0
+        return self.lora_alpha / self.lora_rank
 
     @property
     def text(self) -> TransformerConfig:

@@ -12,7 +12,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-ZERO = ("out_layers_conv.conv.weight", "proj_out.weight", "out.2.conv.weight")
+ZERO = (
+    *("out_layers_conv.conv.weight", "proj_out.weight", "out.2.conv.weight"),
+    "lora_up.weight",
+)
 """How the names of weights end that begin as zero; and so do all biases."""
 
 DEVIATION = {"embedding_table": 0.02, "positional_embedding": 0.01}

@@ -105,6 +105,18 @@ class Tokenizer:
         rest = sorted(found, key=self.vocabulary.__getitem__)
         return Tokenizer({piece: number for number, piece in enumerate((*SPECIAL, *rest))})
 
+    def also(self, other: Tokenizer, texts: Iterable[str]) -> Tokenizer:
+        """This tokenizer with the pieces besides that it lacks for these texts, and other has.
+
+        Their ids follow on its own.
+        """
+        unknown = (word for text in dict.fromkeys(texts) for word in words(text))
+        lacking = {word for word in unknown if self._cut(word) is None}
+        found = {piece for word in lacking for piece in other._cut(word) or ()}
+        new = sorted(found - self.vocabulary.keys(), key=other.vocabulary.__getitem__)
+        behind = {piece: self.size + number for number, piece in enumerate(new)}
+        return Tokenizer(self.vocabulary | behind)
+
     def pieces(self, text: str) -> tuple[str, ...]:
         """The text in pieces."""
         return tuple(piece for word in words(text) for piece in self._cut(word) or (UNK,))

@@ -291,6 +291,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "text: activation": (text.part, {**PART, "kind": "activation", "name": "gelu_tanh"}),
     "text: geglu": (text.part, {**PART, "kind": "geglu", "gelu": "tanh"}),
     "text: cross_attention": (text.part, {**PART, "kind": "cross_attention", "heads": 2}),
+    "text: low_rank": (text.part, {**PART, "kind": "low_rank", "rank": 2, "alpha": 3.0}),
     "text: halving_conv": (text.part, {**PART, "kind": "halving_conv", "before": 1}),
     "text: time_embedding": (text.part, {**PART, "kind": "time_embedding"}),
     "text: spatial_transformer": (
@@ -303,6 +304,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "text: decoder": (text.coder, {**TWO, "kind": "decoder", "size": (4, 6)}),
     "text: latent_unet": (text.latent_unet, {**TWO, "size": (2, 4)}),
     "text: text_unet": (text.text_unet, TWO),
+    "text: text_unet_adapted": (text.text_unet, {**TWO, "lora_rank": 2, "lora_text_encoder": True}),
     "captions: captions": (captions.captions, {"seed": 5, "steps": (3,), "batch": 40}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),

@@ -104,6 +104,27 @@ TEXT = [
         "text: cross_attention",
     ),
     Bug(
+        "what is added to a weight is not scaled by alpha / rank",
+        "networks.lora.Adapted.construct",
+        "self.scale * ",
+        "",
+        "text: low_rank",
+    ),
+    Bug(
+        "what is added is of the first item for all",
+        "networks.lora.Adapted.construct",
+        "self.down(x)",
+        "self.down(x[:1] + 0.0 * x)",
+        "text: low_rank",
+    ),
+    Bug(
+        "weights that factors are added to are trained too",
+        "networks.lora.adapt",
+        "parameter.requires_grad = False",
+        "parameter.requires_grad = True",
+        "tests/accelerated/test_lora.py::test_only_factors_are_trained",
+    ),
+    Bug(
         "the halving convolution begins where it is to be centred",
         f"{BLOCKS}.HalvingConv.construct",
         "(row, x) if self.before else (x, row)",
