@@ -104,6 +104,10 @@ class TrainerConfig(OptimizerConfig):
         from_run: start a new run from the weights of this one (its folder, or that of one of its
             checkpoints), with its network, diffusion and image size unless told otherwise.
         from_weights: start from its average or from the parameters as trained last.
+        prior: a file of texts, one a line, for which pictures are drawn before training, which are
+            every second one then, so that the model keeps what it knew (arXiv 2208.12242).
+        prior_number: how many pictures that are.
+        prior_weight: what their loss counts, beside 1 for that of the data.
         distributed: this is one of the processes that msrun has started, each with a device and a
             batch of batch_size images of its own.
         strict: refuse a folder that holds a file that cannot be decoded, or that is neither an
@@ -145,6 +149,9 @@ class TrainerConfig(OptimizerConfig):
     resume: bool = False
     from_run: Annotated[PathText | None, tyro.conf.arg(name="from")] = None
     from_weights: Literal["average", "trained"] = "average"
+    prior: PathText | None = None
+    prior_number: int = 200
+    prior_weight: float = 1.0
     distributed: bool = False
     strict: bool = False
     seed: int = 0
@@ -154,6 +161,7 @@ class TrainerConfig(OptimizerConfig):
         at_least_one = (
             *("train_batch_size", "gradient_accumulate_every", "save_and_sample_every"),
             *("num_samples", "max_nonfinite_steps", "keep_last", "keep_every", "evaluate_every"),
+            "prior_number",
         )
         for name in at_least_one:
             value = getattr(self, name)
@@ -166,12 +174,14 @@ class TrainerConfig(OptimizerConfig):
                 f"evaluate_every {self.evaluate_every} is no multiple of save_and_sample_every "
                 f"{self.save_and_sample_every}: checkpoints are what is evaluated"
             )
-        if self.super_resolve is not None and self.super_resolve < 2:
-            raise ValueError(f"super_resolve {self.super_resolve} must be at least 2")
+        if (factor := self.super_resolve) is not None and factor < 2:
+            raise ValueError(f"super_resolve {factor} must be at least 2")
         check_choice("crop", self.crop, CROPS)
         if not 0 < self.crop_min_share <= 1:
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
-        for name in ("data_memory_gb", "seed"):
+        if self.prior is not None and not (self.from_run or self.resume):
+            raise ValueError(f"prior {self.prior!r} is drawn by a run: name it (--from)")
+        for name in ("data_memory_gb", "prior_weight", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         if self.caption_encoding is not None:

@@ -22,7 +22,7 @@ from .kept import digest
 from .names import BASE
 
 
-def write_base(run: RunFolder, arrays: Mapping[str, NDArray[np.float32]], rows: int) -> None:
+def save_base(run: RunFolder, arrays: Mapping[str, NDArray[np.float32]], rows: int) -> None:
     """Write it. ``rows``: so many of the token table are of those weights, the others are new."""
     known = {"rows": str(rows), "digest": digest(arrays)}
     replace_file(run.path / BASE, safetensors.numpy.save(dict(arrays), metadata=known))

@@ -11,6 +11,7 @@ RUN/config.json      all that the run was started with, and what ran it: see con
     samples/         a picture for each checkpoint: drawn images beside real ones
     nonfinite.jsonl  updates that were left out: see trainer/nonfinite.py
     skipped.jsonl    images that were left out: see data/left_out.py
+    prior/           what the model drew before it was taught a concept: see trainer/prior.py
     loss.png
     report.html      all of it as a page: see reports/page.py
     tensorboard/     the metrics once more, when asked for

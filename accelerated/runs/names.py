@@ -22,7 +22,8 @@ CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboar
 REPEATED, EVALUATION, VOCABULARY = "repeated", "evaluation", "vocabulary.txt"
 PUBLISHED, REPORT = "published.ckpt", "report.html"
 BASE, LORA = "base.safetensors", "lora.safetensors"
-FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION)
+PRIOR = "prior"
+FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION, PRIOR)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...reference.levels import WEIGHT
 from ...reference.tasks.super_resolution import shown
 from ..batch import MicroBatch
 from ..config import TrainerConfig
@@ -12,7 +13,11 @@ from ..diffusion import GaussianDiffusion
 from ..networks.network import Network
 from ..process import to_model_range
 from ..randomness import Purpose, batch_indices, coins
+from ..runs.images import open_run_images
 from ..system.distributed import ALONE, World
+from ..system.say import say
+from .place import Place
+from .prior import Prior
 
 
 class Batches:
@@ -20,6 +25,9 @@ class Batches:
 
     A run resumes exactly because nothing here has a state. The processes of a ``world`` take a
     share of each micro-batch; all of them together see what one would, with their batches in one.
+
+    Attributes:
+        prior: what the model has drawn before, where it is to keep that.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class Batches:
             )
         self.images, self._diffusion, self._config = images, diffusion, config
         self._world = world
+        self.prior: Prior | None = None
 
     @property
     def images_per_step(self) -> int:
@@ -77,7 +86,10 @@ class Batches:
         seed, whole = self._config.seed, self._whole
         share = self._world.share(self._config.train_batch_size)
         positions = range(i * whole + share.start, i * whole + share.stop)
-        items = self._read((step - 1) * self.images_per_step, positions)
+        start = (step - 1) * self.images_per_step
+        items = self._read(start, positions)
+        if self.prior is not None:
+            items = self.prior.among(items, seed, start, positions)
         x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
         if self._config.augment_horizontal_flip:
             flip = coins(seed, Purpose.FLIP, step, positions)
@@ -85,7 +97,12 @@ class Batches:
         told = said_of(self._diffusion.model, items)
         if self._config.super_resolve is not None:
             told = shown(x_0, self._config.super_resolve)
-        return self._diffusion.micro_batch(x_0, step, positions, seed, told)
+        batch = self._diffusion.micro_batch(x_0, step, positions, seed, told)
+        if self.prior is not None:
+            levels = batch.levels.copy()
+            levels[:, WEIGHT] *= self.prior.weights(positions)
+            batch = batch._replace(levels=levels)
+        return batch
 
     def _read(self, start: int, positions: range) -> Items:
         """The images at these positions of an update, whose first image is number ``start``."""
@@ -96,6 +113,34 @@ class Batches:
         first = positions.start // whole * whole
         read = read_items(self.images, seed, start + first, whole)
         return read.part(slice(positions.start - first, positions.stop - first))
+
+
+def open_data(
+    place: Place,
+    source: Any,
+    diffusion: GaussianDiffusion,
+    config: TrainerConfig,
+    *,
+    new_data: bool,
+) -> Images:
+    """Open the images of a run, as ``runs.images.open_run_images``; say where they are others.
+
+    Raises:
+        ValueError: images that cannot be opened, or others than the run had.
+    """
+    images, differ = open_run_images(
+        place.run,
+        source,
+        diffusion.shape,
+        config,
+        captioned=diffusion.model.captioned,
+        new_data=new_data,
+        progress=place.world.leads,
+        bounded=diffusion.config.auto_normalize,
+    )
+    if differ and place.world.leads:
+        say(f"{differ}; going on with these, in a new order, and with all else exactly")
+    return images
 
 
 def said_of(model: Network, items: Items) -> Any:

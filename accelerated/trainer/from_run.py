@@ -126,6 +126,18 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Start:
     return Start(replace(config, from_run=place), rows)
 
 
+def write_base(run: RunFolder, model: Network, rows: int) -> None:
+    """Leave in a new run what its own are added to, if that is what it trains.
+
+    ``rows``: of the token table that it started from.
+    """
+    from ..runs.base import save_base
+    from .state import fixed_arrays
+
+    if model.config.lora_rank is not None:
+        save_base(run, fixed_arrays(model), rows)
+
+
 def _check_same(network: NetworkConfig, now: NetworkConfig, source: RunFolder) -> None:
     """Raise ValueError where a network has not the parameters of another, but may have new rows."""
     from .state import first_difference

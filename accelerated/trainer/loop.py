@@ -15,36 +15,28 @@ from numpy.typing import NDArray
 from ...reference.config import AnyNetwork
 from ..batch import MicroBatch
 from ..config import RunConfig, TrainerConfig
-from ..data import Images, Items, read_spread, report, write_names
+from ..data import Items, read_spread, report, write_names
 from ..data.prefetch import Prefetch
 from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
 from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
-from ..runs.base import write_base
 from ..runs.checkpoint import Checkpoint, load_newest
-from ..runs.images import as_source, called, check_classes, noted, open_run_images
+from ..runs.images import as_source, called, check_classes, noted
 from ..runs.vocabulary import tokenizer_for, write_tokenizer
 from ..runs.warm_up import remark
 from ..system.distributed import GradientReducer
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
 from ..training import TrainStep
-from .batches import Batches
-from .from_run import start_from
+from .batches import Batches, open_data
+from .from_run import start_from, write_base
 from .log import Measured, TrainLog
 from .nonfinite import NonfiniteSteps
 from .place import Place, take_place
+from .prior import Prior, make_prior, read_prior, read_texts
 from .samples import Samples
-from .state import (
-    Saver,
-    check_same_run,
-    check_same_start,
-    fixed_arrays,
-    other_sampling,
-    restore,
-    snapshot,
-)
+from .state import Saver, check_same_run, check_same_start, other_sampling, restore, snapshot
 from .tensorboard import check_tensorboard
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
@@ -102,7 +94,7 @@ class Trainer:
             check_same_run(self.run, self._run_config)
             if changed := other_sampling(self.run, self._run_config):
                 self._say(changed)
-        self.images = self._open_images(source, new_data)
+        self.images = open_data(place, source, diffusion, config, new_data=new_data)
         diffusion.class_names = check_classes(self.images, model.config, self.run, config)
         diffusion.tokenizer = tokenizer_for(diffusion, self.run, resume=config.resume)
         self._noted = noted(source, self.images, diffusion.class_names)
@@ -129,6 +121,7 @@ class Trainer:
         if config.resume:
             self._restore()
         check_same_start(self.world, self._run_config, len(self.images), self.step, self._optimizer)
+        self._kept = read_texts(config, diffusion, self._rows, self.step)
 
     @property
     def ema_diffusion(self) -> GaussianDiffusion:
@@ -146,6 +139,7 @@ class Trainer:
 
         Raises:
             ValueError: another process trains in the results folder, or has done so meanwhile.
+            KeyboardInterrupt: Ctrl-C before the first step, while what is to be kept was drawn.
             OSError: the last checkpoint could not be saved.
             NonfiniteError: too many losses or gradients in a row were NaN or infinite.
         """
@@ -153,6 +147,7 @@ class Trainer:
         with lock, first_interrupt_waits(_NOTICE) as interrupted:
             if self.world.leads:
                 self._write_down()
+            self._batches.prior = self._prior(interrupted)
             # Before another thread reads images, and before it is said what cannot be read.
             real = read_spread(self.images, self.config.num_samples)
             if left_out := report(self.images, self._own_folder):
@@ -171,25 +166,17 @@ class Trainer:
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self._ends
 
+    def _prior(self, interrupted: threading.Event) -> Prior | None:
+        """What the model drew before its first update, when the average is what it starts from."""
+        if self.config.prior is None or self.step:
+            return read_prior(self.run, self.config)
+        place = Place(self.world, self.run)
+        return make_prior(place, self.config, self.ema_diffusion, self._kept, interrupted)
+
     @property
     def _own_folder(self) -> Path | None:
         """The run's folder in the process that writes into it, None in the others."""
         return self.run.path if self.world.leads else None
-
-    def _open_images(self, source: Any, new_data: bool) -> Images:
-        images, differ = open_run_images(
-            self.run,
-            source,
-            self.diffusion.shape,
-            self.config,
-            captioned=self.diffusion.model.captioned,
-            new_data=new_data,
-            progress=self.world.leads,
-            bounded=self.diffusion.config.auto_normalize,
-        )
-        if differ:
-            self._say(f"{differ}; going on with these, in a new order, and with all else exactly")
-        return images
 
     def _write_down(self) -> None:
         """Write what the run is, where no one else has gone on with it meanwhile."""
@@ -198,8 +185,8 @@ class Trainer:
         self.run.config.write(self._run_config, self.world.size, self._noted)
         write_names(self.run.images, self.images.names)
         write_tokenizer(self.run, self.diffusion.tokenizer)
-        if self.diffusion.model.config.lora_rank is not None and not self.config.resume:
-            write_base(self.run, fixed_arrays(self.diffusion.model), self._rows)
+        if not self.config.resume:
+            write_base(self.run, self.diffusion.model, self._rows)
 
     @property
     def _ends(self) -> bool:
@@ -262,6 +249,7 @@ class Trainer:
 
         Returns its micro-batches, and the account of updates with the loss scale for it.
         """
+        self._batches.prior = self._prior(threading.Event())
         waiter = self._train_step.waiter()
         while self.step < step - 1:
             done = self._update(self._batches(self.step + 1), waiter)

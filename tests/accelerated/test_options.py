@@ -67,7 +67,7 @@ BOOLEAN = {
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
     *("sigma_data", "p_mean", "p_std", "offset_noise", "vlb_weight"),
-    *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb"),
+    *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb", "prior_weight"),
     *("cond_scale", "guidance", "guidance_norm", "s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
 # What some of these values are good for after all.
@@ -79,7 +79,7 @@ FINE: dict[Any, set[str]] = {
         *("autoguidance", "p_mean", "offset_noise", "vlb_weight"),
         *("s_churn", "s_tmin", "s_tmax", "s_noise"),
         *("weight_decay", "ema_decay", "ema_update_after_step", "data_memory_gb", "seed", "step"),
-        *("likelihood", "port"),
+        *("likelihood", "port", "prior_weight"),
         *BOOLEAN,
     },
     -1: {"p_mean"},
@@ -93,7 +93,7 @@ FINE: dict[Any, set[str]] = {
         *("keep_every", "evaluate_every", "against", "replicates", "eta", "batch_size", "output"),
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
-        *("super_resolve", "texts", "run", "like", "jobs"),
+        *("super_resolve", "texts", "run", "like", "jobs", "prior", "lora", "layout"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
@@ -103,6 +103,7 @@ FINE: dict[Any, set[str]] = {
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
         *("report", "only", "compare", "record", "spacing", "against", "texts", "negative", "like"),
+        "lora",
     },
 }
 
