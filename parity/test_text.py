@@ -146,6 +146,11 @@ def test_text_unet_adapted() -> None:
     text_unet(seed=1, modes=EAGER, lora_rank=1, lora_text_encoder=True)
 
 
+def test_inpainting_unet() -> None:
+    """the network that is shown a mask and a picture behind x"""
+    inpainting_unet(seed=0, modes=EAGER)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("changed", UNETS)
 def test_latent_unet_compiled(changed: Case) -> None:
@@ -161,6 +166,7 @@ def test_others_compiled() -> None:
     coder(kind="decoder", size=(4, 6), seed=0, draws=2, modes=("compiled",))
     text_unet(seed=0, draws=2, modes=("compiled",))
     text_unet(seed=0, draws=2, modes=("compiled",), lora_rank=2, lora_text_encoder=True)
+    inpainting_unet(seed=0, draws=2, modes=("compiled",))
 
 
 def test_levels() -> None:
@@ -238,6 +244,15 @@ def text_unet(seed: int, modes: Sequence[str], draws: int = 1, **more: Any) -> N
     for number in range(seed, seed + draws):
         drawn = np.random.default_rng(number).integers(0, WORDS["vocabulary"], (2, WORDS["length"]))
         _compare("text_unet", made, 2, [drawn.astype(np.int32)], number, modes)
+
+
+@reproducible
+def inpainting_unet(seed: int, modes: Sequence[str], draws: int = 1) -> None:
+    """Output and gradients of ``LatentUnet(**UNET, extra_channels=5)`` that is shown the rest."""
+    shown = device.draw(seed + 3, (5, 2, 4))
+    made = text.inpainting_unet((2, 4), (3.0, 500.0), shown, **UNET)
+    for number in range(seed, seed + draws):
+        _compare("inpainting_unet", made, 2, [], number, modes)
 
 
 def _compare(

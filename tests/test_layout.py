@@ -27,7 +27,8 @@ MAY_USE = {
     "accelerated": (
         *("accelerated", "reference.config", "reference.plain", "reference.schedule"),
         *("reference.levels", "reference.text", "reference.networks.initial"),
-        "reference.networks.lora",
+        *("reference.networks.lora", "reference.tasks.inpainting.shown"),
+        "reference.tasks.inpainting.without_hidden",
         "reference.evaluation",
         *("reference.ema.post_hoc_weights", "reference.ema.power_weight"),
         *("reference.ema.profile_error", "reference.objective.loss_weight"),

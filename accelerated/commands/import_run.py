@@ -16,9 +16,12 @@ def import_run(config: ImportConfig) -> int:
     if config.weights.suffix == ".ckpt":
         from ..weights.published import import_published
 
-        import_published(config.weights, Path(config.results_folder))
+        run = import_published(config.weights, Path(config.results_folder))
         folder = shlex.quote(config.results_folder)
-        say(f"done: {folder}; paint with it:\n  ddpm-mindspore paint TEXT --run {folder}")
+        how = f"paint TEXT --run {folder}"
+        if run.network.in_channels > run.network.channels:
+            how = f"inpaint {folder} PICTURE --mask MASK --prompt TEXT"
+        say(f"done: {folder}; paint with it:\n  ddpm-mindspore {how}")
         return DONE
     run, weights = import_weights(config)
     diffusion = run.diffusion

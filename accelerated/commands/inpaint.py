@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...reference.degradations import masked
-from ..data.single import read_alpha, read_mask, read_picture
+from ..data.single import read_picture
 from ..process import to_model_range
+from ..runs.folder import RunFolder
 from ..tasks.inpainting import repaint
 from .given import Array, Walk, asked, carry_out, evaluations, repeated
+from .inpaint_shown import inpaint_shown, is_shown, mask_of
 from .solve import solved
 from .task_options import InpaintConfig
 
@@ -23,11 +23,18 @@ def inpaint(config: InpaintConfig) -> int:
     Raises:
         ValueError: wrong input, before any long work.
     """
+    if is_shown(RunFolder(config.run).config.read().network):
+        return inpaint_shown(config)
+    if config.method == "shown":
+        raise ValueError(
+            f"method shown needs a network that was trained to inpaint, which run "
+            f"{str(config.run)!r} has not: use repaint, ddnm or dps"
+        )
     told = asked(config)
     picture = to_model_range(read_picture(config.image, told.shape, fit=config.fit))
-    mask = _mask(config, (told.shape[1], told.shape[2])).astype(np.float64)
+    mask = mask_of(config, (told.shape[1], told.shape[2])).astype(np.float64)
     task: dict[str, Any] = {"task": "inpaint", "image": str(config.image), "mask": config.mask}
-    if config.method != "repaint":
+    if config.method not in (None, "repaint"):
         of = masked(mask, told.shape)
         return solved(config, told, of, of(picture[None])[0], 0.0, task)
     jumps = config.jump_length, config.jump_repeats
@@ -47,9 +54,3 @@ def inpaint(config: InpaintConfig) -> int:
     task |= {"method": "repaint", "jump_length": jumps[0], "jump_repeats": jumps[1]}
     asks = evaluations(told.timesteps, *jumps)
     return carry_out(config, told, config.num_samples, work, task=task, evaluations=asks)
-
-
-def _mask(config: InpaintConfig, size: tuple[int, int]) -> NDArray[np.uint8]:
-    if config.mask == "alpha":
-        return read_alpha(config.image, size, fit=config.fit)
-    return read_mask(Path(config.mask), size, fit=config.fit)

@@ -49,6 +49,11 @@ def paint(config: PaintConfig) -> int:
             f"run {str(config.run)!r} is told no texts: train one that is (train --data scenes), "
             "or draw with ddpm-mindspore sample"
         )
+    if known.network.extra_channels:
+        raise ValueError(
+            f"run {str(config.run)!r} paints what a mask hides of a picture: use ddpm-mindspore "
+            "inpaint"
+        )
     sampling = known.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
     replace(known, sampling=sampling)  # raises ValueError for more steps than there are

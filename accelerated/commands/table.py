@@ -113,6 +113,7 @@ Examples:
   ddpm-mindspore inpaint results photo.png --mask mask.png
   ddpm-mindspore inpaint results cut-out.png --mask alpha --jump-repeats 10
   ddpm-mindspore inpaint my-scenes scene.png --mask mask.png --prompt "左边是红色的三"
+  ddpm-mindspore inpaint wukong-inpaint photo.png --mask mask.png --prompt "一只猫"
 """,
         options=".task_options:InpaintConfig",
         run=".inpaint:inpaint",

@@ -88,11 +88,13 @@ class InpaintConfig(SolveConfig):
         mask: a picture that is white where it is to be painted and black where the image is known;
             or "alpha": where the image is transparent.
         method: repaint (what is known is put in with its noise), ddnm (into the estimate) or dps
-            (by the gradient of what is off).
+            (by the gradient of what is off); or shown, for a run whose network was trained to
+            inpaint (import wukong-huahua-inpaint-ms.ckpt), which can do nothing else (default:
+            shown for such a run, and repaint for others).
     """
 
     mask: PathText
-    method: Literal["repaint", "ddnm", "dps"] = "repaint"
+    method: Literal["repaint", "ddnm", "dps", "shown"] | None = None
     jump_repeats: int = 5
 
 

@@ -49,6 +49,7 @@ class OpenedRun:
         remarks: what to know about them: an average that is none yet, checkpoints passed over.
         scaling: of data that are no images, between their units and those of the diffusion.
         decode: of a diffusion that draws latents: those to images in [0, 1].
+        encode: of such a diffusion: images in [-1, 1] to the means of their latents.
     """
 
     diffusion: GaussianDiffusion
@@ -58,6 +59,7 @@ class OpenedRun:
     remarks: tuple[str, ...] = ()
     scaling: Scaling | None = None
     decode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    encode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def units(self, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
         """What ``diffusion.sample`` returned, in the units of the data; latents as images."""

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mindspore import Parameter, Tensor, ops
 from numpy.typing import NDArray
 
 from ...reference.degradations import masked
 from ...reference.schedule import levels_at
 from ...reference.tasks.paths import ancestral_step, with_jumps
 from ..degradations import on_device
+from ..networks.network import Network
 from .paths import Array, Noise, Solver, factors, tensor
 from .restoration import restoration_step
 
@@ -50,3 +52,31 @@ def repaint(
 
     moves = with_jumps(timesteps, jump_length, jump_repeats)
     return solver.walk(solver.graph(restoration_step), moves, x_T, lambda i: noise(2 * i), told)
+
+
+class Shown(Network):
+    """A network that is shown the same channels behind every x.
+
+    Args:
+        model: the network, which reads as many channels.
+        shown: (K, *spatial), as of ``reference.tasks.inpainting.shown``.
+    """
+
+    def __init__(self, model: Network, shown: NDArray[np.float32]) -> None:
+        super().__init__(auto_prefix=False)
+        self.model, self.config = model, model.config
+        self.conditional, self.captioned = model.conditional, model.captioned
+        # No constant of the graph, which then is the same for every picture.
+        self.shown = Parameter(Tensor(shown[None]), name="shown", requires_grad=False)
+
+    def construct(
+        self,
+        x: Tensor,
+        time: Tensor,
+        x_self_cond: Tensor | None = None,
+        dropout_masks: tuple[Tensor, ...] | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """All as of the network, whose x it makes."""
+        beside = ops.broadcast_to(self.shown, (x.shape[0], *self.shown.shape[1:]))
+        return self.model(ops.concat((x, beside), 1), time, x_self_cond, dropout_masks, condition)

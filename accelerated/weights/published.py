@@ -1,5 +1,7 @@
 """Runs of the published Chinese weights: ``ddpm-mindspore import wukong-huahua-ms.ckpt``.
 
+Or of those that inpaint, whose network is shown mask and picture besides.
+
 The checkpoint itself is in the folder, WEIGHTS, as it was, and is read tensor by tensor when the
 run is opened. What the network draws are latents, which the autoencoder of the same file decodes.
 """
@@ -7,7 +9,7 @@ run is opened. What the network draws are latents, which the autoencoder of the 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +49,21 @@ def import_published(
     """Write a run that is painted with, of a checkpoint in the published layout.
 
     Args:
-        path: wukong-huahua-ms.ckpt, or one like it.
+        path: wukong-huahua-ms.ckpt, wukong-huahua-inpaint-ms.ckpt, or one like them.
         folder: of the run.
         network, autoencoder: their sizes, where they are not the published ones.
 
     Raises:
-        ValueError: no such checkpoint, one with other tensors, that of the inpainting network, or a
-            folder that holds a run.
+        ValueError: no such checkpoint, one with other tensors, or a folder that holds a run.
     """
     file = CheckpointFile(path)
-    unet = unet_of(file, network.unet)
-    if unet.extra_channels:
+    extra = unet_of(file, network.unet).extra_channels
+    if extra not in (0, 1 + network.channels):
         raise ValueError(
-            f"checkpoint {str(path)!r} is of a network that is shown {unet.extra_channels} "
-            "channels besides (it inpaints): give wukong-huahua-ms.ckpt, or read it from Python "
-            "(accelerated.weights.wukong.load_wukong)"
+            f"checkpoint {str(path)!r} is of a network that is shown {extra} channels besides: one "
+            f"that inpaints is shown {1 + network.channels}, others none"
         )
+    network = replace(network, extra_channels=extra)
     config = RunConfig(
         data=str(path),
         image_size=64,
@@ -103,11 +104,17 @@ def open_published(run: RunFolder) -> OpenedRun:
     document, prefix = read_document(run.config.path), wukong.PREFIXES["autoencoder"]
     scale, latent = np.float32(document["scale_factor"]), document["autoencoder"]
     coder = Autoencoder(values=lambda name, shape: value(prefix + name, shape), **latent)
-    decode = compiled(coder.decode)
+    decode, encode = compiled(coder.decode), compiled(coder.encode)
 
     def images(latents: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 4, h, w) to (N, 3, 8h, 8w) in [0, 1], one at a time: they are large."""
         drawn = [decode(Tensor(one[None] / scale)).asnumpy() for one in latents]
         return to_unit_range(np.concatenate(drawn))
 
-    return OpenedRun(diffusion, config, 0, "published", decode=images)
+    def latents(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8h, 8w) in [-1, 1] to (N, 4, h, w), one at a time."""
+        moments = [encode(Tensor(one[None])).asnumpy() for one in pictures]
+        mean, _ = np.split(np.concatenate(moments), 2, axis=1)
+        return mean * scale
+
+    return OpenedRun(diffusion, config, 0, "published", decode=images, encode=latents)

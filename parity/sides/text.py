@@ -17,6 +17,7 @@ from ...accelerated.networks.autoencoder import Autoencoder
 from ...accelerated.networks.latent_unet import LatentUnet
 from ...accelerated.networks.text_unet import TextUnet
 from ...accelerated.networks.transformer import Transformer
+from ...accelerated.tasks.inpainting import Shown
 from ...reference.config import (
     AutoencoderConfig,
     LatentUnetConfig,
@@ -239,6 +240,24 @@ def text_unet(size: Sizes, time: Sequence[float], **options: Any) -> Layer:
     return Layer(cell, call, expected, (config.channels, *size), inputs)
 
 
+def inpainting_unet(size: Sizes, time: Sequence[float], shown: Array, **options: Any) -> Layer:
+    """A network that is ``shown`` (K, *size) behind every x; last the states of a text."""
+    config = LatentUnetConfig(**options, extra_channels=len(shown))
+    cell = Shown(LatentUnet(values=blank, **config.to_dict()), shown)
+    times = Tensor(np.array(time, np.float32))
+
+    def call(x, context):  # type: ignore[no-untyped-def]
+        return cell(x, times, None, None, context)
+
+    def expected(p: Params, x: Value, context: Value) -> Value:
+        beside = np.repeat(shown[None], len(x), axis=0).astype(x.dtype)
+        whole = anp.concatenate((x, beside), axis=1)
+        return latent_unet.latent_unet(p, config, whole, np.array(time), condition=context)
+
+    inputs = {"x": (config.channels, *size), "context": (5, config.context_dim)}
+    return Layer(cell.model, call, expected, (config.channels, *size), inputs)
+
+
 def dropout_masks(options: Mapping[str, Any], size: Sizes, batch: int, seed: int) -> list[Array]:
     """Zeros and ones for every residual block, or none without dropout."""
     config = LatentUnetConfig(**options)
@@ -266,6 +285,6 @@ KINDS: dict[str, Callable[..., Layer]] = {
     for f in (
         *(group_norm, layer_norm, activation, geglu, cross_attention, low_rank, halving_conv),
         *(time_embedding, spatial_transformer, text, encoder, decoder, divergence, unet),
-        text_unet,
+        *(text_unet, inpainting_unet),
     )
 }

@@ -1,6 +1,8 @@
-"""RePaint: paint what a mask hides, by a denoiser that has never heard of masks.
+"""Paint what a mask hides.
 
-Lugmayr et al. 2022, arXiv 2201.09865.
+By a denoiser that has never heard of masks: RePaint, Lugmayr et al. 2022, arXiv 2201.09865. Or by a
+network of latents that was trained to, and is shown mask and picture behind x_t: ``shown``, host
+code. That is how the published Chinese weights inpaint, and those of Stable Diffusion.
 """
 
 from __future__ import annotations
@@ -69,3 +71,31 @@ def repaint(
             shown = shown + sigma * noise(2 * i + 1)
         x = np.where(keep == 1.0, shown, x)
     return x
+
+
+def without_hidden(picture: Array, mask: Array) -> Array:
+    """What is known of a picture (C, H, W) in [-1, 1]: 0, mid-grey, where the mask (H, W) is 0."""
+    known: Array = picture * mask.astype(picture.dtype)
+    return known
+
+
+def shown(mask: Array, latents: Array) -> Array:
+    """What a network that inpaints is shown behind x_t: (1 + C, h, w), of the dtype of latents.
+
+    First where it is to paint, 1 there and 0 elsewhere, a pixel of each square of the mask; then
+    the picture.
+
+    Args:
+        mask: (H, W), 1 is known and 0 is to be painted; H / h = W / w whole.
+        latents: (C, h, w), those of ``without_hidden``, as large as x_0 is.
+
+    Raises ValueError for sizes that do not fit.
+    """
+    (height, width), (high, wide) = mask.shape, latents.shape[1:]
+    factor = height // high
+    if (height, width) != (factor * high, factor * wide):
+        raise ValueError(
+            f"mask has shape {mask.shape}: it must be a whole number of times ({high}, {wide})"
+        )
+    hidden = 1 - mask[::factor, ::factor]
+    return np.concatenate((hidden[None].astype(latents.dtype), latents))

@@ -9,14 +9,17 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.runs.opened import open_run
+from ddpm_mindspore.accelerated.tasks.inpainting import Shown
 from ddpm_mindspore.accelerated.weights.published import import_published
 from ddpm_mindspore.accelerated.weights.wukong import Sizes, load_wukong
 from ddpm_mindspore.reference.config import AutoencoderConfig, TextUnetConfig, wukong
 from ddpm_mindspore.reference.networks import autoencoder, text_unet
 from ddpm_mindspore.reference.schedule import make_schedule
+from ddpm_mindspore.reference.tasks.inpainting import shown
 
 NETWORK = TextUnetConfig(
     dim=4,
@@ -34,16 +37,21 @@ NETWORK = TextUnetConfig(
 CODER = AutoencoderConfig(dim=4, dim_mults=(1, 2), groups=2)
 
 
-def checkpoint(path: Path, extra_channels: int = 0) -> Path:
+def tensors(extra_channels: int = 0) -> list[dict[str, Any]]:
+    """All tensors of a checkpoint, as names and arrays."""
     rng = np.random.default_rng(0)
     network = TextUnetConfig(**{**NETWORK.to_dict(), "extra_channels": extra_channels})
     prefix = wukong.PREFIXES["autoencoder"]
     coder = {prefix + n: shape for n, shape in autoencoder.param_shapes(CODER).items()}
     shapes = text_unet.param_shapes(network) | coder
-    named: list[dict[str, Any]] = [
-        {"name": name, "data": Tensor((0.3 * rng.standard_normal(shape)).astype(np.float32))}
+    return [
+        {"name": name, "data": (0.3 * rng.standard_normal(shape)).astype(np.float32)}
         for name, shape in shapes.items()
     ]
+
+
+def checkpoint(path: Path, extra_channels: int = 0) -> Path:
+    named = [{**entry, "data": Tensor(entry["data"])} for entry in tensors(extra_channels)]
     ms.save_checkpoint(named, str(path))
     return path
 
@@ -78,11 +86,64 @@ def test_what_was_imported_paints(tmp_path: Path) -> None:
     np.testing.assert_allclose(drawn[1:] / 255.0, expected, atol=1.01 / 255)
 
 
+def test_what_inpaints_keeps_what_is_known_and_is_shown_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, output = tmp_path / "run", tmp_path / "out"
+    import_published(checkpoint(tmp_path / "w.ckpt", 5), folder, NETWORK, CODER)
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 256, (128, 128, 3), np.uint8)
+    known = np.ones((128, 128), np.uint8)
+    known[40:90, 20:100] = 0
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    Image.fromarray(255 * (1 - known)).save(tmp_path / "mask.png")
+    words = ["inpaint", str(folder), str(tmp_path / "picture.png"), "--num-samples", "2"]
+    words += ["--mask", str(tmp_path / "mask.png"), "--sampling-timesteps", "2", "--seed", "3"]
+    assert main([*words, "--prompt", "城市夜景", "--output", str(output)]) == 0
+    drawn = np.load(output / "samples.npy")
+    assert (drawn.shape, drawn.dtype) == ((2, 3, 128, 128), np.uint8)
+    np.testing.assert_array_equal(
+        drawn[:, :, known == 1], [picture.transpose(2, 0, 1)[:, known == 1]] * 2
+    )
+    # What the network is shown, by the reference.
+    arrays = {e["name"]: e["data"].astype(np.float64) for e in tensors(5)}
+    prefix = wukong.PREFIXES["autoencoder"]
+    coder = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    grey = (picture.transpose(2, 0, 1) / 127.5 - 1.0) * known
+    mean = autoencoder.encode(coder, CODER, grey[None]).mean * wukong.SCALE_FACTOR
+    beside = np.concatenate((1.0 - known[None, None, ::2, ::2], mean), axis=1)
+    run = open_run(folder)
+    config = run.diffusion.model.config
+    assert isinstance(config, TextUnetConfig) and config.extra_channels == 5
+    assert run.encode is not None
+    of_run = shown(known, run.encode(grey[None].astype(np.float32))[0])
+    np.testing.assert_allclose(of_run, beside[0], atol=1e-4)
+    model = Shown(run.diffusion.model, of_run)
+    x, ids = rng.standard_normal((1, 4, 64, 64)), np.array([[101, 671, 102, 0]], np.int32)
+    out = model(Tensor(x.astype(np.float32)), Tensor([7.0]), None, None, Tensor(ids)).asnumpy()
+    whole = np.concatenate((x, beside), axis=1)
+    expected = text_unet.text_unet(arrays, config, whole, np.array([7.0]), condition=ids)
+    np.testing.assert_allclose(out, expected, atol=1e-4 * np.abs(expected).max())
+    # Another text, another mask, another picture.
+    assert main([*words, "--prompt", "一", "--output", str(output)]) == 0
+    assert (np.load(output / "samples.npy") != drawn).any()
+    for more, told in (
+        (["--method", "repaint"], "was trained to inpaint, and to do so by a text"),
+        (["--mask", str(tmp_path / "picture.png"), "--fit"], None),
+    ):
+        assert main([*words, *more, "--output", str(output)]) == (0 if told is None else 2)
+        assert told is None or told in capsys.readouterr().err
+    assert main(["paint", "一", "--run", str(folder)]) == 2
+    assert "paints what a mask hides of a picture" in capsys.readouterr().err
+    assert main(["edit", str(folder), str(tmp_path / "picture.png")]) == 2
+    assert "draws latents, which this does not" in capsys.readouterr().err
+
+
 def test_what_cannot_be_imported_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = checkpoint(tmp_path / "w.ckpt", extra_channels=5)
-    with pytest.raises(ValueError, match=r"is shown 5 channels besides \(it inpaints\)"):
+    path = checkpoint(tmp_path / "w.ckpt", extra_channels=3)
+    with pytest.raises(ValueError, match=r"is shown 3 channels besides: one that inpaints is"):
         import_published(path, tmp_path / "run", NETWORK, CODER)
     assert not (tmp_path / "run").exists()
     checkpoint(path)

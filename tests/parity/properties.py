@@ -305,6 +305,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "text: latent_unet": (text.latent_unet, {**TWO, "size": (2, 4)}),
     "text: text_unet": (text.text_unet, TWO),
     "text: text_unet_adapted": (text.text_unet, {**TWO, "lora_rank": 2, "lora_text_encoder": True}),
+    "text: inpainting_unet": (text.inpainting_unet, TWO),
     "captions: captions": (captions.captions, {"seed": 5, "steps": (3,), "batch": 40}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),

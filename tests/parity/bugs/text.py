@@ -232,6 +232,13 @@ TEXT = [
         "text: text_unet",
     ),
     Bug(
+        "what a network that inpaints is shown stands before x",
+        "tasks.inpainting.Shown.construct",
+        "(x, beside)",
+        "(beside, x)",
+        "text: inpainting_unet",
+    ),
+    Bug(
         "captions are told of the next picture",
         "trainer.batches.said_of",
         "return items.captions",
