@@ -1,0 +1,33 @@
+"""What the pictures of symptoms are made with exists, and the nearest image is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ddpm_mindspore.accelerated.commands.parse import parse
+from ddpm_mindspore.accelerated.config import DIGITS, FOLDER, RunConfig
+from ddpm_mindspore.accelerated.data import load_digits
+from ddpm_mindspore.reference.config import SamplingConfig
+
+from .symptoms import FEW, REASONS, RUNS, nearest
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_can_be_made(name: str) -> None:
+    start = FOLDER if name == "few" else DIGITS
+    config = parse(RunConfig, "train", "", list(RUNS[name]), start)
+    assert config.network == DIGITS.network and config.image_size == 8
+
+
+def test_every_reason_has_its_run_and_can_be_drawn() -> None:
+    assert {reason.run for reason in REASONS} == set(RUNS)
+    for reason in REASONS:
+        SamplingConfig().but(**reason.options)
+
+
+def test_the_nearest_of_a_noisy_digit_is_that_digit() -> None:
+    real = load_digits()[:FEW]
+    order = np.random.default_rng(0).permutation(FEW)
+    noisy = np.clip(real[order].astype(int) + 3, 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(nearest(noisy, real), real[order])
