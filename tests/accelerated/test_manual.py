@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm_mindspore.accelerated.commands.defaults import train_defaults
 from ddpm_mindspore.accelerated.commands.parse import parse, value_of
 from ddpm_mindspore.accelerated.commands.presets import CAPTIONED, SEQUENCES, TABLE, preset
 from ddpm_mindspore.accelerated.commands.table import COMMANDS, load
@@ -59,6 +60,13 @@ def words_of(line: str) -> list[str] | None:
     return None
 
 
+def start_of(options: list[str]) -> RunConfig:
+    """Where training starts; what goes on with a run that is not here, from the kind of data."""
+    if {"--resume", "--from"} & set(options):
+        return preset(value_of("--data", options), options)
+    return train_defaults(options)
+
+
 @cache
 def flags(command: str) -> set[str]:
     """Every option that a command has, for any kind of data."""
@@ -79,7 +87,7 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
         if not (words := words_of(line)):
             continue
         name, *options = ("RUN" if word == "[RUN]" else word for word in words)
-        start = preset(value_of("--data", options), options) if name == "train" else None
+        start = start_of(options) if name == "train" else None
         assert parse(load(COMMANDS[name].options), name, "", options, start) is not None, line
 
 
