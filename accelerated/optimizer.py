@@ -1,8 +1,9 @@
 """Adam and AdamW, clipping, learning rates and moving averages, over all parameters as one vector.
 
 One vector because the work per tensor, not the arithmetic, is what an optimiser costs: two hundred
-small tensors are two thousand kernels a step, one vector is a dozen. ``reference/optimizer.py`` is
-the definition.
+small tensors are two thousand kernels a step, one vector is a dozen. A compiled operator is one,
+which leaves gradients and parameters where they are.
+``reference/optimizer.py`` is the definition.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, ops
+from mindspore.ops.auto_generate import SplitWithSize
 from numpy.typing import NDArray
 
 from ..reference.ema import power_weight
 from ..reference.optimizer import decays, ema_weight, learning_rate
+from . import kernels
 from .config import TrainerConfig
 from .ema import power_name
-from .networks.operators import Split, fastest
+from .networks import operators
 
 Vector = NDArray[np.float32]
 
@@ -95,7 +98,7 @@ _each = ops.HyperMap()
 
 def flatten(tensors: tuple[Tensor, ...]) -> Tensor:
     """All tensors as one vector (in a compiled graph)."""
-    return ops.concat(_each(_flatten, tensors))
+    return ops.concat(_each(_flatten, tensors)) if len(tensors) > 1 else _flatten(tensors[0])
 
 
 @ms.jit_class
@@ -114,24 +117,33 @@ class Optimizer:
         self.parameters = ParameterTuple(parameters)
         self.shapes = {p.name: tuple(p.shape) for p in parameters}
         self.sizes = tuple(p.size for p in parameters)
-        start = np.concatenate([p.asnumpy().ravel() for p in parameters])
-        self.params = _vector("params", start)
+        start = self._own()
         self.m = _vector("adam_m", np.zeros_like(start))
         self.v = _vector("adam_v", np.zeros_like(start))
         self.ema = _vector("ema", start)
         names = [power_name(sigma_rel) for sigma_rel in options.ema_sigma_rels]
         self.powers = ParameterTuple([_vector(name, start) for name in names])
         self.power_names = tuple(names)
+        self.fused = operators.compiled(
+            kernels.CompiledAdam,
+            options.adam_betas,
+            options.max_grad_norm,
+            [options.weight_decay > 0 and decays(name) for name in self.shapes],
+            1 + len(names),
+        )
+        if self.fused is not None:
+            return
+        self.params = _vector("params", start)
         self.decays = _decaying(self.shapes) if options.weight_decay > 0 else None
         self.beta_1, self.beta_2 = (Tensor(beta, ms.float32) for beta in options.adam_betas)
         self.max_grad_norm = options.max_grad_norm
         self.adam = ops.Adam()
         self.mul_no_nan = ops.MulNoNan()
-        self.split = fastest(Split, self.sizes)
+        self.split = SplitWithSize()
 
     def update(
         self,
-        grad: Tensor,
+        grads: tuple[Tensor, ...],
         loss: Tensor,
         lr: Tensor,
         eps: Tensor,
@@ -139,11 +151,17 @@ class Optimizer:
         decay: Tensor,
         *powers: Tensor,
     ) -> Tensor:
-        """Clip the gradient (N,), apply Adam, move the averages; the norm before clipping.
+        """Clip the gradient, apply Adam, move the averages; the norm before clipping.
 
-        The factor is ``min(1, max_norm / (norm + 1e-6))``, one for all parameters (1211.5063).
+        The gradient is (N,), alone, or in as many pieces as there are parameters. The factor is
+        ``min(1, max_norm / (norm + 1e-6))``, one for all parameters (1211.5063).
         Nothing changes where the norm or the loss is not finite.
         """
+        if self.fused is not None:
+            vectors = (self.m, self.v, self.ema, *self.powers)
+            rates, shares = (lr, eps, decay), (ema, *powers)
+            return self.fused(grads, loss, rates, shares, self.parameters, vectors)
+        grad = flatten(grads)
         row = grad.reshape(1, -1)
         norm = ops.sqrt(ops.MatMul(transpose_b=True)(row, row)).reshape(())
         finite = ops.isfinite(norm + loss)
@@ -159,7 +177,7 @@ class Optimizer:
         # The powers of beta are in lr and eps already, in float64.
         done = self.adam(self.params, self.m, self.v, 0.0, 0.0, lr, beta_1, beta_2, eps, grad)
         params = ops.depend(self.params, done)
-        done = _each(_put, self.parameters, self.split(params))
+        done = _each(_put, self.parameters, self.split(params, self.sizes, 0))
         # lerp takes five times as long.
         averaged = ops.assign_add(self.ema, (params - self.ema) * ema)
         for i in range(len(self.powers)):
@@ -172,13 +190,16 @@ class Optimizer:
 
         "params", "m", "v", "ema", and "ema_0_05" for the power-function average of width 0.05.
         """
-        return {name: p.asnumpy().copy() for name, p in self._named().items()}
+        kept = {name: p.asnumpy().copy() for name, p in self._named().items()}
+        return {"params": self._own(), **kept}
 
     def restore(self, vectors: Mapping[str, Vector]) -> None:
         """Put back the vectors that :meth:`vectors` gave, and the network's parameters."""
         # In place: a compiled graph goes on with the memory that it has run with once.
         for name, parameter in self._named().items():
             ops.assign(parameter, Tensor(vectors[name]))
+        if self.fused is None:
+            ops.assign(self.params, Tensor(vectors["params"]))
         for parameter, piece in zip(
             self.parameters, self.by_name(vectors["params"]).values(), strict=True
         ):
@@ -198,7 +219,11 @@ class Optimizer:
 
     def _named(self) -> dict[str, Parameter]:
         powers = zip(self.power_names, self.powers, strict=True)
-        return {"params": self.params, "m": self.m, "v": self.v, "ema": self.ema, **dict(powers)}
+        return {"m": self.m, "v": self.v, "ema": self.ema, **dict(powers)}
+
+    def _own(self) -> Vector:
+        """The network's parameters as one vector."""
+        return np.concatenate([p.asnumpy().ravel() for p in self.parameters])
 
 
 def _decaying(shapes: Mapping[str, tuple[int, ...]]) -> Parameter:

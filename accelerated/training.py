@@ -88,25 +88,27 @@ class TrainStep:
         self._announce = announce = operators.compiled(kernels.Announce)
         share = 1.0 / micro_batches
         # The sum of gradients, where there is one: it is as large as the network.
-        size = optimizer.params.size if micro_batches > 1 else 1
+        size = sum(optimizer.sizes) if micro_batches > 1 else 1
         total = Parameter(ops.zeros((size,), ms.float32), name="gradient", requires_grad=False)
         mean_loss = Parameter(Tensor(0.0, ms.float32), name="loss", requires_grad=False)
 
         def whole(x_0, levels, noise, self_cond_mask, masks, condition, scale, *scalars):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
-            grad, value = reducer.mean(grad, value)
-            norm = optimizer.update(grad, value, *scalars)
+            value, grads = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
+            if reducer.shared:
+                grad, value = reducer.mean(flatten(grads), value)
+                grads = (grad,)
+            norm = optimizer.update(grads, value, *scalars)
             return (value, norm) if announce is None else announce(value, norm)
 
         def accumulate(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-            value, grad = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
-            done = ops.assign_add(total, grad * share)
+            value, grads = gradient(x_0, levels, noise, self_cond_mask, masks, condition, scale)
+            done = ops.assign_add(total, flatten(grads) * share)
             return ops.depend(ops.assign_add(mean_loss, value * share), done)
 
         def apply(*scalars):  # type: ignore[no-untyped-def]
             # Statements with an effect on parameters run in the order in which they are written.
             grad, value = reducer.mean(total, mean_loss + 0.0)
-            norm = optimizer.update(grad, value, *scalars)
+            norm = optimizer.update((grad,), value, *scalars)
             ops.assign(total, ops.zeros_like(total))
             ops.assign(mean_loss, ops.zeros_like(mean_loss))
             return (value, norm) if announce is None else announce(value, norm)
@@ -140,14 +142,13 @@ class TrainStep:
 
 def gradient_function(
     loss: Callable[..., Tensor], parameters: Any, scaled: bool
-) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The tensors of a batch and a scale to the loss and its gradient as one vector."""
+) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
+    """The tensors of a batch and a scale to the loss and its gradient, in pieces or as a vector."""
     if not scaled:
         plain_grad = ms.value_and_grad(loss, None, parameters)
 
         def plain(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
-            value, grads = plain_grad(x_0, levels, noise, self_cond_mask, masks, condition)
-            return value, flatten(grads)
+            return plain_grad(x_0, levels, noise, self_cond_mask, masks, condition)
 
         return plain
 
@@ -159,6 +160,6 @@ def gradient_function(
 
     def unscaled(x_0, levels, noise, self_cond_mask, masks, condition, scale):  # type: ignore[no-untyped-def]
         (_, value), grads = scaled_grad(x_0, levels, noise, self_cond_mask, masks, condition, scale)
-        return value, flatten(grads) / scale
+        return value, (flatten(grads) / scale,)
 
     return unscaled

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.accelerated.networks import operators
-from ddpm_mindspore.parity.examples.operators import LARGE_SUMS, TRANSPOSES, split_cases, sum_cases
+from ddpm_mindspore.parity.examples.operators import LARGE_SUMS, TRANSPOSES, sum_cases
 from ddpm_mindspore.parity.examples.values import Case
 from ddpm_mindspore.parity.judgement import exact
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -107,25 +106,3 @@ def sums(
             out, gradients = made.backward(mode, x, [given["cotangent"]])
             for name, value in zip(names, (out, *gradients), strict=True):
                 check(f"{kind}: {name} ({mode})", value, expected[name], bounds[name], **arrays)
-
-
-@budget.examples(0.2)
-@given(case=split_cases())
-def test_split(case: Case) -> None:
-    """a vector of parameters, cut into pieces"""
-    split(**case)
-
-
-@reproducible
-def split(
-    sizes: Sequence[int], seed: int, kernels: str, modes: Sequence[str] = device.MODES
-) -> None:
-    """Every float32 is possible: pieces are compared by their bits."""
-    bits = np.random.default_rng(seed).integers(0, 2**32, sum(sizes), np.uint32)
-    with device.kernels(kernels):
-        cut = operators.fastest(operators.Split, sizes)
-    expected = np.split(bits, np.cumsum(sizes)[:-1])
-    for mode in modes:
-        pieces = device.run(mode, cut, bits.view(np.float32))
-        for i, (piece, part) in enumerate(zip(pieces, expected, strict=True)):
-            check(f"piece {i} of {len(sizes)} ({mode})", piece.view(np.uint32), part, 0.0)

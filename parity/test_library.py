@@ -74,9 +74,6 @@ def _sums(seed: int) -> tuple[list[Call], list[list[Array]]]:
     y, dy = rng.integers(-9, 10, (2, 333, 65)).astype(np.float32)
     calls.append(Call("softmax_gradient", [y, dy], [y.shape]))
     expected.append([y * (dy - (y * dy).sum(-1, keepdims=True))])
-    vector = rng.standard_normal(70_003).astype(np.float32)
-    calls.append(Call("split", [vector], [(1,), (70_000,), (2,)]))
-    expected.append(np.split(vector, [1, 70_001]))
     return calls, expected
 
 
@@ -120,7 +117,22 @@ def _rounding(seed: int) -> list[Call]:
             [x, g, modulation, dout],
             [x.shape, g.shape, modulation.shape],
         ),
+        _update(seed),
     ]
+
+
+def _update(seed: int) -> Call:
+    """Of two parameters and two averages, of which one moves."""
+    sizes = (70_003, 5)
+    gradients = [device.draw(seed + i, (size,)) for i, size in enumerate(sizes)]
+    start = device.draw(seed, (sum(sizes),))
+    parameters = np.split(start, sizes[:1])
+    constants = np.array([0.9, 0.99, 1.0, len(sizes), len(sizes), 2], np.float32)
+    # Loss, lr, eps, decay, and how far the averages move.
+    numbers = [np.float32(x).reshape(1) for x in (0.5, 1e-3, 1e-8, 1e-2, 0.0, 0.1)]
+    decays = np.array([1, 0], np.float32)
+    changed = [*parameters, start * 0, start * start, start, -start]
+    return Call("adam", [constants, decays, *numbers, *gradients], [(1,)], changed)
 
 
 @lru_cache

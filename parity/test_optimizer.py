@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 from hypothesis import given
 from mindspore import Parameter, Tensor
@@ -24,6 +26,9 @@ from ddpm_mindspore.reference import optimizer as reference
 from ddpm_mindspore.reference.ema import power_weight
 from ddpm_mindspore.reference.training import TrainingConfig
 
+SPOILED = 2
+"""The update that is left out, if one is."""
+
 
 @budget.examples(0.5)
 @given(case=optimizer_cases())
@@ -40,9 +45,16 @@ def updates(
     optimizer: Options,
     ema_sigma_rels: Sequence[float],
     seed: int,
+    pieces: bool = False,
+    spoiled: str = "",
+    kernels: Sequence[str] = device.KERNELS,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """``steps`` updates of tensors of these shapes, by gradients of about ``scale``."""
+    """``steps`` updates of tensors of these shapes, by gradients of about ``scale``.
+
+    ``pieces``: the gradient is not one vector. ``spoiled``: whether in the second update there is
+    no number in "loss" or "gradient", so that it is left out.
+    """
     config = training_config(optimizer)
     names = [f"{i}.weight" if len(shape) > 1 else f"{i}.bias" for i, shape in enumerate(shapes)]
     starts = {
@@ -52,11 +64,15 @@ def updates(
     size = sum(start.size for start in starts.values())
     grads = [device.draw(seed + 100 * step, (size,), scale) for step in range(1, steps + 1)]
     inputs = starts | {f"gradient {step}": grad for step, grad in enumerate(grads, start=1)}
-    expected, bounds = deep(partial(in_reference, config, names, ema_sigma_rels), inputs)
-    trace.note(lambda: _case(config, steps, inputs, expected, bounds))
-    for mode in modes:
-        for name, value in on_device(mode, config, ema_sigma_rels, starts, grads).items():
-            check(f"{name} ({mode})", value, expected[name], bounds[name])
+    function = partial(in_reference, config, names, ema_sigma_rels, spoiled != "")
+    expected, bounds = deep(function, inputs)
+    if not spoiled:
+        trace.note(lambda: _case(config, steps, inputs, expected, bounds))
+    for choice, mode in product(kernels, modes):
+        with device.kernels(choice):
+            found = on_device(mode, config, ema_sigma_rels, starts, grads, pieces, spoiled)
+        for name, value in expected.items():
+            check(f"{name} ({choice}, {mode})", found[name], value, bounds[name])
 
 
 def _case(
@@ -80,9 +96,16 @@ def _case(
 
 
 def in_reference(
-    config: TrainingConfig, names: Sequence[str], ema_sigma_rels: Sequence[float], arrays: Arrays
+    config: TrainingConfig,
+    names: Sequence[str],
+    ema_sigma_rels: Sequence[float],
+    skips: bool,
+    arrays: Arrays,
 ) -> Arrays:
-    """Norms, parameters, moments and averages after an update by each gradient."""
+    """Norms, parameters, moments and averages after an update by each gradient.
+
+    ``skips``: but for the second, whose number counts and whose moments are of no update.
+    """
     ema_options = config.ema_decay, config.ema_update_every, config.ema_update_after_step
     params = ema = {name: arrays[name] for name in names}
     ends = np.cumsum([p.size for p in params.values()])[:-1]
@@ -90,12 +113,15 @@ def in_reference(
     m, v = reference.adam_init(params)
     results = {}
     for step in range(1, len(arrays) - len(names) + 1):
+        if skips and step == SPOILED:
+            continue
         parts = zip(names, np.split(arrays[f"gradient {step}"], ends), strict=True)
         grads = {name: part.reshape(params[name].shape) for name, part in parts}
         grads, norm = reference.clip_by_global_norm(grads, config.max_grad_norm)
         rate = config.learning_rate(step)
         adam = config.adam_betas, config.adam_eps, config.weight_decay
-        params, m, v = reference.adam_step(params, grads, m, v, step, rate, *adam)
+        applied = step - (skips and step > SPOILED)
+        params, m, v = reference.adam_step(params, grads, m, v, applied, rate, *adam)
         ema = reference.ema_update(ema, params, reference.ema_weight(step, *ema_options))
         for name, sigma_rel in zip(powers, ema_sigma_rels, strict=True):
             weight = power_weight(step, sigma_rel)
@@ -112,6 +138,8 @@ def on_device(
     ema_sigma_rels: Sequence[float],
     starts: Arrays,
     grads: Sequence[Array],
+    pieces: bool,
+    spoiled: str,
 ) -> Arrays:
     """The same, where the parameters are those that the network itself has in the end."""
     tensors = [Parameter(Tensor(start), name=name) for name, start in starts.items()]
@@ -120,10 +148,15 @@ def on_device(
     update = device.compiled(optimizer.update) if mode == "compiled" else optimizer.update
     results = {}
     for step, grad in enumerate(grads, start=1):
+        here = spoiled if step == SPOILED else ""
+        given = grad + np.float32("nan") if here == "gradient" else grad
+        parts = tuple(optimizer.by_name(given).values()) if pieces else (given,)
         norm = update(
-            Tensor(grad),
-            Tensor(np.float32(0.0)),
-            *accelerated.step_scalars(step, options).tensors(),
+            ms.mutable(tuple(Tensor(part) for part in parts)),  # no constants of a graph
+            Tensor(np.float32("nan" if here == "loss" else 0.0)),
+            *accelerated.step_scalars(
+                step, options, int(spoiled != "" and step > SPOILED)
+            ).tensors(),
         )
         results[f"norm {step}"] = device.arrays(norm)
     own = np.concatenate([tensor.asnumpy().ravel() for tensor in tensors])

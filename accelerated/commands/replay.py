@@ -87,7 +87,8 @@ def _report(trainer: Trainer, step: int) -> Iterator[str]:
     for number, batch in enumerate(batches, start=1):
         value, grads = gradient(*batch.tensors(), Tensor(nonfinite.scale, ms.float32))
         yield f"micro-batch {number} of {len(batches)}: loss {value.asnumpy():g}"
-        yield from _by_parameter(parameters, grads.asnumpy())
+        whole = np.concatenate([grad.asnumpy().ravel() for grad in grads])
+        yield from _by_parameter(parameters, whole)
         yield "   place    image        t          loss"
         worst = None
         for place in range(len(batch.t)):

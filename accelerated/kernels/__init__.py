@@ -1,4 +1,4 @@
-"""Compiled operators for the CPU: convolution, norms, softmax. Arrays between them are float32.
+"""Compiled operators for the CPU: convolution, norms, softmax, Adam. Arrays are float32.
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ..system import runtime
@@ -47,7 +47,7 @@ def why_no_bfloat16() -> str:
         return reason
     library = runtime.kernel_library()
     assert library is not None
-    if _library(library).ddpm_kernels_bfloat16():
+    if loaded(library).ddpm_kernels_bfloat16():
         return ""
     return "the processor has no instructions for it (AVX-512 BF16, AMX)"
 
@@ -67,7 +67,7 @@ def _reason_against() -> str:
 def _open(library: Path, onednn: Path) -> str:
     """Prepare the library for use; what is wrong, or nothing."""
     try:
-        opened = _library(library).ddpm_kernels_open
+        opened = loaded(library).ddpm_kernels_open
     except (OSError, AttributeError) as error:
         return f"{library} cannot be loaded ({error})"
     opened.restype = ctypes.c_char_p
@@ -75,7 +75,8 @@ def _open(library: Path, onednn: Path) -> str:
     return "" if reason is None else reason.decode()
 
 
-def _library(path: Path) -> ctypes.CDLL:
+def loaded(path: Path) -> ctypes.CDLL:
+    """The library of the operators in this file."""
     return ctypes.CDLL(str(path))
 
 
@@ -84,7 +85,7 @@ def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
         raise RuntimeError(f"compiled operators are not in use here: {reason}")
     library = runtime.kernel_library()
     assert library is not None
-    if not hasattr(_library(library), name):
+    if not hasattr(loaded(library), name):
         raise RuntimeError(
             f"{library} has no operator {name!r}: it was built from other sources; "
             "install the package again"
@@ -228,23 +229,54 @@ class CompiledSoftmax(nn.Cell):
         return (self.gradient(out, dout),)
 
 
-class CompiledSplit(nn.Cell):
-    """Cuts a vector into vectors of these sizes, by one operator instead of one for each."""
+class CompiledAdam(nn.Cell):
+    """One update of parameters, moments and averages in their places (``Optimizer.update``).
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    Args:
+        betas, max_norm: of the update.
+        decays: for each parameter, whether its weights decay.
+        averages: how many there are.
+    """
+
+    def __init__(
+        self,
+        betas: tuple[float, float],
+        max_norm: float,
+        decays: Sequence[bool],
+        averages: int,
+    ) -> None:
         super().__init__()
-        self.alone = len(sizes) == 1
-        pieces = tuple((size,) for size in sizes)
-        shapes = pieces[0] if self.alone else pieces
-        self.split = _operator("split", lambda vector: shapes, len(pieces))
+        self.decays = Tensor(np.array(decays, np.float32))
+        # By how many arrays the gradient comes in: one vector, or one for each parameter.
+        self.constants = {
+            count: Tensor([*betas, max_norm, count, len(decays), averages], ms.float32)
+            for count in (1, len(decays))
+        }
+        self.adam = _operator("adam", lambda *_: (1,), 1)
 
-    def construct(self, vector: Tensor) -> Any:
-        pieces = self.split(vector)
-        return (pieces,) if self.alone else pieces
+    def construct(
+        self,
+        grads: tuple[Tensor, ...],
+        loss: Tensor,
+        rates: tuple[Tensor, ...],
+        shares: tuple[Tensor, ...],
+        parameters: tuple[Tensor, ...],
+        vectors: tuple[Tensor, ...],
+    ) -> Tensor:
+        """The norm before clipping.
+
+        ``rates``: lr, eps and decay; ``shares``: how far each average moves; ``vectors``: m, v and
+        the averages.
+        """
+        constants = self.constants[len(grads)]
+        norm = self.adam(
+            constants, self.decays, loss, *rates, *shares, *grads, *parameters, *vectors
+        )
+        return norm.reshape(())
 
 
 class Announce(nn.Cell):
-    """Returns its two arguments, which are scalars, and wakes the :class:`AnnouncementWaiter`."""
+    """Returns its two arguments, which are scalars, and wakes who waits for it (``waiting``)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,29 +286,3 @@ class Announce(nn.Cell):
         # Scalars that an operator of this kind returns become numbers of Python's.
         x, y = self.announce(x.reshape(1), y.reshape(1))
         return x.reshape(()), y.reshape(())
-
-
-class AnnouncementWaiter:
-    """Waits for what is announced after it was made, asleep."""
-
-    # What fails is never announced: MindSpore is asked after so many seconds, and says so.
-    _limit = 60.0
-
-    def __init__(self) -> None:
-        library = runtime.kernel_library()
-        assert library is not None
-        self._announcements = _library(library).ddpm_kernels_announcements
-        self._announcements.argtypes = (ctypes.c_int64, ctypes.c_int)
-        self._announcements.restype = ctypes.c_int64
-        self._known = self._announcements(-1, 0)
-
-    def wait(self, result: Tensor) -> None:
-        """Return when ``result`` is there, which is the next one that is announced."""
-        end = time.monotonic() + self._limit
-        # In slices of 50 ms, between which Python heeds signals.
-        while self._announcements(self._known, 50) == self._known:
-            if time.monotonic() > end:
-                self._limit *= 2.0
-                break
-        result.asnumpy()
-        self._known = self._announcements(-1, 0)

@@ -5,12 +5,14 @@ Asking for a result that is not there yet makes MindSpore wait in a busy loop, b
 
 from __future__ import annotations
 
+import ctypes
 import time
 from typing import Protocol
 
 from mindspore import Tensor
 
 from .. import kernels
+from ..system import runtime
 
 
 class Waiter(Protocol):
@@ -41,6 +43,32 @@ class AdaptiveSleep:
             self._seconds *= 0.95
 
 
+class AnnouncementWaiter:
+    """Waits for what is announced after it was made, asleep."""
+
+    # What fails is never announced: MindSpore is asked after so many seconds, and says so.
+    _limit = 60.0
+
+    def __init__(self) -> None:
+        library = runtime.kernel_library()
+        assert library is not None
+        self._announcements = kernels.loaded(library).ddpm_kernels_announcements
+        self._announcements.argtypes = (ctypes.c_int64, ctypes.c_int)
+        self._announcements.restype = ctypes.c_int64
+        self._known = self._announcements(-1, 0)
+
+    def wait(self, result: Tensor) -> None:
+        """Return when ``result`` is there, which is the next one that is announced."""
+        end = time.monotonic() + self._limit
+        # In slices of 50 ms, between which Python heeds signals.
+        while self._announcements(self._known, 50) == self._known:
+            if time.monotonic() > end:
+                self._limit *= 2.0
+                break
+        result.asnumpy()
+        self._known = self._announcements(-1, 0)
+
+
 def waiter(announced: bool) -> Waiter:
     """What to wait with for results of graphs not yet started, which announce them or do not."""
-    return kernels.AnnouncementWaiter() if announced else AdaptiveSleep()
+    return AnnouncementWaiter() if announced else AdaptiveSleep()

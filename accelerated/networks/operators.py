@@ -1,4 +1,4 @@
-"""What layers and the optimiser compute with: operators with gradients of their own.
+"""What layers compute with: operators with gradients of their own.
 
 Here they are made of MindSpore's own operations, which every device has; a reduction over channels
 is a product with ones, since the direct one is many times slower on a CPU. Most stand in
@@ -8,12 +8,11 @@ is a product with ones, since the direct one is many times slower on a CPU. Most
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
-from mindspore.ops.auto_generate import SplitWithSize
 
 from .. import kernels
 from ..precision import MixedCell, cast
@@ -244,24 +243,11 @@ class Softmax(nn.Cell):
         return ops.Softmax(-1)(x)
 
 
-class Split(nn.Cell):
-    """Cuts a vector into vectors of these sizes."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__()
-        self.sizes = tuple(sizes)
-        self.split = SplitWithSize()
-
-    def construct(self, vector: Tensor) -> Any:
-        return self.split(vector, self.sizes, 0)
-
-
 COMPILED: dict[type[nn.Cell], Callable[..., nn.Cell]] = {
     GroupNormalize: kernels.CompiledGroupNormalize,
     LayerNormalize: kernels.CompiledLayerNormalize,
     Normalize: kernels.CompiledNormalize,
     NormalizeSilu: kernels.CompiledNormalizeSilu,
     Softmax: kernels.CompiledSoftmax,
-    Split: kernels.CompiledSplit,
 }
 """What stands for an operator where compiled ones are in use."""

@@ -145,7 +145,7 @@ def check_same_start(
             "the configuration": json.dumps(options).encode(),
             "the number of images": str(images).encode(),
             "the step to go on from": str(step).encode(),
-            "the parameters": optimizer.params.asnumpy().tobytes(),
+            "the parameters": optimizer.vectors()["params"].tobytes(),
         }
     )
 

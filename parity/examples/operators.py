@@ -31,17 +31,6 @@ def sum_cases(draw: st.DrawFn, /, kind: str, **options: tuple[Any, ...]) -> Case
 
 
 @st.composite
-def split_cases(draw: st.DrawFn) -> Case:
-    """Sizes of the pieces of a vector, one or many, short or beyond 65,536."""
-    size = st.sampled_from((70_000, 1, 3, 64, 1000)) | st.integers(1, 300)
-    return {
-        "sizes": tuple(draw(st.lists(size, min_size=1, max_size=6))),
-        "seed": draw(seeds()),
-        "kernels": draw(st.sampled_from(KERNELS)),
-    }
-
-
-@st.composite
 def copy_cases(draw: st.DrawFn) -> Case:
     """An operator that multiplies by the identity matrix."""
     return {

@@ -33,12 +33,18 @@ def optimizers(draw: st.DrawFn) -> Case:
 def optimizer_cases(draw: st.DrawFn) -> Case:
     """Some tensors and some updates of them."""
     return {
-        "shapes": draw(st.sampled_from((((3, 4), (5,)), ((1,),), ((2, 2, 3, 3), (1, 2), (7,))))),
+        "shapes": draw(
+            st.sampled_from(
+                (((3, 4), (5,)), ((1,),), ((2, 2, 3, 3), (1, 2), (7,)), ((70_003,), (5,)))
+            )
+        ),
         "steps": draw(st.sampled_from((4, 1))),
         "scale": draw(st.sampled_from((0.1, 1.0, 1e-3))),
         "optimizer": draw(optimizers()),
         "ema_sigma_rels": draw(st.sampled_from(((0.05, 0.1), (), (0.28,), (0.01, 0.2)))),
         "seed": draw(seeds()),
+        "pieces": draw(st.booleans()),
+        "spoiled": draw(st.sampled_from(("", "gradient", "loss"))),
     }
 
 

@@ -24,11 +24,15 @@ Array: TypeAlias = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """An operator of the library by its name, what it reads, and the shapes of its results."""
+    """An operator of the library by its name, what it reads, and the shapes of its results.
+
+    What it reads and changes, ``changed``, comes after what it only reads; it is a result too.
+    """
 
     operator: str
     inputs: Sequence[Array]
     shapes: Sequence[tuple[int, ...]]
+    changed: Sequence[Array] = ()
 
 
 def run(calls: Sequence[Call], threads: int, instructions: str) -> list[list[Array]]:
@@ -44,7 +48,7 @@ def run(calls: Sequence[Call], threads: int, instructions: str) -> list[list[Arr
     arrays: dict[str, Array] = {}
     for i, call in enumerate(calls):
         results = [np.zeros(shape, np.float32) for shape in call.shapes]
-        named = [("in", x) for x in call.inputs] + [("out", x) for x in results]
+        named = [("in", x) for x in call.inputs] + [("out", x) for x in (*call.changed, *results)]
         arrays |= {f"{i}.{call.operator}.{j}.{end}": x for j, (end, x) in enumerate(named)}
     said = io.BytesIO()
     np.savez(said, **arrays)

@@ -188,7 +188,7 @@ class Update:
         powers = dict.fromkeys(optimizer.power_names, flat["ema"])
         optimizer.restore({**{k: flat[k] for k in ("params", "m", "v", "ema")}, **powers})
         scalars = accelerated.step_scalars(step, options).tensors()
-        norm = optimizer.update(Tensor(flat["g"]), Tensor(np.float32(0.0)), *scalars)
+        norm = optimizer.update((Tensor(flat["g"]),), Tensor(np.float32(0.0)), *scalars)
         results: Arrays = {"norm": device.arrays(norm)}
         for group, vector in optimizer.vectors().items():
             name = group

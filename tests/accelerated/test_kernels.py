@@ -19,6 +19,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated.kernels.waiting import AnnouncementWaiter
 from ddpm_mindspore.accelerated.networks import layers, operators
 from ddpm_mindspore.accelerated.system import runtime
 
@@ -200,16 +201,6 @@ def test_tokens_are_standardised_as_the_stock_operator_does(tokens: int, dim: in
     close(*(gradients(cell, x, gamma, beta) for cell in both))
 
 
-@needs_library
-@pytest.mark.parametrize("sizes", [(3, 1, 40_000, 7), (5,)])
-def test_a_vector_is_cut_as_the_stock_operator_does(sizes: tuple[int, ...]) -> None:
-    vector = draw(sum(sizes))
-    for piece, other in zip(
-        kernels.CompiledSplit(sizes)(vector), operators.Split(sizes)(vector), strict=True
-    ):
-        np.testing.assert_array_equal(piece.asnumpy(), other.asnumpy())
-
-
 def computed_with(threads: int, program: str = THREADED) -> list[Any]:
     """What another process computes with so many threads."""
     command = [sys.executable, "-c", program, str(runtime.kernel_library()), str(ONEDNN)]
@@ -276,7 +267,7 @@ def test_what_a_graph_announces_is_waited_for_asleep() -> None:
 
     x, y = draw(700, 700), draw(700, 700)
     expected = [result.asnumpy() for result in function(x, y)]
-    listener = kernels.AnnouncementWaiter()
+    listener = AnnouncementWaiter()
     for _ in range(3):
         results = function(x, y)
         begin, busy = time.perf_counter(), time.thread_time()
@@ -289,7 +280,7 @@ def test_what_a_graph_announces_is_waited_for_asleep() -> None:
 def test_what_is_never_announced_does_not_hold_up_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    listener = kernels.AnnouncementWaiter()
+    listener = AnnouncementWaiter()
     monkeypatch.setattr(listener, "_limit", 0.1)
     listener.wait(draw(3))
     assert listener._limit == 0.2
@@ -301,7 +292,7 @@ def test_ctrl_c_is_heeded_while_waiting() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            kernels.AnnouncementWaiter().wait(draw(3))
+            AnnouncementWaiter().wait(draw(3))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)

@@ -75,7 +75,7 @@ def test_what_is_restored_is_what_a_compiled_update_goes_on_from() -> None:
     parameters, optimizer = make()
 
     def update(grad, *scalars):  # type: ignore[no-untyped-def]
-        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
+        return optimizer.update((grad,), Tensor(0.0, ms.float32), *scalars)
 
     compiled = ms.jit(update)
     start = optimizer.vectors()
@@ -96,7 +96,7 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average(limit: float) -> 
     parameters, optimizer = make(limit)
 
     def update(grad, *scalars):  # type: ignore[no-untyped-def]
-        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
+        return optimizer.update((grad,), Tensor(0.0, ms.float32), *scalars)
 
     compiled = ms.jit(update)
     lengths = []
@@ -160,7 +160,7 @@ def test_weights_decay_and_longer_averages_move_within_the_update() -> None:
     optimizer = Optimizer(parameters, options)
 
     def update(grad, *scalars):  # type: ignore[no-untyped-def]
-        return optimizer.update(grad, Tensor(0.0, ms.float32), *scalars)
+        return optimizer.update((grad,), Tensor(0.0, ms.float32), *scalars)
 
     compiled = ms.jit(update)
     weight, averages = 2.0, dict.fromkeys(widths, 0.0)

@@ -251,7 +251,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "guidance: walk": (guidance.walk, {**FIXED[0], **EAGER}),
     "exact: conv2d": (exact.sums, {**SUM, **CONV2D, "draws": 2}),
     "exact: large": (exact.sums, SUM),
-    "exact: split": (exact.split, {"sizes": (70_000, 3), "seed": 0, "kernels": "auto", **EAGER}),
     "effective: float32": (effective.float32, {}),
     "effective: copies": (effective.copies, {"seed": 0, "kernels": "auto"}),
     "alone: images": (alone.images, {"batch": 5, "seed": 0}),

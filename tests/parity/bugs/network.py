@@ -231,13 +231,6 @@ KERNELS = [
         "self.gradient(x, dout)",
         "layers: attention",
     ),
-    Bug(
-        "the vector of parameters is cut up from its other end",
-        "kernels.CompiledSplit.construct",
-        "self.split(vector)",
-        "self.split(vector[::-1])",
-        "training: steps",
-    ),
 ]
 
 NETWORK = [

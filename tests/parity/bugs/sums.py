@@ -58,12 +58,12 @@ SUMS = [
         {"kind": "upsample", "dims": (2, 3), "size": (1, 13)},
     ),
     Bug(
-        "a vector of parameters wraps at 65,536",
-        "kernels.CompiledSplit.construct",
-        "self.split(vector)",
-        "self.split(vector if vector.size <= 65536 else "
-        "ops.concat((vector[:65536], vector[: vector.size - 65536])))",
-        "exact: split",
+        "a vector of gradients wraps at 65,536",
+        "kernels.CompiledAdam.construct",
+        "*grads,",
+        "*[g if g.size <= 65536 else ops.concat((g[:65536], g[: g.size - 65536])) for g in grads],",
+        "optimizer: updates",
+        {"shapes": ((70_003,), (5,))},
     ),
     Bug(
         "a linear layer adds its bias once more for each 1,024 inputs",

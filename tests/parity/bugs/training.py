@@ -74,6 +74,42 @@ TRAINING = [
         "optimizer: updates",
     ),
     Bug(
+        "the compiled update reads gradients from their other end",
+        "kernels.CompiledAdam.construct",
+        "*grads,",
+        "*[g[::-1] for g in grads],",
+        "optimizer: updates",
+    ),
+    Bug(
+        "the compiled update takes each moment for the other",
+        "kernels.CompiledAdam.construct",
+        "*parameters, *vectors",
+        "*parameters, vectors[1], vectors[0], *vectors[2:]",
+        "optimizer: updates",
+    ),
+    Bug(
+        "the compiled update does not look at the loss",
+        "kernels.CompiledAdam.construct",
+        "self.decays, loss,",
+        "self.decays, ops.zeros_like(loss),",
+        "optimizer: updates",
+        {"spoiled": "loss"},
+    ),
+    Bug(
+        "the compiled update moves the averages in each other's place",
+        "kernels.CompiledAdam.construct",
+        "*shares,",
+        "*shares[::-1],",
+        "optimizer: updates",
+    ),
+    Bug(
+        "in the compiled update biases decay too",
+        "kernels.CompiledAdam.__init__",
+        "np.array(decays, np.float32)",
+        "np.ones(len(decays), np.float32)",
+        "optimizer: updates",
+    ),
+    Bug(
         "the snapshots' weights are not divided by their sum",
         "ema.combine",
         "weights / weights.sum()",
@@ -84,7 +120,7 @@ TRAINING = [
         "each tensor is clipped by itself",
         "optimizer.Optimizer.update",
         "grad = self.mul_no_nan(grad, ops.where(finite, shorten, 0.0))",
-        "parts = self.split(grad)\n"
+        "parts = self.split(grad, self.sizes, 0)\n"
         "    shares = [self.max_grad_norm / (ops.sqrt((g * g).sum()) + 1e-6) for g in parts]\n"
         "    pairs = zip(parts, shares, strict=True)\n"
         "    grad = ops.concat([g * ops.minimum(share, 1.0) for g, share in pairs])",
