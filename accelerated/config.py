@@ -44,6 +44,12 @@ def check_sigma_rel(argument: str, value: float) -> None:
         raise ValueError(f"{argument} {value} must be above 0 and at most 0.28")
 
 
+def check_precision(amp_level: str, amp_dtype: str) -> None:
+    """Raise ValueError unless these are names of a level and of a half precision."""
+    check_choice("amp_level", amp_level, AMP_LEVELS)
+    check_choice("amp_dtype", amp_dtype, AMP_DTYPES)
+
+
 def check_average(ema: float | Literal["default"], weights: str) -> None:
     """Raise ValueError unless ``ema`` says which average, and ``weights`` that it is one."""
     if ema == "default":
@@ -186,8 +192,7 @@ class TrainerConfig(OptimizerConfig):
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         if self.caption_encoding is not None:
             check_encoding(self.caption_encoding)
-        check_choice("amp_level", self.amp_level, AMP_LEVELS)
-        check_choice("amp_dtype", self.amp_dtype, AMP_DTYPES)
+        check_precision(self.amp_level, self.amp_dtype)
         for sigma_rel in self.ema_sigma_rels:
             check_sigma_rel("ema_sigma_rels", sigma_rel)
         if len(set(self.ema_sigma_rels)) < len(self.ema_sigma_rels):

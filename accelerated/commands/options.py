@@ -13,7 +13,7 @@ from ...reference.config.diffusion import PREDICTIONS, SCHEDULES
 from ...reference.config.samplers import having_it
 from ...reference.config.sampling import OPTIONS
 from ...reference.plain import PathText, Unbounded, check_choice, make_plain
-from ..config import ImageSize, check_average
+from ..config import ImageSize, check_average, check_precision
 from ..system.runtime import DEVICES
 
 
@@ -65,6 +65,8 @@ class SampleConfig:
         image_size: height and width in pixels, one number for squares, or the length of sequences
             (default: as the run was configured). The network takes other sizes too; how good they
             look is not promised.
+        amp_level: O0 draws in float32, O1 to O3 in half precision, as train has them.
+        amp_dtype: float16 or bfloat16; on a CPU that can multiply it, bfloat16 with O1 is faster.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
             files make room.
@@ -100,6 +102,8 @@ class SampleConfig:
     ema: float | Literal["default"] = "default"
     step: int | None = None
     image_size: Annotated[ImageSize | None, tyro.conf.arg(aliases=["--sequence-length"])] = None
+    amp_level: str = "O0"
+    amp_dtype: str = "float16"
     device: str = "auto"
     output: Path | None = None
     like: Path | None = None
@@ -109,6 +113,7 @@ class SampleConfig:
         if self.like is not None:
             self._check_alone()
         check_average(self.ema, self.weights)
+        check_precision(self.amp_level, self.amp_dtype)
         check_choice("device", self.device, DEVICES)
         if self.guidance is not None and self.guidance < 0:
             raise ValueError(f"guidance {self.guidance} must not be negative")

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ...reference.config import SamplingConfig, TextUnetConfig
 from ...reference.text.tokenizer import SPECIAL, Tokenizer
 from ..config import RunConfig
+from ..precision import set_precision
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.forms import Pictures
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
-from ..runs.provenance import asked_again, facts, guidance
+from ..runs.provenance import asked_again, facts, guidance, precision_text
 from ..system.say import say
 from ..weights.lora import add_lora, read_lora
 from ..weights.shipped import FOLDER
@@ -65,6 +66,7 @@ def paint(config: PaintConfig) -> int:
         device, run = opened(config)
         if factors is not None:
             run = add_lora(run, factors, config.lora_scale)
+        set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
         assert run.diffusion.tokenizer is not None
         for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
             say(remark, error=True)
@@ -125,7 +127,8 @@ def _draw(
     evaluations = len(diffusion.plan(**sampling_of(config)))
     say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {evaluations} evaluations")
     text = facts(known, run.step, run.weights, sampling, config.seed)
-    text |= asked_again(size, known)
+    precision = precision_text(config.amp_level, config.amp_dtype)
+    text |= asked_again(size, known, precision=precision)
     if config.negative:
         text["Negative"] = config.negative
     if config.lora is not None:
@@ -136,6 +139,7 @@ def _draw(
         "negative": config.negative,
         **({"lora": str(config.lora), "lora_scale": config.lora_scale} if config.lora else {}),
         "guidance": guidance(sampling) or None,
+        "precision": precision or None,
     }
     written = what_drew(run, FOLDER if config.run is None else config.run, config.seed, **drawn_by)
 

@@ -10,7 +10,7 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.plain import check_choice, make_plain
-from ..config import check_average
+from ..config import check_average, check_precision
 from ..system.runtime import DEVICES
 from .options import at_least_1
 
@@ -39,6 +39,8 @@ class PaintConfig:
             parameters as the last step left them).
         ema: with which average: "default", or the length of one as a share of training.
         step: draw with the run's checkpoint of this step (default: the newest).
+        amp_level: O0 draws in float32, O1 to O3 in half precision, as train has them.
+        amp_dtype: float16 or bfloat16; on a CPU that can multiply it, bfloat16 with O1 is faster.
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
         output: folder to write to (default: painted, or RUN/drawn); new, empty, or of an earlier
             drawing, whose files make room.
@@ -59,6 +61,8 @@ class PaintConfig:
     weights: Literal["average", "trained"] = "average"
     ema: float | Literal["default"] = "default"
     step: int | None = None
+    amp_level: str = "O0"
+    amp_dtype: str = "float16"
     device: str = "auto"
     output: Path | None = None
 
@@ -71,6 +75,7 @@ class PaintConfig:
             if value is not None and value < 0:
                 raise ValueError(f"{name} {value} must not be negative")
         check_average(self.ema, self.weights)
+        check_precision(self.amp_level, self.amp_dtype)
         if self.sampler is not None:
             SamplingConfig(sampler=self.sampler)
         if self.lora is None and self.lora_scale != 1.0:

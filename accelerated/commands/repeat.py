@@ -16,6 +16,7 @@ from PIL import Image
 from ...reference.config import SamplingConfig
 from ..config import RunConfig
 from ..data.classes import numbers_of
+from ..precision import set_precision
 from ..reports.laid_out import LAYOUT
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
@@ -23,7 +24,7 @@ from ..runs.forms import GRID, Pictures
 from ..runs.images import class_names_of
 from ..runs.names import REPEATED
 from ..runs.opened import OpenedRun, open_run
-from ..runs.provenance import asked_again, facts, guidance, run_digest
+from ..runs.provenance import asked_again, facts, guidance, precision_text, run_digest
 from ..system.say import say
 from .batches import in_batches, opened, tell_the_end, what_drew
 from .exit_codes import DONE, FAILED, INTERRUPTED
@@ -39,7 +40,7 @@ class Drawn:
 
     Attributes:
         sampling: how it was sampled.
-        weights: what ``SampleConfig`` has of the weights: weights, ema, step.
+        weights: what ``SampleConfig`` has of the weights: weights, ema, step; and of precision.
         seed: of the noise.
         first: the number of the first image.
         number: how many images.
@@ -82,6 +83,8 @@ def repeat(config: SampleConfig, like: Path) -> int:
     form = Pictures(drawn.labels)
     with Drawing(output, drawn.number, drawn.labels, form, drawn.first) as drawing:
         device, run = opened(replace(config, like=None, **drawn.weights))
+        levels = drawn.weights["amp_level"], drawn.weights["amp_dtype"]
+        set_precision(run.diffusion.model, *levels)
         run.diffusion.sampling = drawn.sampling
         say(
             f"device: {device}; drawing {drawn.number} {form.noun} again with the weights of step "
@@ -89,7 +92,10 @@ def repeat(config: SampleConfig, like: Path) -> int:
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         of_all = facts(run.config, run.step, run.weights, drawn.sampling, drawn.seed)
-        of_all |= asked_again(drawn.batch_size, known, drawn.image_size, drawn.autoguidance)
+        precision = precision_text(*levels)
+        of_all |= asked_again(
+            drawn.batch_size, known, drawn.image_size, drawn.autoguidance, precision
+        )
         if drawn.negative:
             of_all["Negative"] = drawn.negative
         written = what_drew(
@@ -100,6 +106,7 @@ def repeat(config: SampleConfig, like: Path) -> int:
             labels=list(drawn.labels) or None,
             guidance=guidance(drawn.sampling) or None,
             autoguidance=drawn.autoguidance,
+            precision=precision or None,
             like=str(like),
         )
         size = drawn.batch_size if drawn.number > 1 else 1
@@ -148,6 +155,8 @@ def _parsed(text: Mapping[str, str], run: RunConfig, folder: Path, like: Path) -
         average = _AVERAGE.fullmatch(text["Weights"])
         weights: dict[str, Any] = {"step": int(text["Step"])}
         weights |= {"ema": float(average[1])} if average else {"weights": text["Weights"]}
+        level, dtype = text.get("Precision", "O0 float16").split(" ")
+        weights |= {"amp_level": level, "amp_dtype": dtype}
         single = "Image" in text
         first, last = (int(x) for x in text["Images"].split("-")) if not single else (
             int(text["Image"]), int(text["Image"])
@@ -214,6 +223,7 @@ def _batches(
     if drawn.autoguidance is not None:
         weights = str(drawn.weights.get("weights", "average"))
         weak = open_run(folder, weights=weights, step=drawn.autoguidance)
+        set_precision(weak.diffusion.model, drawn.weights["amp_level"], drawn.weights["amp_dtype"])
     condition: dict[str, Any] = {}
 
     def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from ...reference.config import SamplingConfig, TextUnetConfig
 from ..config import Sides, sides
 from ..data.scaling import from_dict
+from ..precision import set_precision
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
 from ..runs.kept import Kept
 from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
-from ..runs.provenance import asked_again, facts, guidance
+from ..runs.provenance import asked_again, facts, guidance, precision_text
 from ..system.say import say
 from .batches import (
     even_batch_size,
@@ -54,6 +55,7 @@ def sample(config: SampleConfig) -> int:
     form = form_of(len(sides(run_config.image_size)), scaling, labels.names)
     with Drawing(output, labels.number(config.num_samples), labels.names, form) as drawing:
         device, run = opened(config)
+        set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
         say(
             f"device: {device}; drawing {drawing.number} {form.noun} with the weights of step "
             f"{run.step:,} ({run.weights})"
@@ -112,12 +114,14 @@ def draw(
     diffusion, count = run.diffusion, drawing.number - drawing.finished
     size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
     text = facts(run.config, run.step, run.weights, sampling, config.seed)
-    text |= asked_again(size, run.config, image_size, config.autoguidance)
+    precision = precision_text(config.amp_level, config.amp_dtype)
+    text |= asked_again(size, run.config, image_size, config.autoguidance, precision)
     written = _written(run, config, sampling, labels)
     weak = None
     if config.autoguidance is not None:
         earlier = open_run(config.run, weights=config.weights, step=config.autoguidance)
         weak = earlier.diffusion.model
+        set_precision(weak, config.amp_level, config.amp_dtype)
     plan = diffusion.plan(**sampling_of(config))
     say(f"{sampling.name}: {sampling.steps(diffusion.schedule.T)} steps, {len(plan)} evaluations")
     total = math.ceil(count / size) * len(plan)
@@ -151,4 +155,5 @@ def _written(
         labels=list(labels.names) or None,
         guidance=guidance(sampling) or None,
         autoguidance=config.autoguidance,
+        precision=precision_text(config.amp_level, config.amp_dtype) or None,
     )

@@ -84,17 +84,26 @@ def asked_again(
     run: RunConfig,
     image_size: Sides | None = None,
     autoguidance: int | None = None,
+    precision: str = "",
 ) -> dict[str, str]:
     """What a picture's file has to say, beside ``facts``, for it to be drawn again.
 
-    The number of images at a time: it decides in which order numbers are added.
+    The number of images at a time: it decides in which order numbers are added. ``precision``: as
+    ``precision_text`` has it.
     """
     text = {"Batch size": str(batch_size)}
     if image_size is not None and sides(image_size) != run.sides:
         text["Image size"] = " ".join(map(str, sides(image_size)))
     if autoguidance is not None:
         text["Autoguidance"] = str(autoguidance)
+    if precision:
+        text["Precision"] = precision
     return text
+
+
+def precision_text(amp_level: str, amp_dtype: str) -> str:
+    """``O1 bfloat16``, or nothing for float32."""
+    return "" if amp_level == "O0" else f"{amp_level} {amp_dtype}"
 
 
 def _said(value: Any) -> str:

@@ -81,6 +81,26 @@ def test_a_picture_is_drawn_again_to_the_bit_with_all_that_its_file_says(
     assert "holds '00001.png', which its drawing has not made" in capsys.readouterr().err
 
 
+def test_a_picture_in_half_precision_says_so_and_is_drawn_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--sampler", "ddim", "--sampling-timesteps", "2", "--num-samples", "1"]
+    half = ["--amp-level", "O2", "--amp-dtype", "float16"]
+    assert main(["sample", "run", *options, "--output", "single"]) == 0
+    assert main(["sample", "run", *options, *half, "--output", "half"]) == 0
+    found = json.loads(Path("half/drawn.json").read_text())
+    assert found["precision"] == said_of("half/00000.png")["Precision"] == "O2 float16"
+    assert "Precision" not in said_of("single/00000.png")
+    # float32 and float16 draw about the same, and not the same.
+    half_done, single = (np.load(f"{f}/samples.npy").astype(int) for f in ("half", "single"))
+    apart = half_done - single
+    assert 0 < np.abs(apart).max() < 10
+    assert main(["sample", "run", "--like", "half/00000.png", "--output", "again"]) == 0
+    assert "the same picture, bit for bit" in capsys.readouterr().out
+    assert main(["sample", "run", "--amp-level", "O4"]) == 2
+    assert "amp_level 'O4' is unknown: choose O0, O1, O2 or O3" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_grid_is_drawn_again_and_a_difference_is_told(
     capsys: pytest.CaptureFixture[str],
