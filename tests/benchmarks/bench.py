@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 THREADS = "2"
 KERNELS = "DDPM_MINDSPORE_KERNELS"
 
+NETWORK_A = {"dim": 64, "dim_mults": [1, 2, 4], "channels": 3}
+NETWORK_C = {"dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3}
+
 Spec = dict[str, Any]
 
 
@@ -53,12 +56,12 @@ class Bench:
         return min(self.pairs, count)
 
     def compare(self, sides: Mapping[str, Spec], steps: int) -> Measured:
-        """Measure sides in turn: "ours" and "stock" are ours, the others the peer's."""
+        """Measure sides in turn: "ours..." and "stock" are ours, the others the peer's."""
         commands = {name: self._command(name, spec) for name, spec in sides.items()}
         return in_turn(commands, rounds=self.pairs, steps=self.steps(steps))
 
     def _command(self, side: str, spec: Spec) -> tuple[list[str], dict[str, str]]:
-        mine = side in ("ours", "stock")
+        mine = side.startswith(("ours", "stock"))
         python, script = (self.ours, "worker_ours.py") if mine else (self.peer, "worker_peer.py")
         variables = {"OMP_NUM_THREADS": THREADS}
         if side == "stock":

@@ -21,6 +21,7 @@ import numpy as np
 from serving import Pipe, idle_since, serve
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.accelerated.system import runtime
 
 
@@ -82,10 +83,13 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
     diffusion.pace = Pace(pipe, parameters)
     shape = (spec["images"], *diffusion.shape)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    level, dtype = spec.get("amp", ("O0", "float16"))
     trainer = Trainer(
         diffusion,
         images,
         **spec["trainer"],
+        amp_level=level,
+        amp_dtype=dtype,
         train_num_steps=10**9,
         save_and_sample_every=10**9,
         ema_update_after_step=0,
@@ -100,6 +104,7 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
 def sample(spec: dict[str, Any], pipe: Pipe) -> None:
     """Draw ``num_samples`` images by DDIM in as many steps as the parent says."""
     diffusion, parameters = make(spec)
+    set_precision(diffusion.model, *spec.get("amp", ("O0", "float16")))
 
     def block(steps: int) -> float:
         begin = time.perf_counter()

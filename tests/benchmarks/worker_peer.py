@@ -30,7 +30,20 @@ def make(spec: dict[str, Any]) -> tuple[Any, int]:
     # Fewer steps than T: its sampler is then DDIM, and takes as many steps as it is told to.
     options = {"sampling_timesteps": 50, **spec["diffusion"]}
     diffusion = gaussian_diffusion(network, image_size=spec["image_size"], **options)
+    if spec.get("channels_last"):
+        import torch
+
+        network.to(memory_format=torch.channels_last)
+    if spec.get("compile"):
+        network.compile()
     return diffusion, sum(p.numel() for p in network.parameters())
+
+
+def half(spec: dict[str, Any]) -> Any:
+    """Within it bfloat16 is computed in, where PyTorch thinks that it may, if it is asked for."""
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=spec.get("autocast", False))
 
 
 def train(spec: dict[str, Any], pipe: Pipe) -> None:
@@ -45,15 +58,14 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
         update_every=options["ema_update_every"],
         update_after_step=0,
     )
-    if spec.get("compile"):
-        diffusion.model.compile()
     adam = torch.optim.Adam(diffusion.parameters(), lr=options["train_lr"], betas=(0.9, 0.99))
     shape = (spec["images"], diffusion.channels, *diffusion.image_size)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     feed = batches(images, options["train_batch_size"], seed=0)
 
     def step() -> None:
-        loss = diffusion(torch.from_numpy(next(feed)))
+        with half(spec):
+            loss = diffusion(torch.from_numpy(next(feed)))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
         adam.step()
@@ -80,8 +92,9 @@ def sample(spec: dict[str, Any], pipe: Pipe) -> None:
         diffusion.sampling_timesteps = steps
         count, size = spec["num_samples"], spec["batch_size"]
         begin = time.perf_counter()
-        for start in range(0, count, size):
-            diffusion.sample(batch_size=min(size, count - start)).numpy()
+        with half(spec):
+            for start in range(0, count, size):
+                diffusion.sample(batch_size=min(size, count - start)).float().numpy()
         return time.perf_counter() - begin
 
     serve(pipe, parameters, block)

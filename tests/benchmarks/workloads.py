@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import HERE, Bench, memory, sampling, training, versus
+from bench import HERE, NETWORK_A, NETWORK_C, Bench, memory, sampling, training, versus
 from rows import Row, show, slope
 from starts import first_steps, seconds_of, waiting
+from strongest import strongest
 
-NETWORK_A = {"dim": 64, "dim_mults": [1, 2, 4], "channels": 3}
-NETWORK_C = {"dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3}
 NETWORK_D = {"dim": 32, "dim_mults": [1, 2], "channels": 3}
 
 # Per pixel, as the number of pixels grows: what noise may make of a flat line.
@@ -70,17 +67,6 @@ def a_sampling(bench: Bench) -> Iterator[Row]:
         if stock := measured.seconds.get("stock"):
             what = f"sampling step, batch {batch_size}, stock operators"
             yield Row("A", what, stock, measured.seconds["ours"], note=STOCK)
-
-
-def a_compiled(bench: Bench) -> Iterator[Row]:
-    """The training step of A against PyTorch's compiler, which takes minutes."""
-    what = "training step, batch 8, against torch.compile"
-    if not any(map(shutil.which, ("g++", "clang++", os.environ.get("CXX", "")))):
-        yield Row("A", what, failed="skipped: torch.compile needs a C++ compiler")
-        return
-    spec = training(NETWORK_A, 32, 8)
-    measured = bench.compare({"ours": spec, "peer": spec | {"compile": True}}, 5)
-    yield versus("A", what, measured, None)
 
 
 def b_digits(bench: Bench) -> Iterator[Row]:
@@ -191,6 +177,6 @@ WORKLOADS: list[tuple[str, Callable[[Bench], Iterator[Row]]]] = [
     ("D", d_sizes),
     ("E", e_starting),
     ("F", f_feeding),
-    ("A", a_compiled),
+    ("H", strongest),
 ]
 """Which workloads, by their letters, a function measures."""
