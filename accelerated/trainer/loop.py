@@ -159,7 +159,8 @@ class Trainer:
                 self._say(
                     "compiling the training step: about 20 s, and less where it was compiled before"
                 )
-                self._loop(real, interrupted)
+                with self._samples.page_of_a_failure():
+                    self._loop(real, interrupted)
             self._saved = self.run.steps()
             self._save.check()
         self._samples.write_page()
@@ -245,9 +246,8 @@ class Trainer:
                     measured = self._update(batch, waiter)
 
     def redo(self, step: int) -> tuple[list[MicroBatch], NonfiniteSteps]:
-        """Do the updates before number ``step``, and write nothing.
-
-        Returns its micro-batches, and the account of updates with the loss scale for it.
+        """Do the updates before number ``step``, and write nothing; its micro-batches, and the
+        account of updates with the loss scale for it.
         """
         self._batches.prior = self._prior(threading.Event())
         waiter = self._train_step.waiter()

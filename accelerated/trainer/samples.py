@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ..system.files import replace_file
 from ..system.say import bar, say
 from .batches import said_of
 from .evaluations import Evaluations
+from .nonfinite import NonfiniteError
 from .place import Place
 from .state import fixed_arrays
 
@@ -132,6 +134,15 @@ class Samples:
                 write_page(self._run, self._run.path / REPORT)
             except Exception as error:
                 say(f"no page of the run: {error}")
+
+    @contextmanager
+    def page_of_a_failure(self) -> Iterator[None]:
+        """Leave the page too where updates without a number end what is within: it shows why."""
+        try:
+            yield
+        except NonfiniteError:
+            self.write_page()
+            raise
 
     def _file(self, step: int) -> Path:
         """Where the samples of a step are written to."""

@@ -29,6 +29,23 @@ def optimizers(draw: st.DrawFn) -> Case:
     }
 
 
+def _left_out(spoiled: str, pieces: bool) -> Case:
+    """Four updates of all options, of which one is left out."""
+    optimizer = {
+        **{"lr": 1e-2, "warmup_steps": 3, "lr_schedule": "cosine", "train_num_steps": 5},
+        **{"weight_decay": 1.0, "adam_betas": (0.9, 0.99), "adam_eps": 1e-2, "max_grad_norm": 1.0},
+        **{"ema_decay": 0.4, "ema_update_every": 1, "ema_update_after_step": 0},
+    }
+    return {
+        **{"shapes": ((3, 4), (5,)), "steps": 4, "scale": 1.0, "optimizer": optimizer},
+        **{"ema_sigma_rels": (0.05, 0.1), "seed": 0, "pieces": pieces, "spoiled": spoiled},
+    }
+
+
+LEFT_OUT = [_left_out("gradient", True), _left_out("loss", False)]
+"""Drawn ones may have no NaN."""
+
+
 @st.composite
 def optimizer_cases(draw: st.DrawFn) -> Case:
     """Some tensors and some updates of them."""

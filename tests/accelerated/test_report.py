@@ -34,6 +34,7 @@ from ddpm_mindspore.accelerated.runs.names import sample_picture
 from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.accelerated.trainer import samples as trainer_samples
+from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError
 from ddpm_mindspore.reference.config import UnetConfig
 
 from ..browser import Browser, Page, browser, contrast, in_browser
@@ -192,6 +193,15 @@ def test_a_training_ends_with_a_page(quick: Quick) -> None:
     page = (trainer.run.path / "report.html").read_text()
     assert words.english("finished") in page and "7 of 7" in page
     assert page.count("<img") == 2 + 3  # drawn, real, and a row for each checkpoint
+
+
+def test_a_training_that_no_number_stops_leaves_a_page_too(quick: Quick) -> None:
+    trainer, step = quick(max_nonfinite_steps=2)
+    step.wrong = dict.fromkeys((5, 6), (math.nan, 2.0))
+    with pytest.raises(NonfiniteError):
+        trainer.train()
+    page = (trainer.run.path / "report.html").read_text()
+    assert 'class="warnings"' in page and words.english("nonfinite", count="2") in page
 
 
 def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
