@@ -144,8 +144,8 @@ TRAINING = [
     Bug(
         "accumulation divides twice",
         "training.TrainStep.__init__",
-        "grad * share)",
-        "grad * share * share)",
+        "flatten(grads) * share)",
+        "flatten(grads) * share * share)",
         "training: steps",
     ),
     Bug(
