@@ -13,7 +13,8 @@ from ...reference.config.diffusion import PREDICTIONS, SCHEDULES
 from ...reference.config.samplers import having_it
 from ...reference.config.sampling import OPTIONS
 from ...reference.plain import PathText, Unbounded, check_choice, make_plain
-from ..config import ImageSize, check_average, check_precision
+from ..choices import check_average, check_precision
+from ..config import ImageSize
 from ..system.runtime import DEVICES
 
 

@@ -10,7 +10,7 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.plain import check_choice, make_plain
-from ..config import check_average, check_precision
+from ..choices import check_average, check_precision
 from ..system.runtime import DEVICES
 from .options import at_least_1
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.plain import PathText, check_choice, make_plain
-from ..config import check_average
+from ..choices import check_average
 from ..system.runtime import DEVICES
 
 Given = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]

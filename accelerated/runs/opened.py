@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ...reference.config import merged_network
 from ...reference.plain import as_plain, check_choice
-from ..config import WEIGHTS, RunConfig, check_sigma_rel
+from ..choices import WEIGHTS, check_sigma_rel
+from ..config import RunConfig
 from ..data.scaling import Scaling, from_dict
 from ..diffusion import GaussianDiffusion
 from ..networks.table import build_network

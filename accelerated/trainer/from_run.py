@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig, TextUnetConfig, merged_network, network_name
-from ..config import WEIGHTS, RunConfig, TrainerConfig
+from ..choices import WEIGHTS
+from ..config import RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 from ..runs.names import CHECKPOINTS, step_of
 from ..runs.vocabulary import TABLE, with_new_rows

@@ -45,7 +45,8 @@ LADDER = (
         "ema",
         "accumulation",
     ),
-    *("training", "randomness", "train_batches", "diffusion", "trainer", "commands"),
+    *("gradients", "precision", "training", "distributed", "randomness", "train_batches"),
+    *("diffusion", "trainer", "commands", "operators"),
 )
 LIBRARY = Path(__file__).parents[2]
 MESSAGE_LINES = 12

@@ -164,7 +164,7 @@ FILES = [
     Bug(
         "an average made afterwards is not drawn with",
         "runs.opened.open_run",
-        "diffusion.model.load_arrays(average.arrays)",
+        "diffusion.model.load_arrays(whole(run, config.network, average.arrays))",
         "pass",
         "commands: sample",
     ),
@@ -187,7 +187,7 @@ FILES = [
 RUNS = [
     Bug(
         "a new run starts from the average, whatever it is told",
-        "trainer.from_run.start_from",
+        "trainer.from_run._weights",
         "WEIGHTS[config.from_weights]",
         'WEIGHTS["average"]',
         "trainer: run",

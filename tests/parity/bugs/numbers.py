@@ -129,8 +129,8 @@ BATCHES = [
     Bug(
         "every micro-batch has the images of the first",
         "trainer.batches.Batches._micro_batch",
-        "(step - 1) * self.images_per_step, positions",
-        "(step - 1) * self.images_per_step, range(share.start, share.stop)",
+        "items = self._read(start, positions)",
+        "items = self._read(start, range(share.start, share.stop))",
         "train_batches: batches",
     ),
     Bug(
