@@ -292,7 +292,8 @@ ENGINEERING = {
 }  # fmt: skip
 # ... and modules that the reference does without, or has in another form.
 UNMATCHED = {
-    "__init__", "__main__", "batch", "choices", "cli", "config", "diffusion", "randomness", "sequences",
+    "__init__", "__main__", "batch", "choices", "cli", "config", "diffusion", "randomness",
+    "sequences",
     "networks/convolutions", "networks/network", "networks/operators", "samplers/plan",
 }  # fmt: skip
 LONGEST = 300
