@@ -36,12 +36,13 @@ def train_defaults(args: list[str]) -> RunConfig:
         )
     if resume and not help_is_asked_for:
         return _of_the_run(args)
-    adds = value_of("--lora-rank", args) is not None
-    if help_is_asked_for or (source is None and not adds):
-        return preset(data, args)
     from ..trainer.from_run import PAINTER, like_source
 
-    source = PAINTER if source is None else source
+    adds = value_of("--lora-rank", args) is not None
+    if source is None and adds:
+        source = PAINTER
+    elif source is None or help_is_asked_for:
+        return preset(data, args)
     like = like_source(FOLDER, source, data)
     config = like_source(preset(like.data, args), source, data)
     trainer = replace(config.trainer, from_run=source)

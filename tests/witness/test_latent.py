@@ -14,12 +14,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import mindspore as ms
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from mindspore import Tensor
@@ -27,13 +29,16 @@ from mindspore import Tensor
 from ddpm_mindspore.accelerated.networks.autoencoder import Autoencoder
 from ddpm_mindspore.accelerated.networks.latent_unet import LatentUnet
 from ddpm_mindspore.accelerated.networks.transformer import Transformer
+from ddpm_mindspore.accelerated.weights.lora import write_lora
 from ddpm_mindspore.reference.config import (
     AutoencoderConfig,
     LatentUnetConfig,
+    TextUnetConfig,
     TransformerConfig,
+    merged_network,
     wukong,
 )
-from ddpm_mindspore.reference.networks import autoencoder, latent_unet, transformer
+from ddpm_mindspore.reference.networks import autoencoder, latent_unet, text_unet, transformer
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -324,6 +329,54 @@ def test_text_encoder(eps: float, table: Any) -> None:
     call = partial(network_call, network)
     shapes = transformer.param_shapes(config)
     judge(f"text encoder, eps {eps}", shapes, ask, theirs, ours, call)(ids, table=table)
+
+
+@pytest.mark.parametrize("text_encoder", [False, True])
+def test_factors_mean_the_same_there(text_encoder: bool, tmp_path: Path, table: Any) -> None:
+    """What ``export --layout diffusers`` writes is loaded there with ``peft``, and back."""
+    peft = pytest.importorskip("peft")
+    from diffusers.loaders.lora_base import _load_lora_into_text_encoder
+
+    options = {"dim": 8, "dim_mults": (1, 2), "attention": True, "heads": 4, "context_dim": 12}
+    text = {"vocabulary": 50, "length": 9, "text_layers": 2, "text_heads": 3}
+    adapted = {"lora_rank": 3, "lora_alpha": 1.5, "lora_text_encoder": text_encoder}
+    config = TextUnetConfig(**options, **text, **adapted)
+    # As those of their networks, which know nothing of what stands before the names here.
+    before = (wukong.PREFIXES["unet"], wukong.PREFIXES["text_encoder"])
+    params = {
+        name: value(name.removeprefix(before[0]).removeprefix(before[1]), shape)
+        for name, shape in text_unet.param_shapes(config).items()
+    }
+    path = tmp_path / "lora.safetensors"
+    write_lora(path, params, config, "diffusers", {})
+    tensors = safetensors.torch.load_file(path)
+    unet, encoder = their_unet(config.unet), their_text_encoder(config.text)
+    unet.load_lora_adapter(dict(tensors), prefix="unet")
+    if text_encoder:
+        _load_lora_into_text_encoder(dict(tensors), None, encoder, prefix="text_encoder")
+    found = {f"unet.{n}" for n in peft.get_peft_model_state_dict(unet, adapter_name="default_0")}
+    if text_encoder:
+        theirs = peft.get_peft_model_state_dict(encoder, adapter_name="default_0")
+        found |= {f"text_encoder.{name}" for name in theirs}
+    assert found == tensors.keys()
+    x, ids = normal(1, 2, 4, 4, 4), np.random.default_rng(0).integers(0, 50, (2, 9))
+    times = np.array([7.0, 999.0], np.float32)
+    unet.double()
+    encoder.double()
+    with in_float64():
+        states = asked(lambda i: encoder(i, return_dict=False)[0], ids)
+        given = (x.astype(np.float64), times.astype(np.float64), states)
+        out = asked(lambda *arrays: unet(*arrays, return_dict=False)[0], *given)
+    wide = {name: array.astype(np.float64) for name, array in params.items()}
+    truth = text_unet.text_unet(wide, config, given[0], given[1], condition=ids)
+    error = rms(out - truth) / rms(truth)
+    plain = text_unet.text_unet(wide, merged_network(config), given[0], given[1], condition=ids)
+    assert rms(plain - truth) / rms(truth) > 1e-3
+    # alpha / rank is in the file's second factor, rounded to float32.
+    table.add(
+        f"factors of text-conditioned U-Net (text encoder: {text_encoder})", f"{error:.1e}", "1e-6"
+    )
+    assert error <= 1e-6
 
 
 def network_call(network: Callable[..., Any], *arrays: Array) -> Array:
