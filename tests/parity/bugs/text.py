@@ -246,6 +246,13 @@ TEXT = [
         "captions: captions",
     ),
     Bug(
+        "what a model has drawn itself counts as much as what it is taught",
+        "trainer.batches.Batches._micro_batch",
+        "self.prior.weights(positions)",
+        "1.0",
+        "tests/accelerated/test_prior.py::test_every_second_picture_is_one_of_its_own",
+    ),
+    Bug(
         "captions are withheld where classes would be",
         "data.told.with_untold",
         "Purpose.UNTOLD",
