@@ -149,7 +149,7 @@ def adding(trainer: TrainerConfig) -> TrainerConfig:
         trainer,
         train_num_steps=1000,
         train_batch_size=16,
-        train_lr=1e-3,
+        train_lr=3e-3,
         lr_schedule="constant",
         min_lr=0.0,
         warmup_steps=50,

@@ -29,7 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,6 @@ from ddpm_mindspore.accelerated.data.scenes import HELD_OUT, RGB, SHOWN, compose
 
 Pixels = NDArray[np.uint8]
 NAMES = tuple(RGB)
-DIRECTIONS = np.array([RGB[name] for name in NAMES]) / 255.0
 
 
 class Reader:
@@ -51,10 +50,17 @@ class Reader:
 
     Args:
         known: int (n,), which of the 1,797 digits it is shown.
+        colours: which there are, by name.
     """
 
-    def __init__(self, known: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        known: NDArray[np.int64] | None = None,
+        colours: Mapping[str, tuple[int, int, int]] = RGB,
+    ) -> None:
         known = np.arange(len(digit_labels())) if known is None else known
+        self._names = tuple(colours)
+        self._directions = np.array([*colours.values()]) / 255.0
         self._digits = SVC(C=10.0, gamma=0.001)
         self._digits.fit(_levels(load_digits()[known, 0]), digit_labels()[known])
 
@@ -67,15 +73,17 @@ class Reader:
 
     def places(self, blocks: Pixels) -> tuple[list[int], list[str]]:
         """The digit and the colour of each of (N, 3, 8, 8)."""
-        ink, best = _ink(blocks)
+        ink, best = _ink(blocks, self._directions)
         digits = self._digits.predict(_levels(ink))
-        return digits.tolist(), [NAMES[number] for number in best]
+        return digits.tolist(), [self._names[number] for number in best]
 
     def inks(self, images: Pixels, told: Sequence[Facts]) -> Pixels:
         """The ink at all places that were asked for, (2N, 8, 8): both of a picture in turn."""
         pairs = zip(images, told, strict=True)
         blocks = [place_of(image, place) for image, facts in pairs for place in facts.places]
-        return np.rint(_ink(np.stack(blocks))[0]).astype(np.uint8).reshape(-1, 8, 8)
+        return (
+            np.rint(_ink(np.stack(blocks), self._directions)[0]).astype(np.uint8).reshape(-1, 8, 8)
+        )
 
     def read(self, images: Pixels, told: Sequence[Facts]) -> list[Facts]:
         """What stands at the places that were asked for, and where things do stand."""
@@ -191,15 +199,17 @@ def of_the_reader(folds: int = 5, count: int = 400) -> dict[str, Share]:
     return agreement(seen, told)
 
 
-def _ink(blocks: Pixels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _ink(
+    blocks: Pixels, directions: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """How much there is of the colour that explains (N, 3, 8, 8) best, 0 to 255, and which it is.
 
     Returns (N, 64) and (N,).
     """
     pixels = blocks.transpose(0, 2, 3, 1).reshape(len(blocks), 64, 3) / 255.0
     # How much of each colour explains a pixel best, and what it leaves of all pixels.
-    ink = np.clip(pixels @ DIRECTIONS.T / (DIRECTIONS**2).sum(1), 0.0, 1.0)
-    left = ((pixels[:, :, None] - ink[..., None] * DIRECTIONS) ** 2).sum((1, 3))
+    ink = np.clip(pixels @ directions.T / (directions**2).sum(1), 0.0, 1.0)
+    left = ((pixels[:, :, None] - ink[..., None] * directions) ** 2).sum((1, 3))
     best = left.argmin(1)
     return 255 * ink[np.arange(len(ink)), :, best], best
 
