@@ -19,6 +19,7 @@ from ..system.compile_cache import compiled
 from ..system.say import bar
 from ..trainer.batches import said_of
 from .figures import Profile
+from .outlines import pictures_of
 from .page import Walked
 from .shown import Film
 
@@ -100,11 +101,8 @@ def _told(run: OpenedRun, items: Items | None, count: int) -> NDArray[Any] | Non
 def _film(run: OpenedRun, items: Items | None) -> Film | None:
     """A walk without noise of its own or memory: what it led to says what it took x for."""
     diffusion, trainer = run.diffusion, run.config.trainer
-    if (
-        len(diffusion.image_size) != 2
-        or run.decode is not None
-        or not diffusion.config.auto_normalize
-    ):
+    are_images = len(diffusion.image_size) == 2
+    if run.decode is not None or (are_images and not diffusion.config.auto_normalize):
         return None
     T = diffusion.schedule.T
     walk: dict[str, Any] = {"sampler": "ddim", "spacing": "quadratic", "eta": 0.0}
@@ -120,13 +118,23 @@ def _film(run: OpenedRun, items: Items | None) -> Film | None:
             condition=_told(run, items, size),
             on_step=shown.update,
             **walk,
-        )[:IN_FILM].swapaxes(0, 1)
-    # x <- a x + b x0_hat, here on the scale of pictures.
-    a, b, _ = (c.reshape(-1, 1, 1, 1, 1) for c in plan.coefficients.T)
-    estimates = (states[1:] - a * states[:-1] - 0.5 * (1.0 - a - b)) / b
+        ).swapaxes(0, 1)
+    # x <- a x + b x0_hat, on the scale of what is drawn: of images 0.5 is what 0 is to the network.
+    a, b, _ = (c.reshape(-1, *(1,) * (states.ndim - 1)) for c in plan.coefficients.T)
+    middle = 0.5 if diffusion.config.auto_normalize else 0.0
+    estimates = (states[1:] - a * states[:-1] - middle * (1.0 - a - b)) / b
     taken_for = np.append(estimates, states[-1:], axis=0)
-    pixels, of_estimates = (to_uint8(np.clip(x, 0.0, 1.0)) for x in (states, taken_for))
+    pixels, of_estimates = (_pictures(x, states) for x in (states, taken_for))
     return Film(pixels, of_estimates, tuple(np.append(plan.timesteps, 0.0).tolist()))
+
+
+def _pictures(x: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Of some of the items at each moment, on one scale, which is that of the states."""
+    if x.ndim == 5:
+        return to_uint8(np.clip(x[:, :IN_FILM], 0.0, 1.0))
+    low, high = np.quantile(states[[0, -1]], (0.005, 0.995))
+    few = x[:, :IN_FILM] if x.ndim == 4 else x
+    return np.stack([pictures_of(moment, float(low), float(high)) for moment in few])
 
 
 def _profile(run: OpenedRun, items: Items) -> Profile | None:

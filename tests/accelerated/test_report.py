@@ -25,8 +25,10 @@ from ddpm_mindspore.accelerated.reports import pictures, words
 from ddpm_mindspore.accelerated.reports.figures import Profile
 from ddpm_mindspore.accelerated.reports.findings import SHOWN, gather
 from ddpm_mindspore.accelerated.reports.laid_out import read_groups
+from ddpm_mindspore.accelerated.reports.outlines import HEIGHT, INK, pictures_of
 from ddpm_mindspore.accelerated.reports.page import Walked, to_html, write_page
 from ddpm_mindspore.accelerated.reports.shown import Film
+from ddpm_mindspore.accelerated.reports.shown import film as shown_film
 from ddpm_mindspore.accelerated.reports.walked import walk
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
@@ -35,7 +37,7 @@ from ddpm_mindspore.accelerated.runs.opened import build
 from ddpm_mindspore.accelerated.runs.provenance import facts
 from ddpm_mindspore.accelerated.trainer import samples as trainer_samples
 from ddpm_mindspore.accelerated.trainer.nonfinite import NonfiniteError
-from ddpm_mindspore.reference.config import UnetConfig
+from ddpm_mindspore.reference.config import MlpConfig, Unet1DConfig, UnetConfig
 
 from ..browser import Browser, Page, browser, contrast, in_browser
 from .quick_trainer import Quick, quick
@@ -266,6 +268,50 @@ def test_the_network_is_asked_for_its_way_and_its_loss(tmp_path: Path) -> None:
         assert np.abs(one - expected).max() <= 1
     assert profile.times[0] == 1 and profile.times[-1] == 1000 and profile.images == 64
     assert np.isfinite(profile.losses).all() and np.ptp(profile.losses) > 0
+
+
+@pytest.mark.parametrize(
+    ("net", "size", "shown"),
+    [
+        (Unet1DConfig(dim=4, dim_mults=(1,), channels=2, attn_heads=1, attn_dim_head=4), 12, 4),
+        (MlpConfig(dim=4, depth=1, channels=3), (), 1),
+    ],
+)
+def test_the_way_of_sequences_and_vectors_is_seen_too(
+    net: Any, size: Any, shown: int, tmp_path: Path
+) -> None:
+    trainer = replace(DIGITS.trainer, num_samples=5)
+    config = replace(DIGITS, network=net, image_size=size, trainer=trainer, data="gone.npy")
+    run = RunFolder(tmp_path / "run")
+    run.prepare(resume=False)
+    run.config.write(config, images={"count": 9, "path": "gone.npy"})
+    save(run.path, Checkpoint(5, {"ema": build(config).model.arrays(), "model": {}}, {}))
+    found = walk(run)
+    assert len(found.remarks) == 1 and found.film is not None  # the data are gone
+    states = found.film.states
+    assert states.shape[:3] == found.film.estimates.shape[:3] == (21, shown, 1)
+    # Every moment is drawn, and they are not all alike.
+    assert (states.min(axis=(2, 3, 4)) == INK).all() and np.ptp(states, axis=0).any()
+    assert shown_film(found.film).count("<img") == 1
+
+
+def test_curves_clouds_and_histograms() -> None:
+    rising = np.linspace(-1.0, 1.0, 200)[np.newaxis, np.newaxis]
+    (curve,) = pictures_of(np.append(rising, np.full_like(rising, 5.0), axis=0), -1.0, 1.0)[:1, 0]
+    inked = curve == INK
+    assert curve.shape == (HEIGHT, 96) and inked[-1, 0] and inked[0, -1]
+    assert (inked.sum(axis=0) >= 1).all() and (inked.sum(axis=0) <= 3).all()
+    middle = [np.flatnonzero(column).mean() for column in inked.T]
+    assert (np.diff(middle) <= 0.0).all() and middle[0] - middle[-1] > HEIGHT - 3  # upwards
+    # From one value to another that is far away there is a line.
+    (jump,) = pictures_of(np.array([[[-1.0, 1.0]]]), -1.0, 1.0)[:, 0]
+    assert (jump[:, 1] == INK).all() and (jump[:, 0] == INK).sum() == 1
+    # What is beyond the edges lies there; x to the right, y upwards.
+    (cloud,) = pictures_of(np.array([[-9.0, -1.0], [1.0, 9.0]]), -1.0, 1.0)[:, 0]
+    assert [*map(tuple, np.argwhere(cloud == INK))] == [(0, HEIGHT - 1), (HEIGHT - 1, 0)]
+    (bars,) = pictures_of(np.array([[-1.0], [-1.0], [1.0]]), -1.0, 1.0)[:, 0]
+    heights = (bars == INK).sum(axis=0)
+    assert (heights[0], heights[-1], heights[1:-1].sum()) == (HEIGHT, HEIGHT // 2, 0)
 
 
 @pytest.fixture(scope="module")
