@@ -23,7 +23,7 @@ from ..config import RunConfig
 from ..runs.checkpoint import load, newest
 from ..runs.folder import RunFolder
 from ..runs.images import changes, known_images, place_of_images
-from ..runs.names import BASE, CHECKPOINTS
+from ..runs.names import BASE, CHECKPOINTS, PRIOR
 from ..runs.opened import build
 from ..system import runtime
 from ..system.compile_cache import compiled
@@ -65,6 +65,8 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
     for path in (run.config.path, run.vocabulary, run.path / BASE):
         if path.exists():
             shutil.copy(path, folder)
+    if (run.path / PRIOR).exists():
+        (folder / PRIOR).symlink_to((run.path / PRIOR).resolve())
     found = newest(run.path, before=step)
     if found is None:
         return 0
@@ -96,7 +98,8 @@ def _report(trainer: Trainer, step: int) -> Iterator[str]:
             of_one = float(loss(*one.tensors()).asnumpy())
             wrong = int(np.sum(~np.isfinite(one.x_0)))
             remark = f"  {wrong} of {one.x_0.size} pixels are not finite" if wrong else ""
-            yield f"{place:8} {next(indices):8} {batch.t[place]:8.7g} {of_one:13.6g}{remark}"
+            shown = "own" if (index := next(indices)) is None else index
+            yield f"{place:8} {shown:>8} {batch.t[place]:8.7g} {of_one:13.6g}{remark}"
             if worst is None and not np.isfinite(of_one):
                 worst = place
         if worst is not None:

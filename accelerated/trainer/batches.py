@@ -17,7 +17,7 @@ from ..runs.images import open_run_images
 from ..system.distributed import ALONE, World
 from ..system.say import say
 from .place import Place
-from .prior import Prior
+from .prior import Prior, own
 
 
 class Batches:
@@ -70,12 +70,18 @@ class Batches:
         return self._config.train_batch_size * self._world.size
 
     def describe(self, step: int) -> dict[str, Any]:
-        """What update number ``step`` is made of: the run's seed, and its images' indices."""
+        """What update number ``step`` is made of: the run's seed, and its images' indices.
+
+        None stands for a picture that the model has drawn itself.
+        """
         seed, count = self._config.seed, self.images_per_step
         start = (step - 1) * count
-        indices = list(range(start, start + count))
+        indices: list[int | None] = list(range(start, start + count))
         if not self.images.sequential:
             indices = batch_indices(seed, self.images.places, start, count).tolist()
+        if self._config.prior is not None:
+            places = zip(indices, own(range(count)), strict=True)
+            indices = [None if is_own else index for index, is_own in places]
         return {"seed": seed, "indices": indices}
 
     def __call__(self, step: int) -> list[MicroBatch]:

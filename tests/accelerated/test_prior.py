@@ -143,6 +143,22 @@ def test_its_own_pictures_are_drawn_by_the_weights_it_starts_from(
     assert known["texts"] == list(SAYS)
 
 
+def test_an_update_is_replayed_with_its_own_pictures(
+    base: RunFolder, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(words(base, folder, "--steps", "4", "--results-folder", str(run))) == 0
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    capsys.readouterr()
+    assert main(["replay", str(run), "--step", "3"]) == 0
+    said = capsys.readouterr().out
+    assert f"loss {rows[2]['loss']:.4g}"[:9] in said
+    assert [line.split()[1] for line in said.splitlines() if line[:8].strip().isdigit()][1::2] == [
+        "own",
+        "own",
+    ]
+
+
 def test_stopped_anywhere_it_goes_on_with_the_same_pictures(
     base: RunFolder,
     folder: Path,
