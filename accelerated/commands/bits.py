@@ -49,6 +49,11 @@ def check_images(config: EvaluateConfig, run: OpenedRun, sets: dict[str, Images]
     """Raise ValueError, before anything is drawn, where bits cannot be counted."""
     if not config.likelihood:
         return
+    if run.diffusion.model.captioned:
+        raise ValueError(
+            f"likelihood {config.likelihood} is not counted with a network that is told texts: "
+            "leave it out"
+        )
     for images in sets.values():
         items = read_spread(images, 1)
         if items.x.dtype != np.uint8 or not run.diffusion.config.auto_normalize:

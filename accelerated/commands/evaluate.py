@@ -19,6 +19,7 @@ from ..data import Images, open_images, read_spread
 from ..data.crops import CENTER
 from ..data.scaling import from_dict
 from ..evaluation.features import NETWORK, TINY, chosen, describer
+from ..precision import set_precision
 from ..reports import evaluation as report
 from ..runs.config_file import versions
 from ..runs.folder import RunFolder
@@ -26,17 +27,19 @@ from ..runs.images import place_of_images
 from ..runs.kept import Kept, digest
 from ..runs.names import EVALUATION
 from ..runs.opened import OpenedRun
+from ..runs.provenance import precision_text
 from ..system.files import write_json
 from ..system.say import answer, bar, say
 from .batches import opened
 from .bits import bits_of, check_images
 from .evaluation_options import USUAL, EvaluateConfig
 from .exit_codes import DONE, INTERRUPTED
-from .labels import Labels, sampling_of
+from .labels import Captions, Labels, sampling_of
 from .sample import asked_of, draw
 
 DOCUMENT, CLOSEST, BITS = "evaluation.json", "closest.png", "bits.png"
 VERSION = 1
+_SAID = ("versions", "step", "weights", "sampling", "precision", "seed")
 
 
 def evaluate(config: EvaluateConfig) -> int:
@@ -48,7 +51,7 @@ def evaluate(config: EvaluateConfig) -> int:
         OSError: a full disk.
     """
     began, folder = perf_counter(), RunFolder(config.run)
-    sampling, labels, size = asked_of(config)
+    sampling, classes, size = asked_of(config, captions=True)
     run_config = folder.config.read()
     shape = (run_config.network.channels, *sides(size))
     space = chosen(config.features, shape)
@@ -57,7 +60,9 @@ def evaluate(config: EvaluateConfig) -> int:
     output = config.run / EVALUATION if config.output is None else config.output
     number = USUAL if config.num_samples is None else config.num_samples
     device, run = opened(config)
-    if run.diffusion.model.conditional and not labels.count:
+    set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
+    labels = _captions(run, real, number) or classes
+    if run.diffusion.model.conditional and labels is classes and not classes.count:
         raise ValueError(f"run {str(config.run)!r} is told more of an item than its class")
     bits = {"training": real} | ({"held_out": unseen} if unseen is not None else {})
     check_images(config, run, bits)
@@ -83,12 +88,12 @@ def evaluate(config: EvaluateConfig) -> int:
             shown.x,
             None if unseen is None else read_spread(unseen, config.num_real).x,
             None if len(real.classes) < 2 else shown.labels,
-            _asked(labels, real.classes, number),
+            _asked(classes, real.classes, number),
         )
         what = {
             "version": VERSION,
             "run": str(config.run.absolute()),
-            **{name: by[name] for name in ("versions", "step", "weights", "sampling", "seed")},
+            **{name: by[name] for name in _SAID},
             "device": device,
             "data": config.data or place_of_images(folder),
             "against": config.against,
@@ -113,6 +118,16 @@ def evaluate(config: EvaluateConfig) -> int:
     answer(f"{report.heading(found)}\n\n{report.table(found, real.classes)}\n")
     say("done: " + ", ".join(f"{output}/{file}" for file in files))
     return DONE
+
+
+def _captions(run: OpenedRun, real: Images, number: int) -> Captions | None:
+    """What a network that is told texts is asked for: what is said of the real pictures."""
+    if not run.diffusion.model.captioned:
+        return None
+    captions = read_spread(real, number).captions
+    if captions is None:
+        raise ValueError(f"run {str(run.config.data)!r} is told texts, and its data have none")
+    return Captions(captions)
 
 
 def _measured(config: EvaluateConfig, name: str, sets: Sets) -> dict[str, Any]:
@@ -163,6 +178,7 @@ def _opened(
             memory_limit=int(min(trainer.data_memory_gb * 1e9, 2**62)),
             progress=True,
             leave_out=trainer.leave_out,
+            caption_encoding=trainer.caption_encoding if option == "data" else None,
             bounded=run.diffusion.auto_normalize,
             scaling=from_dict(folder.config.images().get("scaling")),
         )
@@ -178,7 +194,7 @@ def _drawn_by(
     run: OpenedRun,
     config: EvaluateConfig,
     sampling: SamplingConfig,
-    labels: Labels,
+    labels: Labels | Captions,
     size: Sides,
 ) -> dict[str, Any]:
     """All that samples are a function of."""
@@ -193,6 +209,8 @@ def _drawn_by(
         },
         "autoguidance": config.autoguidance,
         "labels": list(labels.names),
+        "captions": labels.digest if isinstance(labels, Captions) else None,
+        "precision": precision_text(config.amp_level, config.amp_dtype) or None,
         "image_size": list(np.atleast_1d(size).tolist()),
         "seed": config.seed,
     }

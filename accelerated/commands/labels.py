@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -59,6 +60,29 @@ class Labels:
             return None
         found: NDArray[np.int32] = self._numbers[np.asarray(images) % len(self._numbers)]
         return found
+
+    def told(self, images: Sequence[int]) -> dict[str, Any]:
+        """The same, as ``GaussianDiffusion.sample`` takes it."""
+        return {"classes": self.of(images)}
+
+
+class Captions:
+    """What is said of real pictures, asked for in their order, over and over."""
+
+    names: Sequence[str] = ()
+    count = 0
+
+    def __init__(self, captions: Sequence[str]) -> None:
+        self._captions = captions
+
+    @property
+    def digest(self) -> str:
+        """Which they are."""
+        return hashlib.sha256("\n".join(self._captions).encode()).hexdigest()[:16]
+
+    def told(self, images: Sequence[int]) -> dict[str, Any]:
+        """The captions of these images, as ``GaussianDiffusion.sample`` takes them."""
+        return {"condition": [self._captions[i % len(self._captions)] for i in images]}
 
 
 def sampling_of(config: SampleConfig | PaintConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .batches import (
     what_drew,
 )
 from .exit_codes import DONE, INTERRUPTED
-from .labels import Labels, check_guidance, sampling_of
+from .labels import Captions, Labels, check_guidance, sampling_of
 from .options import SampleConfig
 from .repeat import repeat
 
@@ -68,14 +68,17 @@ def sample(config: SampleConfig) -> int:
     return INTERRUPTED if stopped else DONE
 
 
-def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
+def asked_of(config: SampleConfig, captions: bool = False) -> tuple[SamplingConfig, Labels, Sides]:
     """How a run is to be sampled from, of which classes, and the size of images.
+
+    ``captions``: there will be some for a network that is told texts.
 
     Raises:
         ValueError: not a run folder, or options that do not fit the run.
     """
     run_config = RunFolder(config.run).config.read()
-    if isinstance(run_config.network, TextUnetConfig):
+    captioned = isinstance(run_config.network, TextUnetConfig)
+    if captioned and not captions:
         raise ValueError(
             f"run {str(config.run)!r} is told texts: say what to draw "
             f"(ddpm-mindspore paint TEXT --run {shlex.quote(str(config.run))})"
@@ -83,7 +86,7 @@ def asked_of(config: SampleConfig) -> tuple[SamplingConfig, Labels, Sides]:
     sampling = run_config.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
     labels = Labels(config, RunFolder(config.run))
-    if sampling.guides and not labels.count and config.autoguidance is None:
+    if sampling.guides and not (labels.count or captioned or config.autoguidance is not None):
         raise ValueError(
             f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "
             "earlier checkpoint to guide by (--autoguidance): leave it out"
@@ -104,7 +107,7 @@ def draw(
     sampling: SamplingConfig,
     image_size: Sides,
     drawing: Drawing | Kept,
-    labels: Labels,
+    labels: Labels | Captions,
 ) -> bool:
     """Draw what is not there yet, and write each batch when it is finished; whether interrupted.
 
@@ -132,7 +135,7 @@ def draw(
             first=first,
             seed=config.seed,
             image_size=image_size,
-            classes=labels.of(range(first, first + size)),
+            **labels.told(range(first, first + size)),
             weak=weak,
             on_step=on_step,
             **sampling_of(config),
@@ -143,7 +146,7 @@ def draw(
 
 
 def _written(
-    run: OpenedRun, config: SampleConfig, sampling: SamplingConfig, labels: Labels
+    run: OpenedRun, config: SampleConfig, sampling: SamplingConfig, labels: Labels | Captions
 ) -> dict[str, Any]:
     """What drew the pictures, for drawn.json."""
     return what_drew(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,10 +17,11 @@ from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands.paint import remarks
 from ddpm_mindspore.accelerated.commands.presets import SCENES
 from ddpm_mindspore.accelerated.config import RunConfig
-from ddpm_mindspore.accelerated.data import open_images
+from ddpm_mindspore.accelerated.data import open_images, read_spread
 from ddpm_mindspore.accelerated.data.pictures import concepts
 from ddpm_mindspore.accelerated.data.texts import texts
 from ddpm_mindspore.accelerated.networks.table import build_network
+from ddpm_mindspore.accelerated.precision import MixedCell
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import build, open_run
@@ -209,6 +211,37 @@ def test_what_a_mask_hides_is_painted_as_a_text_says(run: RunFolder, tmp_path: P
         assert main([*words, "--prompt", text, "--output", str(output)]) == 0
         drawn.append(np.load(output / "samples.npy")[0])
     assert not np.array_equal(*drawn) and not np.any([one[..., :8] for one in drawn])
+
+
+def test_pictures_of_what_is_said_are_evaluated(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, asked, computed_in = tmp_path / "evaluation", [], set()
+    sample = GaussianDiffusion.sample
+
+    def is_mixed(cell: Any) -> bool:
+        return isinstance(cell, MixedCell)
+
+    def noted(self: GaussianDiffusion, *args: Any, **options: Any) -> Any:
+        asked.extend(options["condition"])
+        computed_in.update(c.compute for _, c in self.model.cells_and_names() if is_mixed(c))
+        return sample(self, *args, **options)
+
+    command = ["evaluate", str(run.path), "--num-samples", "16", "--num-real", "32"]
+    command += ["--replicates", "10", "--sampling-timesteps", "1", "--output", str(output)]
+    command += ["--amp-level", "O1", "--amp-dtype", "float16"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GaussianDiffusion, "sample", noted)
+        assert main(command) == 0
+    # Each is told what is said of a real picture, as that is spread over all.
+    real = read_spread(open_images("scenes", (16, 16), 3), 16).captions
+    assert asked == list(real or ())
+    found = json.loads((output / "evaluation.json").read_text())
+    assert found["precision"] == "O1 float16" and computed_in == {ms.float16}
+    assert found["counts"]["samples"] == 16 and found["counts"]["training"] == 32
+    assert "with the weights of step 5" in capsys.readouterr().out
+    assert main([*command, "--likelihood", "16"]) == 2
+    assert "not counted with a network that is told texts" in capsys.readouterr().err
 
 
 def test_a_vocabulary_that_is_gone_is_missed(tmp_path: Path) -> None:
