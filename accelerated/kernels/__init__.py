@@ -80,7 +80,8 @@ def loaded(path: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
-def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
+def _operator(name: str, shapes: Any, results: int, told: Any = "") -> ops.Custom:
+    """One of the library; ``told``: what its ``shapes`` depend on besides its arguments'."""
     if reason := _reason_against():  # opens the library, without which it would crash
         raise RuntimeError(f"compiled operators are not in use here: {reason}")
     library = runtime.kernel_library()
@@ -91,7 +92,10 @@ def _operator(name: str, shapes: Any, results: int) -> ops.Custom:
             "install the package again"
         )
     dtypes = ms.float32 if results == 1 else (ms.float32,) * results
-    return ops.Custom(f"{library}:{name}", shapes, lambda *_: dtypes, "aot")
+    operator = ops.Custom(f"{library}:{name}", shapes, lambda *_: dtypes, "aot")
+    # Of two with one name and equal attributes, eager execution asks only the first for shapes.
+    operator.add_prim_attr("told", str(told))
+    return operator
 
 
 def _first(*shapes: Any) -> Any:
@@ -126,7 +130,7 @@ class CompiledConvolution(nn.Cell):
         def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
             return weight, (weight[0],)
 
-        self.convolve = _operator(name, result, 1)
+        self.convolve = _operator(name, result, 1, (down, across))
         self.input_gradient = _operator(f"{name}_input_gradient", _first, 1)
         self.weight_gradient = _operator(f"{name}_weight_gradient", like_weight_and_bias, 2)
 

@@ -201,6 +201,14 @@ def test_tokens_are_standardised_as_the_stock_operator_does(tokens: int, dim: in
     close(*(gradients(cell, x, gamma, beta) for cell in both))
 
 
+@needs_library
+def test_operators_that_differ_in_what_they_were_told_are_told_apart() -> None:
+    """Eagerly, on arguments of the same shapes."""
+    x, weight, bias = draw(2, 3, 7, 9), draw(3, 3, 3, 3), draw(3)
+    strides = [operators.Convolution(3, 3, stride)(x, weight, bias).shape for stride in (1, 2)]
+    assert strides == [(2, 3, 7, 9), (2, 3, 3, 4)]
+
+
 def computed_with(threads: int, program: str = THREADED) -> list[Any]:
     """What another process computes with so many threads."""
     command = [sys.executable, "-c", program, str(runtime.kernel_library()), str(ONEDNN)]
