@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig
+from ...reference.config.inception import DIGEST, FILE
 from ...reference.evaluation import LEAST
 from ...reference.evaluation.document import Sets, document, stages
 from ..config import Sides, sides
 from ..data import Images, open_images, read_spread
 from ..data.crops import CENTER
 from ..data.scaling import from_dict
-from ..evaluation.features import NETWORK, TINY, chosen, describer
+from ..evaluation import INCEPTION, WEIGHTS
+from ..evaluation.features import TINY, chosen, describer, feature_weights
 from ..precision import set_precision
 from ..reports import evaluation as report
 from ..runs.config_file import versions
@@ -30,6 +32,7 @@ from ..runs.opened import OpenedRun
 from ..runs.provenance import precision_text
 from ..system.files import write_json
 from ..system.say import answer, bar, say
+from ..weights.features import FeatureWeights
 from .batches import opened
 from .bits import bits_of, check_images
 from .evaluation_options import USUAL, EvaluateConfig
@@ -55,6 +58,8 @@ def evaluate(config: EvaluateConfig) -> int:
     run_config = folder.config.read()
     shape = (run_config.network.channels, *sides(size))
     space = chosen(config.features, shape)
+    weights = feature_weights(space, config.feature_weights)
+    _warn(space, weights)
     real = _opened(config, folder, shape, config.data, "data")
     unseen = _opened(config, folder, shape, config.against, "against") if config.against else None
     output = config.run / EVALUATION if config.output is None else config.output
@@ -104,7 +109,7 @@ def evaluate(config: EvaluateConfig) -> int:
                 "held_out": 0 if sets.held_out is None else len(sets.held_out),
             },
         }
-        found = what | _measured(config, space, sets) | bits_of(config, run, bits)
+        found = what | _measured(config, space, sets, weights) | bits_of(config, run, bits)
         found["seconds"] = round(perf_counter() - began, 1)
         found["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
         write_json(output / DOCUMENT, found)
@@ -130,21 +135,36 @@ def _captions(run: OpenedRun, real: Images, number: int) -> Captions | None:
     return Captions(captions)
 
 
-def _measured(config: EvaluateConfig, name: str, sets: Sets) -> dict[str, Any]:
+def _warn(space: str, weights: FeatureWeights | None) -> None:
+    """Say so if FID is to be measured by a file that is not the published one."""
+    if space == INCEPTION and weights is not None and not weights.sha256.startswith(DIGEST):
+        say(
+            f"! the SHA-256 of {str(weights.file)!r} begins with {weights.sha256[:8]}, that of "
+            f"{FILE} with {DIGEST}: unless it holds the same numbers, what follows is no FID",
+            error=True,
+        )
+
+
+def _measured(
+    config: EvaluateConfig, name: str, sets: Sets, weights: FeatureWeights | None
+) -> dict[str, Any]:
     """All figures, while a bar is shown."""
     replicates = config.replicates
     if replicates is None:
-        many = name == NETWORK or (name == "pixels" and sets.real[0].size > TINY)
+        many = name in WEIGHTS or (name == "pixels" and sets.real[0].size > TINY)
         replicates = 10 if many else 50
     with bar(total=stages(sets), desc="measuring", unit="part") as measuring:
         found = document(
             sets,
-            describer(name, sets.real),
+            describer(name, sets.real, weights),
             seed=config.seed,
             replicates=replicates,
             on_stage=measuring.update,
         )
-    return {"feature_space": name, "replicates": replicates, **found}
+    space: dict[str, Any] = {"feature_space": name}
+    if weights is not None:
+        space["feature_weights"] = {"file": str(weights.file), "sha256": weights.sha256}
+    return space | {"replicates": replicates, **found}
 
 
 def _asked(labels: Labels, classes: Sequence[str], number: int) -> NDArray[Any] | None:

@@ -189,6 +189,8 @@ again, it goes on with them.
 Examples:
   ddpm-mindspore evaluate results
   ddpm-mindspore evaluate results --against held-out --num-samples 5000
+  ddpm-mindspore evaluate results --features inception \\
+      --inception-weights pt_inception-2015-12-05-6726825d.pth
 """,
         options=".evaluation_options:EvaluateConfig",
         run=".evaluate:evaluate",

@@ -89,7 +89,7 @@ class EfficientNet(nn.Cell):
 
     def __init__(self, config: EfficientNetConfig, params: Params) -> None:
         super().__init__(auto_prefix=False)
-        check(config, params)
+        check(config.tensors, params, "EfficientNet-lite0")
         norms = config.norms
         self.stem = Step(params, "_conv_stem", norms["_conv_stem"], 2)
         self.blocks = nn.CellList(
@@ -104,18 +104,16 @@ class EfficientNet(nn.Cell):
         return ops.mean(self.head(x), (2, 3))
 
 
-def check(config: EfficientNetConfig, params: Params) -> None:
-    """Raise ValueError unless all parameters are there, in their shapes."""
-    shapes = dict(config.shapes)
-    for conv, norm in config.norms.items():
-        of_norm = shapes[f"{conv}.weight"][:1]
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            shapes[f"{norm}.{part}"] = of_norm
+def check(shapes: Mapping[str, tuple[int, ...]], params: Params, whose: str) -> None:
+    """Raise ValueError unless all tensors are there, in their shapes.
+
+    ``whose`` they ought to be, for the message.
+    """
     for name, shape in shapes.items():
         if name not in params:
-            raise ValueError(f"weights have no {name!r}: give those of EfficientNet-lite0")
+            raise ValueError(f"weights have no {name!r}: give those of {whose}")
         if params[name].shape != shape:
             raise ValueError(
                 f"{name!r} of the weights has shape {params[name].shape}, not {shape}: give those "
-                "of EfficientNet-lite0"
+                f"of {whose}"
             )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation import FID, INCEPTION
 from ..process import to_uint8
 from ..system.files import replace_file
 from . import pictures, plots
@@ -32,13 +33,20 @@ COLUMNS = {
 _WIDE, _NAME = 20, 26
 
 
+def measures(found: Mapping[str, Any]) -> dict[str, str]:
+    """What is measured, by its name in ``evaluation.json``: FID where that is what it is."""
+    return MEASURES | ({"frechet": FID} if found["feature_space"] == INCEPTION else {})
+
+
 def table(found: Mapping[str, Any], names: Sequence[str] = ()) -> str:
     """The figures of ``evaluation.json``; ``names``: what classes are called."""
     shown = {name: text for name, text in COLUMNS.items() if name in found["distances"]}
-    lines = [" " * _NAME + "".join(f"{text:>{_WIDE}}" for text in shown.values())]
-    for measure, text in MEASURES.items():
+    names_of = measures(found)
+    wide = max(_NAME, 1 + max(map(len, names_of.values())))
+    lines = [" " * wide + "".join(f"{text:>{_WIDE}}" for text in shown.values())]
+    for measure, text in names_of.items():
         values = (with_error(found["distances"][column][measure]) for column in shown)
-        lines.append(f"{text:{_NAME}}" + "".join(f"{value:>{_WIDE}}" for value in values))
+        lines.append(f"{text:{wide}}" + "".join(f"{value:>{_WIDE}}" for value in values))
     lines += ["", *_copies(found["copies"]), "", *_channels(found["colour"])]
     if "classes" in found:
         lines += ["", *_classes(found["classes"], names)]

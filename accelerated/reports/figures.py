@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation import INCEPTION
 from . import charts
 from .charts import number
 from .evaluation import COLUMNS, MEASURES, with_error
@@ -115,12 +116,14 @@ def _evaluated(found: Mapping[str, Any] | None) -> str:
         real=f"{found['counts']['training']:,}",
         space=found["feature_space"],
     )
-    return _table(caption, head, cells)
+    return _table(caption, head, cells, fid=found["feature_space"] == INCEPTION)
 
 
-def _table(caption: str, head: str, cells: Any) -> str:
+def _table(caption: str, head: str, cells: Any, *, fid: bool = False) -> str:
+    names = {measure: measure for measure in MEASURES} | ({"frechet": "fid"} if fid else {})
     rows = "".join(
-        f'<tr><th scope="row">{said(measure)}</th>{cells(measure)}</tr>' for measure in MEASURES
+        f'<tr><th scope="row">{said(name)}</th>{cells(measure)}</tr>'
+        for measure, name in names.items()
     )
     return (
         f'<div class="scroll table" role="region" tabindex="0" {named("quality_region")}>'

@@ -70,7 +70,7 @@ def read_weights(path: Path) -> Weights:
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r} is not a file: name a .safetensors or .pt file")
     if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
+        content = read_safetensors(path)
     elif path.suffix in (".pt", ".pth"):
         content = _read_torch(path)
     else:
@@ -88,7 +88,8 @@ def read_weights(path: Path) -> Weights:
     return Weights(model, ema, tables, 0)
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """The tensors of a file by name; ValueError if it is none, or has a type that NumPy lacks."""
     try:
         return dict(safetensors.numpy.load_file(path))
     except (OSError, safetensors.SafetensorError) as error:

@@ -37,6 +37,7 @@ LADDER = (
         "text",
         "captions",
         "efficientnet",
+        "inception",
         "likelihood",
         "samplers",
         "guidance",

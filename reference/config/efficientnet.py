@@ -100,6 +100,16 @@ class EfficientNetConfig:
         return shapes | {"_conv_head.weight": (self.head, last, 1, 1)}
 
     @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all tensors by name, those of norms too."""
+        shapes = self.shapes
+        for conv, norm in self.norms.items():
+            of_norm = shapes[f"{conv}.weight"][:1]
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{norm}.{part}"] = of_norm
+        return shapes
+
+    @property
     def norms(self) -> dict[str, str]:
         """The norm behind each convolution, by the names of both."""
         norms = {"_conv_stem": "_bn0", "_conv_head": "_bn1"}

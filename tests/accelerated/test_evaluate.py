@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
@@ -19,7 +21,8 @@ from ddpm_mindspore.accelerated.data.digits import load_digits
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import build
-from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig
+from ddpm_mindspore.parity.test_inception import drawn
+from ddpm_mindspore.reference.config import SamplingConfig, UnetConfig, inception
 
 FEW = ("--num-samples", "40", "--num-real", "200", "--replicates", "10")
 
@@ -134,6 +137,25 @@ def test_only_what_is_asked_for_is_compared_with_its_own() -> None:
     assert found["classes"]["agreement"] is not None
 
 
+def test_fid_is_called_so_in_its_own_space_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(inception, "INCEPTION", small := inception.InceptionConfig(16))
+    safetensors.numpy.save_file(drawn(small, 0), "small.safetensors")
+    few = ("--num-samples", "16", "--num-real", "32", "--output", "fid")
+    found = evaluated(*few, "--features", "inception", "--inception-weights", "small.safetensors")
+    said = capsys.readouterr()
+    assert (found["feature_space"], found["features"]) == ("inception", 128)
+    digest = hashlib.sha256(Path("small.safetensors").read_bytes()).hexdigest()
+    assert found["feature_weights"] == {"file": "small.safetensors", "sha256": digest}
+    assert f"begins with {digest[:8]}, that of {inception.FILE} with 6726825d" in said.err
+    assert "FID (Inception v3, 2015-12-05) " in said.out
+    assert min(of["frechet"]["value"] for of in found["distances"].values()) > 0.0
+    assert "\nFréchet distance" not in said.out
+    evaluated(*few)
+    assert "FID (" not in capsys.readouterr().out
+
+
 def test_bits_are_counted_of_each_image_and_each_step(capsys: pytest.CaptureFixture[str]) -> None:
     asked = "--likelihood 3 --likelihood-steps 3 --likelihood-solver euler --against unseen"
     found = evaluated(*asked.split(), "--output", "bits")["likelihood"]
@@ -153,6 +175,10 @@ def test_bits_are_counted_of_each_image_and_each_step(capsys: pytest.CaptureFixt
         ("nowhere", "nowhere"),
         ("run --num-samples 15", "num_samples 15 says too little: give 16 at least"),
         ("run --features fid", "features 'fid'"),
+        ("run --features inception", "need --inception-weights FILE: pt_inception-2015-12-05-6726"),
+        ("run --features inception --inception-weights no.pth", "weights 'no.pth' is not a file"),
+        ("run --inception-weights a", "inception_weights 'a' needs features 'inception'"),
+        ("run --efficientnet-weights a", "efficientnet_weights 'a' needs features 'efficientnet-"),
         ("run --against few", "against has 1 items: 16 are needed at least"),
         ("run --against nothing", "against: data folder 'nothing' does not exist"),
         ("run --data nothing", "data: data folder 'nothing' does not exist"),

@@ -18,6 +18,7 @@ from ddpm_mindspore.parity import test_ema as ema
 from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_guidance as guidance
+from ddpm_mindspore.parity import test_inception as inception
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_levels as levels
 from ddpm_mindspore.parity import test_likelihood as likelihood
@@ -279,6 +280,8 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         efficientnet.features,
         {"stages": STAGES[0], "size": (16, 16), "batch": 2, "scale": 5.0, "seed": 0},
     ),
+    "inception: resizing": (inception.resizing, {"have": (5, 8), "want": (13, 3), "seed": 0}),
+    "inception: features": (inception.features, {"size": (75, 107), "batch": 1, "seed": 0}),
     "text: group_norm": (
         text.part,
         {**PART, "kind": "group_norm", "groups": 2, "eps": 0.5, "kernels": "stock"},

