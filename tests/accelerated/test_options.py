@@ -94,6 +94,7 @@ FINE: dict[Any, set[str]] = {
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
         *("super_resolve", "texts", "run", "like", "jobs", "prior", "lora", "layout"),
+        *("inception_weights", "efficientnet_weights"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
