@@ -7,15 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from .options import ParityConfig
 from .workers import usable_cores
-
-if TYPE_CHECKING:
-    from .command import ParityConfig
 
 # Each process takes more than a gigabyte.
 MOST_JOBS = 4

@@ -18,7 +18,7 @@ from ddpm_mindspore.accelerated.commands.paint_options import PaintConfig
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig, TrainerConfig
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import open_run
-from ddpm_mindspore.parity.report.command import ParityConfig
+from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig
 
 CONFIGS: tuple[Any, ...] = (

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.parity.report.command import INSTALL, ParityConfig, run
+from ddpm_mindspore.parity.report.command import INSTALL, run
+from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
 from ddpm_mindspore.parity.report.quiet import MOST_JOBS, jobs_of
@@ -86,7 +87,8 @@ def test_wrong_operator(n):
 CODE = """
 import sys
 from pathlib import Path
-from ddpm_mindspore.parity.report.command import ParityConfig, run
+from ddpm_mindspore.parity.report.command import run
+from ddpm_mindspore.parity.report.options import ParityConfig
 sys.exit(run(ParityConfig({}), suite=Path(sys.argv[1])))
 """
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.parity.report.command import ParityConfig, run
+from ddpm_mindspore.parity.report.command import run
 from ddpm_mindspore.parity.report.earlier import FLOOR, Earlier, read_earlier
+from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.parity.report.outcomes import Outcome, Report, environment, to_json, to_table
 from ddpm_mindspore.parity.report.page import to_html
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-from ddpm_mindspore.parity.report.command import ParityConfig
+from ddpm_mindspore.parity.report.options import ParityConfig
 
 from .bugs import BUGS
 from .planted_copy import copy_package, importing, planted_in

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_mindspore.parity.report.command import ParityConfig, run
+from ddpm_mindspore.parity.report.command import run
+from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.parity.report.outcomes import Report, environment, to_json
 from ddpm_mindspore.parity.report.report_folder import FILES, files_of_others
 

@@ -15,7 +15,8 @@ import pytest
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_process as process
 from ddpm_mindspore.parity.report import trace, verify_trace
-from ddpm_mindspore.parity.report.command import ParityConfig, run
+from ddpm_mindspore.parity.report.command import run
+from ddpm_mindspore.parity.report.options import ParityConfig
 
 from .properties import IMAGES, LAYER, PROPERTIES
 
