@@ -31,6 +31,8 @@ from ...accelerated.networks import blocks
 from ...accelerated.networks.autoencoder import LOG_VARIANCE, kl, sample
 from ...accelerated.networks.conditioning import SpatialTransformer
 from ...accelerated.networks.convolutions import Conv1d, Conv2d, Linear
+from ...accelerated.networks.efficientnet import EfficientNet
+from ...accelerated.networks.inception import Prepare, Way
 from ...accelerated.networks.layers import (
     Attention,
     Downsample,
@@ -53,6 +55,8 @@ from ...accelerated.tasks.restoration import restoration_step
 from ...accelerated.thresholding import limit_of
 from ...accelerated.training import TrainStep, training_loss
 from ...reference.config import LatentUnetConfig
+from ...reference.config.efficientnet import EfficientNetConfig, Stage
+from ...reference.config.inception import InceptionConfig
 from ...reference.degradations import degradation
 from . import device
 
@@ -182,6 +186,20 @@ class _Painting(nn.Cell):
         return sample(moments, noise).sum() + kl(moments).sum()
 
 
+def _features() -> None:
+    """What images are compared by: EfficientNet, and each kind of way through Inception."""
+    small, lite = InceptionConfig(16), EfficientNetConfig(2, (Stage(2, 3, 2, 2, 2),), 3)
+    params = {n: np.ones(s, np.float32) for n, s in (lite.tensors | small.shapes).items()}
+    network, prepare = EfficientNet(lite, params), Prepare((4, 4), (9, 9))
+    ways = [Way(params, small.blocks[i][-1]) for i in (1, 3, 6, -1)]
+
+    def features(image, inputs):  # type: ignore[no-untyped-def]
+        return network(image), prepare(image), [way(x) for way, x in zip(ways, inputs)]  # noqa: B905
+
+    images = (np.zeros((1, n, 9, 9), np.float32) for n in (2, 4, 12, 128))
+    ms.jit(features)(Tensor(np.zeros((1, 3, 4, 4), np.float32)), tuple(map(Tensor, images)))
+
+
 def _painting() -> None:
     network = _Painting()
     gradient = ms.value_and_grad(network, None, network.trainable_params())
@@ -273,6 +291,7 @@ GRAPHS: dict[str, Callable[[], None]] = {
     "training step, l1, accumulated": _training(_Small, "l1", 2),
     "training step, huber, accumulated": _training(_Small, "huber", 2),
     "training step, from text": _painting,
+    "features of images": _features,
     "training step, sequences and vectors": _training(_SequencesAndVectors, "l2", 1),
 }
 """What is compiled, by name: a function that compiles it."""
