@@ -25,6 +25,7 @@ from ..runs.folder import RunFolder
 from ..runs.images import changes, known_images, place_of_images
 from ..runs.names import BASE, CHECKPOINTS, PRIOR
 from ..runs.opened import build
+from ..runs.vocabulary import read_tokenizer
 from ..system import runtime
 from ..system.compile_cache import compiled
 from ..system.say import answer
@@ -77,7 +78,10 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
 
 def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer:
     options = replace(config.trainer, results_folder=folder, resume=resume, tensorboard=False)
-    return Trainer(build(config), data, device=config.device, new_data=True, **asdict(options))
+    diffusion = build(config)
+    if diffusion.model.captioned:  # ids mean what they meant to the run
+        diffusion.tokenizer = read_tokenizer(RunFolder(Path(folder)))
+    return Trainer(diffusion, data, device=config.device, new_data=True, **asdict(options))
 
 
 def _report(trainer: Trainer, step: int) -> Iterator[str]:

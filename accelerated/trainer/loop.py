@@ -249,7 +249,7 @@ class Trainer:
         """Do the updates before number ``step``, and write nothing; its micro-batches, and the
         account of updates with the loss scale for it.
         """
-        self._batches.prior = self._prior(threading.Event())
+        self._batches.prior = read_prior(self.run, self.config)
         waiter = self._train_step.waiter()
         while self.step < step - 1:
             done = self._update(self._batches(self.step + 1), waiter)

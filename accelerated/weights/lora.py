@@ -98,18 +98,30 @@ def read_lora(path: Path, config: TextUnetConfig) -> Factors:
     """Read such a file, .safetensors or a MindSpore checkpoint (.ckpt), for this network.
 
     Raises:
-        ValueError: it cannot be read, or has a tensor that belongs nowhere here.
+        ValueError: it cannot be read, or has a tensor that belongs nowhere here, or one that holds
+            NaN or infinity, or factors of rank 0.
     """
     left, facts = _read(path)
+    for name, array in left.items():
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"lora {str(path)!r} has a tensor {name!r} that holds NaN or infinity: give the "
+                "factors of a training that went well"
+            )
     rows = _rows(path, left.get(ROWS), facts)
     count, pairs = len(left), []
     for place in places(config):
         for a, b, alpha in place.spellings():
             if a in left and b in left:
                 down, up = (np.asarray(left.pop(name), np.float32) for name in (a, b))
-                rank = len(down)
-                times = np.float32(left.pop(alpha, np.float32(rank)))
-                pairs.append((place, down, up * (times / np.float32(rank))))
+                rank = len(down) if down.ndim else 0
+                times = np.asarray(left.pop(alpha, rank), np.float32)
+                if not rank or times.size != 1:
+                    raise ValueError(
+                        f"lora {str(path)!r} has {a!r} of shape {down.shape} and an alpha of shape "
+                        f"{times.shape}: give factors of a rank of at least 1, with one alpha"
+                    )
+                pairs.append((place, down, up * (times.reshape(()) / np.float32(rank))))
     if unknown := sorted(left.keys() - _UNUSED):
         raise ValueError(
             f"lora {str(path)!r} has a tensor {unknown[0]!r}, and this network no such layer of "

@@ -402,3 +402,32 @@ def test_factors_need_weights(concept: Path, tmp_path: Path) -> None:
     diffusion = build(replace(SCENES, network=network))
     with pytest.raises(ValueError, match=r"lora_rank 2 adds to weights .*--from painter"):
         Trainer(diffusion, str(concept), results_folder=str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("lora_up", lambda up: up * np.nan, r"lora_up.weight' that holds NaN or infinity"),
+        ("lora_down", lambda down: down[:0], r"lora_down.weight' of shape \(0, 4\) .* at least 1"),
+        ("lora_down", lambda down: down[0, 0:1].reshape(()), r"of shape \(\) .* at least 1"),
+        ("alpha", lambda alpha: np.ones(2, np.float32), r"an alpha of shape \(2,\): "),
+    ],
+)
+def test_damaged_factors_are_refused(
+    base: RunFolder, tmp_path: Path, name: str, change: Any, told: str
+) -> None:
+    config = open_run(base.path).diffusion.model.config
+    assert isinstance(config, TextUnetConfig)
+    place = next(places(config))
+    factors = {
+        f"{place.own}.lora_down.weight": np.ones((2, 4), np.float32),
+        f"{place.own}.lora_up.weight": np.ones((4, 2), np.float32),
+        f"{place.own}.alpha": np.ones(1, np.float32),
+    }
+    path = tmp_path / "w.safetensors"
+    safetensors.numpy.save_file(factors, path)
+    assert len(read_lora(path, config).pairs) == 1
+    factors = {n: change(a) if name in n else a for n, a in factors.items()}
+    safetensors.numpy.save_file(factors, path)
+    with pytest.raises(ValueError, match=told):
+        read_lora(path, config)

@@ -150,13 +150,18 @@ def test_an_update_is_replayed_with_its_own_pictures(
     assert main(words(base, folder, "--steps", "4", "--results-folder", str(run))) == 0
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     capsys.readouterr()
-    assert main(["replay", str(run), "--step", "3"]) == 0
-    said = capsys.readouterr().out
-    assert f"loss {rows[2]['loss']:.4g}"[:9] in said
-    assert [line.split()[1] for line in said.splitlines() if line[:8].strip().isdigit()][1::2] == [
-        "own",
-        "own",
-    ]
+    for step in (3, 2):  # behind the first checkpoint, and before there is any
+        assert main(["replay", str(run), "--step", str(step)]) == 0
+        said = capsys.readouterr().out
+        assert f"loss {rows[step - 1]['loss']:.4g}"[:9] in said
+        lines = [line.split() for line in said.splitlines() if line[:8].strip().isdigit()]
+        assert [line[1] for line in lines][1::2] == ["own", "own"]
+    # Had other versions drawn them, they would not be drawn anew either.
+    kept = json.loads((run / "prior" / "drawn.json").read_text(encoding="utf-8"))
+    kept["kept"]["versions"] = {}
+    (run / "prior" / "drawn.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert main(["replay", str(run), "--step", "2"]) == 0
+    assert json.loads((run / "prior" / "drawn.json").read_text(encoding="utf-8")) == kept
 
 
 def test_stopped_anywhere_it_goes_on_with_the_same_pictures(
