@@ -186,6 +186,8 @@ def _explain(code: int, plugin: Collector, config: ParityConfig, said: str) -> N
         raise CannotRunError("{} cannot be imported: {}".format(*plugin.broken[0]))
     if code == 5 and config.only:
         raise CannotRunError(f"no property matches --only {config.only!r}")
+    if not plugin.total and code == 2:
+        raise CannotRunError("it was interrupted before the first property")
     if not plugin.total or code in (3, 4):
         lines = [line for line in said.splitlines() if line.strip()]
         last = lines[-1] if lines else f"pytest ended with exit code {code}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...reference.plain import make_plain
+from .workers import MOST_JOBS, usable_cores
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class ParityConfig:
         record: folder to write a trace to: some of the cases as files, and a program that checks a
             device by them where this suite cannot be installed.
         fail_fast: stop at the first property that fails, and do not look for a smaller example.
-        jobs: processes that share the properties. Without it one a core on a CPU, at most 4; and
-            one on a card, for a trace, for --only and for --fail-fast.
+        jobs: processes that share the properties, up to the number of cores, or 4 where these are
+            fewer. Without it one a core on a CPU, at most 4; and one on a card, for a trace, for
+            --only and for --fail-fast.
 
     Raises:
         ValueError: a value out of its range.
@@ -51,5 +53,9 @@ class ParityConfig:
             raise ValueError(f"seed {self.seed} must not be negative")
         if self.jobs is not None and self.jobs < 1:
             raise ValueError(f"jobs {self.jobs} must be at least 1")
+        if (self.jobs or 1) > (most := max(usable_cores(), MOST_JOBS)):
+            raise ValueError(
+                f"jobs {self.jobs} must be at most {most} here: each takes a core and a gigabyte"
+            )
         if self.record is not None and (self.jobs or 1) > 1:
             raise ValueError(f"jobs {self.jobs} cannot record one trace together: leave --jobs out")

@@ -12,10 +12,7 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from .options import ParityConfig
-from .workers import usable_cores
-
-# Each process takes more than a gigabyte.
-MOST_JOBS = 4
+from .workers import MOST_JOBS, usable_cores
 
 
 @contextlib.contextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# Each process takes more than a gigabyte.
+MOST_JOBS = 4
+
 
 def usable_cores() -> int:
     """Cores that this process may use."""

@@ -17,8 +17,8 @@ from ddpm_mindspore.parity.report.command import INSTALL, run
 from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
-from ddpm_mindspore.parity.report.quiet import MOST_JOBS, jobs_of
-from ddpm_mindspore.parity.report.workers import usable_cores
+from ddpm_mindspore.parity.report.quiet import jobs_of
+from ddpm_mindspore.parity.report.workers import MOST_JOBS, usable_cores
 
 from .planted_copy import copy_package
 
@@ -348,7 +348,16 @@ def test_a_device_that_is_not_there_exits_with_2(
     )
 
 
-@pytest.mark.parametrize("wrong", [{"examples": 0}, {"seed": -1}, {"jobs": 0}])
+def test_an_interruption_before_the_first_property_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pytest.main", lambda *_, **__: 2)
+    monkeypatch.setattr("ddpm_mindspore.parity.report.command._select_device", lambda _: "CPU")
+    assert run(ParityConfig(report=tmp_path)) == 2
+    assert "could not run: it was interrupted before the first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"examples": 0}, {"seed": -1}, {"jobs": 0}, {"jobs": 9999}])
 def test_config_refuses_what_makes_no_sense(wrong: dict[str, int]) -> None:
     name = next(iter(wrong))
     with pytest.raises(ValueError, match=f"{name} {wrong[name]} must"):
