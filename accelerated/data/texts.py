@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -22,12 +23,12 @@ def texts(source: Any, encoding: str | None = None) -> Iterable[str]:
         encoding: of a folder's lists (default: UTF-8).
 
     Raises:
-        ValueError: data of which nothing is said.
+        ValueError: data of which nothing is said, or that are not there.
     """
     name = source if isinstance(source, str) else ""
     if name in BUILT_IN and name != "digits":
         return _of_scenes() if name == "scenes" else _of_pictures()
-    if not name or name in BUILT_IN or not Path(name).is_dir():
+    if not name or name in BUILT_IN or os.path.isfile(name):  # noqa: PTH113
         raise ValueError(
             f"data {str(source)[:60]!r} has no captions, and the network is told texts: give "
             "scenes, pictures, or a folder of pictures with lists of captions"

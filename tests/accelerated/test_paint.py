@@ -93,6 +93,10 @@ def test_what_is_said_of_a_folder_makes_a_vocabulary_too(tmp_path: Path) -> None
     for data in ("digits", str(tmp_path / "a.png"), np.zeros((1, 1, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match=r"has no captions, and the network is told texts"):
             texts(data)
+    with pytest.raises(ValueError, match=r"data folder '.*gone' does not exist"):
+        texts(str(tmp_path / "gone"))
+    with pytest.raises(ValueError, match=r"data folder 'a*' cannot be read"):
+        texts("a" * 5000)
 
 
 def test_texts_are_told_as_ids_and_some_are_withheld(run: RunFolder) -> None:
