@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..planting import Bug
+from ..properties import ADAM
 
 PRED_V = {"objective": "pred_v"}
 
@@ -36,7 +37,7 @@ PRECISION = [
         "ops.where(finite, ema, 0.0)",
         "ema",
         "optimizer: updates",
-        {"spoiled": "loss"},
+        {"spoiled": "loss", "optimizer": {**ADAM, "ema_update_after_step": 0}},
     ),
     Bug(
         "an update that was left out counts for Adam's bias",
