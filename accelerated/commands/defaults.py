@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..choices import PAINTER
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import value_of
@@ -36,13 +37,13 @@ def train_defaults(args: list[str]) -> RunConfig:
         )
     if resume and not help_is_asked_for:
         return _of_the_run(args)
-    from ..trainer.from_run import PAINTER, like_source
-
     adds = value_of("--lora-rank", args) is not None
     if source is None and adds:
         source = PAINTER
     elif source is None or help_is_asked_for:
         return preset(data, args)
+    from ..trainer.from_run import like_source
+
     like = like_source(FOLDER, source, data)
     config = like_source(preset(like.data, args), source, data)
     trainer = replace(config.trainer, from_run=source)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig, TextUnetConfig, merged_network, network_name
-from ..choices import WEIGHTS
+from ..choices import PAINTER, WEIGHTS
 from ..config import RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 from ..runs.names import CHECKPOINTS, step_of
@@ -23,9 +23,6 @@ from ..runs.vocabulary import TABLE, with_new_rows
 
 if TYPE_CHECKING:
     from ..networks.network import Network
-
-PAINTER = "painter"
-"""What ``--from`` calls the model that comes with the program; a folder of that name: ./painter."""
 
 
 def source_run(from_run: str) -> tuple[RunFolder, int | None]:
