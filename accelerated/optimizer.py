@@ -117,7 +117,7 @@ class Optimizer:
         self.parameters = ParameterTuple(parameters)
         self.shapes = {p.name: tuple(p.shape) for p in parameters}
         self.sizes = tuple(p.size for p in parameters)
-        start = self._own()
+        start = self.own()
         self.m = _vector("adam_m", np.zeros_like(start))
         self.v = _vector("adam_v", np.zeros_like(start))
         self.ema = _vector("ema", start)
@@ -185,13 +185,22 @@ class Optimizer:
             ops.assign_add(self.powers[i], (params - self.powers[i]) * power)
         return ops.depend(ops.depend(norm, done), averaged)
 
+    def own(self) -> Vector:
+        """A host copy of the network's parameters, (N,)."""
+        return np.concatenate([p.asnumpy().ravel() for p in self.parameters])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What :meth:`vectors` has, which copies it."""
+        return ("params", *self._named())
+
     def vectors(self) -> dict[str, Vector]:
         """Host copies of parameters, moments and averages, each (N,).
 
         "params", "m", "v", "ema", and "ema_0_05" for the power-function average of width 0.05.
         """
         kept = {name: p.asnumpy().copy() for name, p in self._named().items()}
-        return {"params": self._own(), **kept}
+        return {"params": self.own(), **kept}
 
     def restore(self, vectors: Mapping[str, Vector]) -> None:
         """Put back the vectors that :meth:`vectors` gave, and the network's parameters."""
@@ -220,10 +229,6 @@ class Optimizer:
     def _named(self) -> dict[str, Parameter]:
         powers = zip(self.power_names, self.powers, strict=True)
         return {"m": self.m, "v": self.v, "ema": self.ema, **dict(powers)}
-
-    def _own(self) -> Vector:
-        """The network's parameters as one vector."""
-        return np.concatenate([p.asnumpy().ravel() for p in self.parameters])
 
 
 def _decaying(shapes: Mapping[str, tuple[int, ...]]) -> Parameter:

@@ -127,7 +127,7 @@ def _update(seed: int) -> Call:
     gradients = [device.draw(seed + i, (size,)) for i, size in enumerate(sizes)]
     start = device.draw(seed, (sum(sizes),))
     parameters = np.split(start, sizes[:1])
-    constants = np.array([0.9, 0.99, 1.0, len(sizes), len(sizes), 2], np.float32)
+    constants = np.array([0.9, 0.99, 1.0, 2], np.float32)
     # Loss, lr, eps, decay, and how far the averages move.
     numbers = [np.float32(x).reshape(1) for x in (0.5, 1e-3, 1e-8, 1e-2, 0.0, 0.1)]
     decays = np.array([1, 0], np.float32)

@@ -131,7 +131,9 @@ def _captions(run: OpenedRun, real: Images, number: int) -> Captions | None:
         return None
     captions = read_spread(real, number).captions
     if captions is None:
-        raise ValueError(f"run {str(run.config.data)!r} is told texts, and its data have none")
+        raise ValueError(
+            f"data {str(run.config.data)!r} have no captions, and the run is told texts: name some"
+        )
     return Captions(captions)
 
 

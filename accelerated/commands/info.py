@@ -78,7 +78,7 @@ def describe(facts: dict[str, Any]) -> str:
 
 
 def _cpu() -> dict[str, Any]:
-    import mindspore as ms
+    from .. import kernels
 
     words = runtime.cpu_flags().split()
     model = [line for line in runtime.cpu_flags().splitlines() if line.startswith("model name")]
@@ -86,7 +86,7 @@ def _cpu() -> dict[str, Any]:
         "model": model[0].partition(":")[2].strip() if model else platform.machine(),
         "flags": [flag for flag in FLAGS if flag in words],
         "processors": os.cpu_count() or 1,
-        "threads": min(len(os.sched_getaffinity(0)), int(ms.get_context("runtime_num_threads"))),
+        "threads": kernels.threads(),
         "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
     }
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...reference.config import SamplingConfig
+from ..choices import check_precision
 from ..config import RunConfig
 from ..data.classes import numbers_of
 from ..precision import set_precision
@@ -40,7 +41,8 @@ class Drawn:
 
     Attributes:
         sampling: how it was sampled.
-        weights: what ``SampleConfig`` has of the weights: weights, ema, step; and of precision.
+        weights: what ``SampleConfig`` has of the weights: weights, ema, step.
+        precision: level and dtype that the network computed in.
         seed: of the noise.
         first: the number of the first image.
         number: how many images.
@@ -53,6 +55,7 @@ class Drawn:
 
     sampling: SamplingConfig
     weights: Mapping[str, Any]
+    precision: tuple[str, str]
     seed: int
     first: int
     number: int
@@ -83,8 +86,7 @@ def repeat(config: SampleConfig, like: Path) -> int:
     form = Pictures(drawn.labels)
     with Drawing(output, drawn.number, drawn.labels, form, drawn.first) as drawing:
         device, run = opened(replace(config, like=None, **drawn.weights))
-        levels = drawn.weights["amp_level"], drawn.weights["amp_dtype"]
-        set_precision(run.diffusion.model, *levels)
+        set_precision(run.diffusion.model, *drawn.precision)
         run.diffusion.sampling = drawn.sampling
         say(
             f"device: {device}; drawing {drawn.number} {form.noun} again with the weights of step "
@@ -92,7 +94,7 @@ def repeat(config: SampleConfig, like: Path) -> int:
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         of_all = facts(run.config, run.step, run.weights, drawn.sampling, drawn.seed)
-        precision = precision_text(*levels)
+        precision = precision_text(*drawn.precision)
         of_all |= asked_again(
             drawn.batch_size, known, drawn.image_size, drawn.autoguidance, precision
         )
@@ -156,7 +158,7 @@ def _parsed(text: Mapping[str, str], run: RunConfig, folder: Path, like: Path) -
         weights: dict[str, Any] = {"step": int(text["Step"])}
         weights |= {"ema": float(average[1])} if average else {"weights": text["Weights"]}
         level, dtype = text.get("Precision", "O0 float16").split(" ")
-        weights |= {"amp_level": level, "amp_dtype": dtype}
+        check_precision(level, dtype)
         single = "Image" in text
         first, last = (int(x) for x in text["Images"].split("-")) if not single else (
             int(text["Image"]), int(text["Image"])
@@ -169,6 +171,7 @@ def _parsed(text: Mapping[str, str], run: RunConfig, folder: Path, like: Path) -
         return Drawn(
             _sampling(text),
             weights,
+            (level, dtype),
             int(text["Seed"]),
             first,
             last - first + 1,
@@ -223,7 +226,7 @@ def _batches(
     if drawn.autoguidance is not None:
         weights = str(drawn.weights.get("weights", "average"))
         weak = open_run(folder, weights=weights, step=drawn.autoguidance)
-        set_precision(weak.diffusion.model, drawn.weights["amp_level"], drawn.weights["amp_dtype"])
+        set_precision(weak.diffusion.model, *drawn.precision)
     condition: dict[str, Any] = {}
 
     def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,13 +124,12 @@ def of_inception(weights: FeatureWeights) -> Describe:
     """What gives the 2,048 features of images (N, C, H, W) that FID is measured in."""
     from mindspore import Tensor
 
-    network = Inception(inception.INCEPTION, weights.params)
+    network, prepare = Inception(inception.INCEPTION, weights.params), lru_cache(Prepare)
 
     def describe(images: NDArray[Any]) -> NDArray[Any]:
         x = np.stack([levels(image) for image in images])
         height, width = images.shape[2:]
-        prepare = Prepare((height, width))
-        features: NDArray[Any] = network(prepare(Tensor(x))).asnumpy()
+        features: NDArray[Any] = network(prepare((height, width))(Tensor(x))).asnumpy()
         return features
 
     return _in_parts(describe)

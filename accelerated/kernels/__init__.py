@@ -38,7 +38,7 @@ def describe() -> str:
 
 def threads() -> int:
     """How many threads the operators run on: MindSpore's number, but no more than processors."""
-    return min(len(os.sched_getaffinity(0)), int(ms.get_context("runtime_num_threads")))
+    return min(runtime.usable_cores(), int(ms.get_context("runtime_num_threads")))
 
 
 def why_no_bfloat16() -> str:
@@ -251,11 +251,7 @@ class CompiledAdam(nn.Cell):
     ) -> None:
         super().__init__()
         self.decays = Tensor(np.array(decays, np.float32))
-        # By how many arrays the gradient comes in: one vector, or one for each parameter.
-        self.constants = {
-            count: Tensor([*betas, max_norm, count, len(decays), averages], ms.float32)
-            for count in (1, len(decays))
-        }
+        self.constants = Tensor([*betas, max_norm, averages], ms.float32)
         self.adam = _operator("adam", lambda *_: (1,), 1)
 
     def construct(
@@ -272,9 +268,8 @@ class CompiledAdam(nn.Cell):
         ``rates``: lr, eps and decay; ``shares``: how far each average moves; ``vectors``: m, v and
         the averages.
         """
-        constants = self.constants[len(grads)]
         norm = self.adam(
-            constants, self.decays, loss, *rates, *shares, *grads, *parameters, *vectors
+            self.constants, self.decays, loss, *rates, *shares, *grads, *parameters, *vectors
         )
         return norm.reshape(())
 

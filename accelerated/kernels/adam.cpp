@@ -16,7 +16,7 @@ constexpr int kLanes = 16;
 constexpr int64_t kChunk = 8192;  // numbers, of which four arrays stay in a core's own cache
 
 // Constants of a training, in the order in which they are passed.
-enum { kBeta1, kBeta2, kMaxNorm, kGradients, kParameters, kAverages, kConstants };
+enum { kBeta1, kBeta2, kMaxNorm, kAverages };
 
 // A run of numbers of one parameter, and where it begins in the vectors of all.
 struct Chunk {
@@ -81,15 +81,15 @@ std::vector<Chunk> cut(const Arguments& args, int gradients, int parameters, int
 // parameters, m, v, averages -> the norm before clipping. Parameters, m, v and averages change.
 DDPM_OPERATOR(adam) {
   const float* constants = args.floats(0);
-  const int gradients = static_cast<int>(constants[kGradients]);
-  const int parameters = static_cast<int>(constants[kParameters]);
+  const int parameters = static_cast<int>(args.size(1));
   const int averages = static_cast<int>(constants[kAverages]);
   const float *decays = args.floats(1), loss = *args.floats(2), lr = *args.floats(3);
   const float eps = *args.floats(4), decay = *args.floats(5);
   const int shares = 6, first_gradient = shares + averages;
-  const int moments = first_gradient + gradients + parameters, kept = moments + 2;
-  if (kept + averages + 1 != args.count)
-    throw std::invalid_argument("an update's arguments are not as many as it says");
+  const int kept = args.count - 1 - averages, moments = kept - 2;
+  const int gradients = moments - parameters - first_gradient;
+  if (gradients != 1 && gradients != parameters)
+    throw std::invalid_argument("a gradient is neither one vector nor an array for each parameter");
 
   const auto chunks = cut(args, gradients, parameters, first_gradient, decays);
   const int64_t count = chunks.empty() ? 0 : chunks.back().offset + chunks.back().size;

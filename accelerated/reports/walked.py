@@ -124,17 +124,18 @@ def _film(run: OpenedRun, items: Items | None) -> Film | None:
     middle = 0.5 if diffusion.config.auto_normalize else 0.0
     estimates = (states[1:] - a * states[:-1] - middle * (1.0 - a - b)) / b
     taken_for = np.append(estimates, states[-1:], axis=0)
-    pixels, of_estimates = (_pictures(x, states) for x in (states, taken_for))
+    # One scale for all: of images from black to white, else where the states begin and end.
+    low, high = (0.0, 1.0) if are_images else np.quantile(states[[0, -1]], (0.005, 0.995)).tolist()
+    pixels, of_estimates = (_pictures(x, low, high) for x in (states, taken_for))
     return Film(pixels, of_estimates, tuple(np.append(plan.timesteps, 0.0).tolist()))
 
 
-def _pictures(x: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Of some of the items at each moment, on one scale, which is that of the states."""
+def _pictures(x: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """Of some of the items at each moment; vectors are in one picture all together."""
+    few = x if x.ndim == 3 else x[:, :IN_FILM]
     if x.ndim == 5:
-        return to_uint8(np.clip(x[:, :IN_FILM], 0.0, 1.0))
-    low, high = np.quantile(states[[0, -1]], (0.005, 0.995))
-    few = x[:, :IN_FILM] if x.ndim == 4 else x
-    return np.stack([pictures_of(moment, float(low), float(high)) for moment in few])
+        return to_uint8(np.clip(few, low, high))
+    return np.stack([pictures_of(moment, low, high) for moment in few])
 
 
 def _profile(run: OpenedRun, items: Items) -> Profile | None:

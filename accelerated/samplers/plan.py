@@ -177,9 +177,8 @@ def run_plan(
     """Apply a plan to x_T (B, C, *spatial); ``noise(j)`` draws number j, only where it is added.
 
     ``levels``: what the graph is told of times (``reference.levels.Levels``). ``on_step``: called
-    after every evaluation. ``on_state``: each is
-    called before it, with the x that it led to. ``condition``: (B, ...), for
-    the denoiser.
+    after every evaluation. ``on_state``: each is called before it, with the x that it led to.
+    ``condition``: (B, ...), for the denoiser.
     """
     x = Tensor(x_T)
     zeros = ops.zeros_like(x)

@@ -44,6 +44,12 @@ def kernels_wanted() -> bool:
     return os.environ.get(KERNELS, "auto") != "stock"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def kernel_library() -> Path | None:
     """The library of compiled operators, if it was built with the package."""
     path = Path(__file__).parents[1] / "kernels" / "_cpu.abi3.so"

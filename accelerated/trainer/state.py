@@ -52,7 +52,7 @@ def restore(checkpoint: Checkpoint, model: Network, optimizer: Optimizer) -> Non
     fixed = fixed_arrays(model) if _is_added_to(model) else {}
     model.load_arrays(fixed | tensors["model"])
     optimizer.restore(
-        {name: optimizer.as_vector(tensors[_FILES.get(name, name)]) for name in optimizer.vectors()}
+        {name: optimizer.as_vector(tensors[_FILES.get(name, name)]) for name in optimizer.names}
     )
 
 
@@ -145,7 +145,7 @@ def check_same_start(
             "the configuration": json.dumps(options).encode(),
             "the number of images": str(images).encode(),
             "the step to go on from": str(step).encode(),
-            "the parameters": optimizer.vectors()["params"].tobytes(),
+            "the parameters": optimizer.own().tobytes(),
         }
     )
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...accelerated.system.runtime import usable_cores
 from ...reference.plain import make_plain
-from .workers import MOST_JOBS, usable_cores
+from .workers import MOST_JOBS
 
 
 @dataclass(frozen=True)

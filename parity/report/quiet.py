@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from ...accelerated.system.runtime import usable_cores
 from .options import ParityConfig
-from .workers import MOST_JOBS, usable_cores
+from .workers import MOST_JOBS
 
 
 @contextlib.contextmanager

@@ -8,12 +8,6 @@ import os
 MOST_JOBS = 4
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
 def take_a_core() -> None:
     """Keep a worker of pytest-xdist, and all that it starts, to one core; nothing elsewhere.
 

@@ -27,23 +27,12 @@ from ddpm_mindspore.accelerated.runs.vocabulary import write_tokenizer
 from ddpm_mindspore.accelerated.system.distributed import World
 from ddpm_mindspore.accelerated.trainer.batches import Batches
 from ddpm_mindspore.accelerated.trainer.prior import Prior
-from ddpm_mindspore.reference.config import TextUnetConfig
 from ddpm_mindspore.reference.levels import WEIGHT
 from ddpm_mindspore.reference.text.tokenizer import shipped
 
-NETWORK = TextUnetConfig(
-    dim=4,
-    dim_mults=(1,),
-    channels=3,
-    blocks=1,
-    attention=False,
-    heads=1,
-    context_dim=4,
-    groups=2,
-    length=28,
-    text_layers=1,
-    text_heads=1,
-)
+from .test_lora import NETWORK as WITH_ATTENTION
+
+NETWORK = replace(WITH_ATTENTION, attention=False)
 SAYS = ("左边是红色的三", "右边是蓝色的八", "上面是黄色的五")
 
 

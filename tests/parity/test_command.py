@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from ddpm_mindspore.accelerated.system.runtime import usable_cores
 from ddpm_mindspore.parity.report.command import INSTALL, run
 from ddpm_mindspore.parity.report.options import ParityConfig
 from ddpm_mindspore.parity.report.outcomes import FAIL, Outcome
 from ddpm_mindspore.parity.report.progress import progress_on
 from ddpm_mindspore.parity.report.quiet import jobs_of
-from ddpm_mindspore.parity.report.workers import MOST_JOBS, usable_cores
+from ddpm_mindspore.parity.report.workers import MOST_JOBS
 
 from .planted_copy import copy_package
 
