@@ -6,16 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...reference.config import TextUnetConfig
 from ..choices import PAINTER
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
-from .parse import value_of
+from .parse import is_given, value_of
 from .presets import adding, preset
+
+ADDING = ("--lora-rank", "--lora-alpha", "--lora-text-encoder")
+"""What trains factors that are added to weights; the first of them asks for it."""
 
 
 def start_of_training(args: list[str]) -> tuple[RunConfig, dict[str, Any]]:
-    """Where options start, and whether images are named: a run that is resumed may have others."""
-    return train_defaults(args), {"new_data": value_of("--data", args) is not None}
+    """Where options start, and whether images are named: a run that is resumed may have others.
+
+    Raises:
+        ValueError: as ``train_defaults``; or low-rank factors for a network that has no place for
+            them, whose options would be unknown.
+    """
+    config = train_defaults(args)
+    lora = [flag for flag in ADDING if is_given(flag, args)]
+    if lora and not isinstance(config.network, TextUnetConfig) and not _asks_for_help(args):
+        raise ValueError(
+            f"{lora[0]} is for a network that is told texts, which this one is not: leave it out, "
+            "and all its weights are trained, or start from a run that is told texts (--from)"
+        )
+    return config, {"new_data": value_of("--data", args) is not None}
 
 
 def train_defaults(args: list[str]) -> RunConfig:
@@ -29,7 +45,7 @@ def train_defaults(args: list[str]) -> RunConfig:
         ValueError: not a run folder, or options that exclude each other.
     """
     source, data = value_of("--from", args), value_of("--data", args)
-    resume, help_is_asked_for = "--resume" in args, bool({"-h", "--help"} & set(args))
+    resume, help_is_asked_for = "--resume" in args, _asks_for_help(args)
     if source is not None and resume:
         raise ValueError(
             "--from starts a new run and --resume goes on with one, which knows what it was "
@@ -37,7 +53,7 @@ def train_defaults(args: list[str]) -> RunConfig:
         )
     if resume and not help_is_asked_for:
         return _of_the_run(args)
-    adds = value_of("--lora-rank", args) is not None
+    adds = is_given(ADDING[0], args)
     if source is None and adds:
         source = PAINTER
     elif source is None or help_is_asked_for:
@@ -48,6 +64,10 @@ def train_defaults(args: list[str]) -> RunConfig:
     config = like_source(preset(like.data, args), source, data)
     trainer = replace(config.trainer, from_run=source)
     return replace(config, trainer=adding(trainer) if adds else trainer)
+
+
+def _asks_for_help(args: list[str]) -> bool:
+    return bool({"-h", "--help"} & set(args))
 
 
 def _of_the_run(args: list[str]) -> RunConfig:

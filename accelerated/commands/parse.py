@@ -62,6 +62,11 @@ def value_of(flag: str, args: list[str]) -> str | None:
     return value
 
 
+def is_given(flag: str, args: list[str]) -> bool:
+    """Whether a flag is there, with a value or without."""
+    return any(arg.partition("=")[0].replace("_", "-") == flag for arg in args)
+
+
 def _complaint(box: str) -> str:
     """What the first part of tyro's box says."""
     title, *lines = map(_inside, box.splitlines())

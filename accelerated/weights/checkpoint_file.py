@@ -48,15 +48,16 @@ class CheckpointFile:
 
     Args:
         path: written by ``mindspore.save_checkpoint``.
+        called: what messages call it.
 
     Raises:
         ValueError: there is no such file, or it is none of these, or it ends too soon.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, called: str = "checkpoint") -> None:
         if not path.is_file():
-            raise ValueError(f"checkpoint {str(path)!r} is not a file: name a .ckpt file")
-        self.path = path
+            raise ValueError(f"{called} {str(path)!r} is not a file: name a .ckpt file")
+        self.path, self._called = path, called
         self.entries: dict[str, Entry] = {}
         with path.open("rb") as file:
             for name, entry in self._values(file):
@@ -163,6 +164,6 @@ class CheckpointFile:
 
     def _foreign(self, reason: str) -> ValueError:
         return ValueError(
-            f"checkpoint {str(self.path)!r} is not one of MindSpore's, or damaged or encrypted "
-            f"({reason}): copy it anew, or save it with mindspore.save_checkpoint"
+            f"{self._called} {str(self.path)!r} is no checkpoint of MindSpore's, or damaged or "
+            f"encrypted ({reason}): copy it anew, or save it with mindspore.save_checkpoint"
         )

@@ -185,7 +185,7 @@ def _with_rows(run: OpenedRun, factors: Factors) -> OpenedRun:
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     if path.suffix == ".ckpt":
-        file = CheckpointFile(path)
+        file = CheckpointFile(path, "lora")
         return {name: file.array(name) for name in file.entries}, {}
     try:
         with safetensors.safe_open(path, "numpy") as opened:

@@ -25,8 +25,8 @@ class TextUnetConfig(LatentUnetConfig):
         text_norm_eps: what its layer norms add to the variance.
         cond_drop_prob: share of items whose caption it is not told in training, so that it can be
             guided (arXiv 2207.12598).
-        lora_rank: train a product of this rank that is added to each weight of attention, and
-            nothing else (LoRA, arXiv 2106.09685).
+        lora_rank: train a product of this rank, at most ``largest_rank``, that is added to each
+            weight of attention, and nothing else (LoRA, arXiv 2106.09685).
         lora_alpha: times this over lora_rank it is added (default: lora_rank, which is once).
         lora_text_encoder: adapt the text encoder's attention too, which else stays as it is.
 
@@ -57,8 +57,19 @@ class TextUnetConfig(LatentUnetConfig):
             raise ValueError(f"text_norm_eps {self.text_norm_eps} must be positive")
         if self.lora_alpha is not None and not self.lora_alpha > 0:
             raise ValueError(f"lora_alpha {self.lora_alpha} must be positive")
+        if self.lora_rank is not None and self.lora_rank > self.largest_rank:
+            raise ValueError(
+                f"lora_rank {self.lora_rank} is more than any matrix has that it is added to: at "
+                f"most {self.largest_rank}"
+            )
         if self.lora_rank is None and (self.lora_alpha is not None or self.lora_text_encoder):
             raise ValueError("lora_alpha and lora_text_encoder need a lora_rank: give that too")
+
+    @property
+    def largest_rank(self) -> int:
+        """Of the weights of attention that factors are added to: the most that a lora_rank is."""
+        widths = [stage.dim_out for stage in self.input_stages if stage.attention]
+        return max(*widths, self.widths[-1], self.context_dim * self.lora_text_encoder)
 
     @property
     def lora_scale(self) -> float:

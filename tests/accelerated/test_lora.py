@@ -18,7 +18,7 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands.presets import SCENES
-from ddpm_mindspore.accelerated.config import RunConfig
+from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 from ddpm_mindspore.accelerated.data.texts import texts
 from ddpm_mindspore.accelerated.networks.table import build_network
 from ddpm_mindspore.accelerated.networks.text_unet import TextUnet
@@ -26,6 +26,7 @@ from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, 
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import OpenedRun, build, open_run
 from ddpm_mindspore.accelerated.runs.vocabulary import TABLE, read_tokenizer, write_tokenizer
+from ddpm_mindspore.accelerated.trainer.loop import Trainer
 from ddpm_mindspore.accelerated.weights.lora import add_lora, read_lora
 from ddpm_mindspore.accelerated.weights.lora_names import places
 from ddpm_mindspore.reference.config import TextUnetConfig, wukong
@@ -144,11 +145,45 @@ def test_published_sizes_have_as_many_factors_as_are_published() -> None:
         ({"lora_rank": 0}, "lora_rank 0 must be at least 1"),
         ({"lora_rank": 2, "lora_alpha": 0.0}, "lora_alpha 0.0 must be positive"),
         ({"lora_alpha": 1.0}, "need a lora_rank"),
+        ({"lora_rank": 5}, r"lora_rank 5 is more than any matrix has .*: at most 4"),
     ],
 )
 def test_what_cannot_be_added_is_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         replace(NETWORK, **options)
+
+
+@pytest.mark.parametrize("text_encoder", [False, True])
+@pytest.mark.parametrize("attention", [None, False, (True, False, True)])
+def test_the_largest_rank_is_that_of_a_matrix(attention: Any, text_encoder: bool) -> None:
+    options = {"dim_mults": (1, 2, 4), "attention": attention, "context_dim": 12, "vocabulary": 9}
+    config = replace(NETWORK, **options, lora_rank=1, lora_text_encoder=text_encoder)
+    shapes = text_unet.param_shapes(config)
+    sides = [
+        min(shapes[f"{name.removesuffix('.lora_down.weight')}.weight"][:2])
+        for name in shapes
+        if name.endswith(".lora_down.weight")
+    ]
+    assert config.largest_rank == max(sides)
+    replace(config, lora_rank=max(sides))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--from RUN --lora-rank=4",
+        "--resume --results-folder RUN --lora-text-encoder",
+        "--data digits --lora-alpha 2",
+    ],
+)
+def test_a_network_that_is_told_no_texts_has_no_place_for_factors(
+    tmp_path: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RunFolder(tmp_path).config.write(DIGITS)
+    save(tmp_path, Checkpoint(1, {"ema": {"a": np.ones(1, np.float32)}}, {}))
+    assert main(["train", *words.replace("RUN", str(tmp_path)).split()]) == 2
+    told = capsys.readouterr().err
+    assert "is for a network that is told texts" in told and "Unrecognized" not in told
 
 
 def test_only_factors_are_trained(base: RunFolder, run: RunFolder) -> None:
@@ -191,22 +226,43 @@ def test_a_merged_run_draws_like_one_that_is_not(run: RunFolder) -> None:
     assert adapted.model.config.lora_rank == 2
 
 
-def test_a_run_goes_on_bit_for_bit_without_its_base(
-    base: RunFolder, concept: Path, tmp_path: Path
+class Killed(BaseException):
+    """What nobody catches: between two checkpoints nothing of a run is left."""
+
+
+def test_killed_a_run_goes_on_bit_for_bit_without_its_base(
+    concept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--data", str(concept), "--caption-encoding", "utf-8"]
     source = make_base(tmp_path / "source")
-    start = ["train", "--from", str(source.path), *words, *QUICK]
-    assert main([*start, "--steps", "4", "--results-folder", str(tmp_path / "whole")]) == 0
-    assert main([*start, "--results-folder", str(tmp_path / "halves")]) == 0
+    start = ["train", "--from", str(source.path), *words, *QUICK, "--steps", "4"]
+    assert main([*start, "--results-folder", str(tmp_path / "whole")]) == 0
+    update = Trainer._update
+
+    def killed(self: Trainer, *args: Any) -> Any:
+        if self.step == 3:
+            raise Killed
+        return update(self, *args)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Trainer, "_update", killed)
+        main([*start, "--results-folder", str(tmp_path / "halves")])
+    assert load_newest(tmp_path / "halves").checkpoint.step == 2
     for path in sorted(source.path.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    go_on = ["train", "--resume", "--steps", "4", "--results-folder", str(tmp_path / "halves")]
-    assert main(go_on) == 0
-    whole, halves = (load_newest(tmp_path / name).checkpoint for name in ("whole", "halves"))
-    assert whole.step == halves.step == 4
-    for group, tensors in whole.tensors.items():
-        same(halves.tensors[group], tensors)
+    assert main(["train", "--resume", "--results-folder", str(tmp_path / "halves")]) == 0
+    whole, halves = (
+        tmp_path / name / "checkpoints" / "step-00000004" for name in ("whole", "halves")
+    )
+    files = sorted(path.name for path in whole.glob("*.safetensors"))
+    assert files == [
+        "adam_m.safetensors",
+        "adam_v.safetensors",
+        "ema.safetensors",
+        "model.safetensors",
+    ]
+    for name in files:
+        assert (halves / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_damaged_base_is_named(run: RunFolder, tmp_path: Path) -> None:
@@ -347,6 +403,12 @@ def test_what_belongs_nowhere_is_refused(base: RunFolder, run: RunFolder, tmp_pa
     path.write_bytes(b"{}")
     with pytest.raises(ValueError, match=r"cannot be read .*give a \.safetensors file"):
         read_lora(path, config)
+    path = path.with_suffix(".ckpt")
+    with pytest.raises(ValueError, match=r"^lora '.*w.ckpt' is not a file"):
+        read_lora(path, config)
+    path.write_bytes(b"{}")
+    with pytest.raises(ValueError, match=r"^lora '.*w.ckpt' is no checkpoint of MindSpore's, or"):
+        read_lora(path, config)
 
 
 def test_painting_with_a_file_says_so(
@@ -396,8 +458,6 @@ def test_without_a_run_it_is_added_to_the_model_of_the_package(
 
 
 def test_factors_need_weights(concept: Path, tmp_path: Path) -> None:
-    from ddpm_mindspore.accelerated import Trainer
-
     network = replace(NETWORK, vocabulary=9, lora_rank=2)
     diffusion = build(replace(SCENES, network=network))
     with pytest.raises(ValueError, match=r"lora_rank 2 adds to weights .*--from painter"):
