@@ -30,6 +30,7 @@ from ..system import runtime
 from ..system.compile_cache import compiled
 from ..system.say import answer
 from ..trainer.loop import Trainer
+from ..trainer.prior import read_prior
 from ..training import gradient_function
 from .exit_codes import DONE
 from .options import ReplayConfig
@@ -78,6 +79,10 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
 
 def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer:
     options = replace(config.trainer, results_folder=folder, resume=resume, tensorboard=False)
+    if prior := read_prior(RunFolder(Path(folder)), options):  # its file may have changed, or gone
+        path = Path(folder, "texts.txt")
+        path.write_text("\n".join(prior.texts), encoding="utf-8")
+        options = replace(options, prior=str(path))
     diffusion = build(config)
     if diffusion.model.captioned:  # ids mean what they meant to the run
         diffusion.tokenizer = read_tokenizer(RunFolder(Path(folder)))

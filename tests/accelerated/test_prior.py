@@ -135,8 +135,11 @@ def test_its_own_pictures_are_drawn_by_the_weights_it_starts_from(
 def test_an_update_is_replayed_with_its_own_pictures(
     base: RunFolder, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
-    assert main(words(base, folder, "--steps", "4", "--results-folder", str(run))) == 0
+    run, texts = tmp_path / "run", tmp_path / "prior.txt"
+    shutil.copy(folder / "prior.txt", texts)
+    start = words(base, folder, "--steps", "4", "--results-folder", str(run))
+    assert main([*start, "--prior", str(texts)]) == 0
+    texts.unlink()  # the run has them
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     capsys.readouterr()
     for step in (3, 2):  # behind the first checkpoint, and before there is any
