@@ -105,7 +105,7 @@ class EfficientNet(nn.Cell):
 
 
 def check(shapes: Mapping[str, tuple[int, ...]], params: Params, whose: str) -> None:
-    """Raise ValueError unless all tensors are there, in their shapes.
+    """Raise ValueError unless all tensors are there, in their shapes, and finite.
 
     ``whose`` they ought to be, for the message.
     """
@@ -116,4 +116,8 @@ def check(shapes: Mapping[str, tuple[int, ...]], params: Params, whose: str) -> 
             raise ValueError(
                 f"{name!r} of the weights has shape {params[name].shape}, not {shape}: give those "
                 f"of {whose}"
+            )
+        if not np.isfinite(params[name]).all():
+            raise ValueError(
+                f"{name!r} of the weights holds NaN or infinity: give those of {whose}"
             )

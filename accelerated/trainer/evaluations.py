@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.evaluation.comparison import compare
+from ...reference.evaluation.comparison import check_finite, compare
 from ..config import TrainerConfig
 from ..data import Images, read_spread
 from ..evaluation.features import chosen, describer
@@ -42,6 +42,7 @@ class Evaluations:
         """Compare drawn items (N, C, *spatial) with real ones, and write the figures down.
 
         Raises:
+            ValueError: drawn items that are not finite.
             OSError: the disk is full.
         """
         if self._real is None:
@@ -49,9 +50,9 @@ class Evaluations:
         real = self._real
         items = to_uint8(drawn) if real.dtype == np.uint8 else drawn
         features = describer(chosen("auto", drawn.shape[1:]), real)
-        found = compare(
-            features(items), features(real), seed=self._config.seed, replicates=REPLICATES
-        )
+        of_items, of_real = features(items), features(real)
+        check_finite("drawn", items, of_items)
+        found = compare(of_items, of_real, seed=self._config.seed, replicates=REPLICATES)
         row = {"step": step} | {name: figure.value for name, figure in found.items()}
         errors = {f"{name}_error": figure.error for name, figure in found.items()}
         self._run.evaluations.append([row | errors | {"samples": len(drawn), "real": len(real)}])

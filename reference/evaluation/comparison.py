@@ -36,3 +36,19 @@ def halves(real: Array, seed: int = 0) -> tuple[Array, Array]:
     order = np.random.default_rng(seed).permutation(len(real))
     middle = len(real) // 2
     return real[order[:middle]], real[order[middle:]]
+
+
+def check_finite(which: str, items: Array, features: Array) -> None:
+    """Raise ValueError where features (n, D) of items (n, ...) are not finite, and say of which.
+
+    ``which`` items they are, for the message.
+    """
+    bad = np.flatnonzero(~np.isfinite(features).all(1))
+    if not len(bad):
+        return
+    first, others = bad[0], f" ({len(bad):,} such of {len(features):,})" if len(bad) > 1 else ""
+    if np.isfinite(items[first]).all():
+        remedy = "the weights that they are computed with are damaged, or others: give the right"
+    else:
+        remedy = "the item holds NaN or infinity itself, so what made it is at fault"
+    raise ValueError(f"the features of {which} item {first} are not finite{others}: {remedy}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..schedule import Array
 from .classes import NEIGHBOURS, balance
 from .colour import NAMES, channels, flags
-from .comparison import compare, halves
+from .comparison import check_finite, compare, halves
 from .copies import copies
 from .resampling import Figure
 
@@ -48,11 +48,12 @@ def document(
     """Measure everything. ``on_stage`` is called ``stages(sets)`` times on the way.
 
     Items of uint8 are told of as 0 to 1. Every figure has its value, its sampling error and its
-    interval of 95 %. Raises ValueError for too few items.
+    interval of 95 %. Raises ValueError for too few items, and for features that are not finite.
     """
 
-    def described(items: Array) -> Array:
+    def described(which: str, items: Array) -> Array:
         found = features(items)
+        check_finite(which, items, found)
         on_stage()
         return found
 
@@ -61,8 +62,8 @@ def document(
         on_stage()
         return {name: told(figure) for name, figure in found.items()}
 
-    drawn, real = described(sets.drawn), described(sets.real)
-    held_out = None if sets.held_out is None else described(sets.held_out)
+    drawn, real = described("drawn", sets.drawn), described("training", sets.real)
+    held_out = None if sets.held_out is None else described("held-out", sets.held_out)
     distances = {"drawn": compared(drawn, real), "halves": compared(*halves(real, seed))}
     if held_out is not None:
         distances["held_out"] = compared(held_out, real)

@@ -129,6 +129,9 @@ def test_only_the_network_of_fid_is_taken(torch: Any, tmp_path: Path) -> None:
     remedy = f"give those of {inception.FILE}"
     with pytest.raises(ValueError, match=rf"'fc.weight' .* \(1000, 2048\), not .*{remedy}"):
         feature_weights("inception", saved(torch, path, other))
+    other = state | {"fc.weight": np.full_like(state["fc.weight"], np.nan)}
+    with pytest.raises(ValueError, match=rf"'fc.weight' .* holds NaN or infinity: {remedy}"):
+        feature_weights("inception", saved(torch, path, other))
     del state["Mixed_7c.branch_pool.bn.bias"]
     with pytest.raises(ValueError, match=f"no 'Mixed_7c.branch_pool.bn.bias': {remedy}"):
         feature_weights("inception", saved(torch, path, state))

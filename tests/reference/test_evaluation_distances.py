@@ -9,6 +9,7 @@ import pytest
 
 from ddpm_mindspore.reference.evaluation import kernel as kernels
 from ddpm_mindspore.reference.evaluation.comparison import compare, halves
+from ddpm_mindspore.reference.evaluation.document import Sets, document
 from ddpm_mindspore.reference.evaluation.frechet import (
     frechet_distance,
     gaussian_distance,
@@ -154,3 +155,21 @@ def test_real_halves_are_alike_and_shifted_items_are_not() -> None:
 def test_a_handful_of_items_says_nothing() -> None:
     with pytest.raises(ValueError, match="15 drawn and 20 real items are too few"):
         compare(np.zeros((15, 2)), np.zeros((20, 2)))
+
+
+def test_features_that_are_not_finite_are_refused_with_their_item() -> None:
+    rng = np.random.default_rng(0)
+    items, real = rng.normal(size=(30, 2)), rng.normal(size=(40, 2))
+
+    def broken(x: np.ndarray) -> np.ndarray:
+        found = x.copy()
+        found[[3, 7]] *= np.inf
+        return found
+
+    told = r"^the features of drawn item 3 are not finite \(2 such of 30\): the weights that"
+    with pytest.raises(ValueError, match=told):
+        document(Sets(items, real), broken, replicates=5)
+    real[39, 1] = np.nan
+    told = "^the features of training item 39 are not finite: the item holds NaN or infinity itself"
+    with pytest.raises(ValueError, match=told):
+        document(Sets(items, real), lambda x: x, replicates=5)
