@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...reference.evaluation.document import told
 from ...reference.evaluation.resampling import Figure
 from ..data import Images, Items, read_spread
+from ..data.told import ids_of
 from ..evaluation.likelihood import Counted, count_bits, questions
 from ..runs.opened import OpenedRun
 from ..system.say import bar
@@ -49,11 +50,6 @@ def check_images(config: EvaluateConfig, run: OpenedRun, sets: dict[str, Images]
     """Raise ValueError, before anything is drawn, where bits cannot be counted."""
     if not config.likelihood:
         return
-    if run.diffusion.model.captioned:
-        raise ValueError(
-            f"likelihood {config.likelihood} is not counted with a network that is told texts: "
-            "leave it out"
-        )
     for images in sets.values():
         items = read_spread(images, 1)
         if items.x.dtype != np.uint8 or not run.diffusion.config.auto_normalize:
@@ -65,8 +61,15 @@ def check_images(config: EvaluateConfig, run: OpenedRun, sets: dict[str, Images]
 
 
 def _labels(run: OpenedRun, images: Images, items: Items) -> NDArray[Any] | None:
-    """What the network is told of each: its class among the run's."""
+    """What the network is told of each: its class among the run's, or the ids of a caption."""
     network = run.config.network
+    if run.diffusion.model.captioned:
+        if items.captions is None:
+            raise ValueError(
+                "likelihood needs captions of images, of a run that is told texts: leave it out, "
+                "or give images of which something is said"
+            )
+        return ids_of(run.diffusion.model, items.captions, len(items.x), run.diffusion.tokenizer)
     if network.num_classes is None:
         return None
     names = run.diffusion.class_names

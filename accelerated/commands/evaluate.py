@@ -38,6 +38,7 @@ from .bits import bits_of, check_images
 from .evaluation_options import USUAL, EvaluateConfig
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Captions, Labels, sampling_of
+from .obeyed import texts_of
 from .sample import asked_of, draw
 
 DOCUMENT, CLOSEST, BITS = "evaluation.json", "closest.png", "bits.png"
@@ -66,30 +67,32 @@ def evaluate(config: EvaluateConfig) -> int:
     number = USUAL if config.num_samples is None else config.num_samples
     device, run = opened(config)
     set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
-    labels = _captions(run, real, number) or classes
+    texts = texts_of(run, real, number)
+    labels = classes if texts is None else texts.said
     if run.diffusion.model.conditional and labels is classes and not classes.count:
         raise ValueError(f"run {str(config.run)!r} is told more of an item than its class")
     bits = {"training": real} | ({"held_out": unseen} if unseen is not None else {})
     check_images(config, run, bits)
     by = _drawn_by(run, config, sampling, labels, size)
-    with Kept(output, number, shape, by) as kept:
+    total = number if texts is None else texts.number
+    with Kept(output, total, shape, by) as kept:
         there = f", {kept.finished:,} of them are there" if kept.finished else ""
         say(
-            f"device: {device}; {number:,} {kept.form.noun} with the weights of step {run.step:,} "
+            f"device: {device}; {total:,} {kept.form.noun} with the weights of step {run.step:,} "
             f"({run.weights}){there}"
         )
-        if kept.finished < number:
+        if kept.finished < total:
             say("compiling the network: about 10 s, and less where it was compiled before")
             if draw(run, config, sampling, size, kept, labels):
                 say(
-                    f"stopped: {kept.finished:,} of {number:,} {kept.form.noun} are kept in "
+                    f"stopped: {kept.finished:,} of {total:,} {kept.form.noun} are kept in "
                     f"{output}/; the same command goes on with them",
                     error=True,
                 )
                 return INTERRUPTED
         shown = read_spread(real, config.num_real)
         sets = Sets(
-            kept.items(),
+            kept.items()[:number],
             shown.x,
             None if unseen is None else read_spread(unseen, config.num_real).x,
             None if len(real.classes) < 2 else shown.labels,
@@ -109,7 +112,10 @@ def evaluate(config: EvaluateConfig) -> int:
                 "held_out": 0 if sets.held_out is None else len(sets.held_out),
             },
         }
-        found = what | _measured(config, space, sets, weights) | bits_of(config, run, bits)
+        found = what | _measured(config, space, sets, weights)
+        if texts is not None:
+            found |= texts.obeyed(kept.items())
+        found |= bits_of(config, run, bits)
         found["seconds"] = round(perf_counter() - began, 1)
         found["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
         write_json(output / DOCUMENT, found)
@@ -123,18 +129,6 @@ def evaluate(config: EvaluateConfig) -> int:
     answer(f"{report.heading(found)}\n\n{report.table(found, real.classes)}\n")
     say("done: " + ", ".join(f"{output}/{file}" for file in files))
     return DONE
-
-
-def _captions(run: OpenedRun, real: Images, number: int) -> Captions | None:
-    """What a network that is told texts is asked for: what is said of the real pictures."""
-    if not run.diffusion.model.captioned:
-        return None
-    captions = read_spread(real, number).captions
-    if captions is None:
-        raise ValueError(
-            f"data {str(run.config.data)!r} have no captions, and the run is told texts: name some"
-        )
-    return Captions(captions)
 
 
 def _warn(space: str, weights: FeatureWeights | None) -> None:
@@ -187,7 +181,7 @@ def _opened(
 ) -> Images:
     """Real items as the run has seen them, but for what is random about it."""
     run = folder.config.read()
-    trainer = run.trainer
+    trainer, bits = run.trainer, config.likelihood > 0
     classes = tuple(config.label) or trainer.only_class
     try:
         images = open_images(
@@ -200,7 +194,8 @@ def _opened(
             memory_limit=int(min(trainer.data_memory_gb * 1e9, 2**62)),
             progress=True,
             leave_out=trainer.leave_out,
-            caption_encoding=trainer.caption_encoding if option == "data" else None,
+            # Of others only bits are conditional on what is said of them.
+            caption_encoding=trainer.caption_encoding if option == "data" or bits else None,
             bounded=run.diffusion.auto_normalize,
             scaling=from_dict(folder.config.images().get("scaling")),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..reports.figures import OBEYS
 from ..runs.checkpoint import newest
 from ..runs.folder import RunFolder
 from ..runs.names import step_of
@@ -24,6 +25,8 @@ _MEASURES = {
     "kernel": "kernel distance",
     "precision": "precision",
     "recall": "recall",
+    f"{OBEYS}digits": "digits as asked",
+    f"{OBEYS}thing": "things as asked",
 }
 _BLOCKS, _AXIS = " ▁▂▃▄▅▆▇█", "┤"
 _PLAIN, _PLAIN_AXIS = " ..::||##", "|"  # where there are no others

@@ -106,7 +106,7 @@ def held_out() -> frozenset[tuple[int, str]]:
 
 def picture(concept: int, style: str, background: str) -> NDArray[np.uint8]:
     """A thing in a style on a background: uint8 (3, 32, 32)."""
-    (pixels,) = _pictures([Shown(concept, style, background)])
+    (pixels,) = pictures([Shown(concept, style, background)])
     return np.ascontiguousarray(pixels)
 
 
@@ -164,7 +164,7 @@ class PictureImages(Images):
         shown = [self._shown[place] for place in indices]
         picked = np.zeros(len(shown)) if choice is None else choice
         said = [chosen(captions(one), u) for one, u in zip(shown, picked, strict=True)]
-        pixels = _pictures(shown)
+        pixels = pictures(shown)
         if self.shape != pixels.shape[1:]:
             pixels = np.stack([self._fitted(one) for one in pixels])
         labels = None if self.labels is None else self.labels[indices]
@@ -179,7 +179,7 @@ class PictureImages(Images):
         return to_pixels(image, (height, width), channels)
 
 
-def _pictures(shown: Sequence[Shown]) -> NDArray[np.uint8]:
+def pictures(shown: Sequence[Shown]) -> NDArray[np.uint8]:
     """Lay pictures over their backgrounds: uint8 (B, 3, 32, 32).
 
     The colours of the file are multiplied with alpha, so that what is seen of the background only

@@ -111,7 +111,8 @@ def count_bits(
     """Bits of images (N, C, H, W), uint8; image i depends on (seed, i) alone.
 
     Args:
-        labels: (N,) their classes, for a network that is told.
+        labels: what they are, for a network that is told: (N,) classes, or (N, L) ids of captions;
+            bits are then those of an image whose class or caption is known.
         solver, steps: of the ODE, see ``reference.evaluation.likelihood``.
         on_step: called after every question to the network.
     """

@@ -30,7 +30,27 @@ COLUMNS = {
     "held_out": "held out, training",
     "drawn_to_held_out": "drawn, held out",
 }
-_WIDE, _NAME = 20, 26
+ASPECTS = {
+    "digits": "digits",
+    "colours": "colours",
+    "layouts": "layouts",
+    "scenes": "whole scenes",
+    "thing": "the thing",
+    "first_5": "in the first five",
+    "style": "style",
+    "background": "background",
+}
+ASKED = {
+    "seen": "captions of the data",
+    "held_out": "never shown in training",
+    "other_captions": "by other captions",
+    "no_caption": "drawn of no caption",
+    "real": "real ones, by the judge",
+    "other_style": "  by their other style",
+}
+"""What a judge reads, and of which pictures: see ``accelerated/obedience``."""
+
+_WIDE, _NAME, _SHARE = 20, 26, 21
 
 
 def measures(found: Mapping[str, Any]) -> dict[str, str]:
@@ -50,6 +70,8 @@ def table(found: Mapping[str, Any], names: Sequence[str] = ()) -> str:
     lines += ["", *_copies(found["copies"]), "", *_channels(found["colour"])]
     if "classes" in found:
         lines += ["", *_classes(found["classes"], names)]
+    if "obedience" in found:
+        lines += ["", *_obedience(found["obedience"])]
     if "likelihood" in found:
         lines += ["", *_bits(found["likelihood"])]
     return "\n".join(lines)
@@ -104,6 +126,12 @@ def with_error(figure: Mapping[str, float]) -> str:
     return f"{value:.{places}f} ± {1.96 * error:.{places}f}"
 
 
+def with_interval(share: Mapping[str, float]) -> str:
+    """A share and its interval of 95 %."""
+    low, high = (f"{100 * share[end]:.1f}" for end in ("low", "high"))
+    return f"{share['value']:.1%} ({low}–{high})"
+
+
 def _bits(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, of in found.items():
@@ -117,6 +145,18 @@ def _bits(found: Mapping[str, Any]) -> list[str]:
         )
         lines.append(_line("  the dearest images", dear))
     return lines
+
+
+def _obedience(found: Mapping[str, Any]) -> list[str]:
+    rows = {name: text for name, text in ASKED.items() if name in found["rows"]}
+    aspects = list(found["chance"])
+    lines = [f"{'shown as asked':{_NAME}}" + "".join(f"{ASPECTS[a]:>{_SHARE}}" for a in aspects)]
+    for row, text in rows.items():
+        shares = (found["rows"][row].get(aspect) for aspect in aspects)
+        cells = "".join(f"{'' if one is None else with_interval(one):>{_SHARE}}" for one in shares)
+        lines.append(f"{text:{_NAME}}{cells}".rstrip())
+    chance = "".join(f"{format(part, '.2%'):>{_SHARE}}" for part in found["chance"].values())
+    return [*lines, f"{'by chance':{_NAME}}{chance}"]
 
 
 def _line(text: str, value: str) -> str:

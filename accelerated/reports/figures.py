@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from ..evaluation import INCEPTION
 from . import charts
 from .charts import number
-from .evaluation import COLUMNS, MEASURES, with_error
+from .evaluation import ASKED, ASPECTS, COLUMNS, MEASURES, with_error, with_interval
 from .findings import Findings
 from .words import inside, named, said
 
+OBEYS = "obeys_"
+"""Begins the names of what a judge reads, in evaluations.jsonl."""
+
+_MEASURES, _CHANCE = {measure: measure for measure in MEASURES}, "chance"
 ROWS = 8  # evaluations of a training that are shown, the newest ones
 
 
@@ -48,7 +52,11 @@ def curves(found: Findings, profile: Profile | None) -> str:
 
 def quality(found: Findings) -> str:
     """The evaluations of the training, and that of ``evaluate``."""
-    parts = [_while_training(found.evaluations), _evaluated(found.evaluation)]
+    parts = [
+        _while_training(found.evaluations),
+        _evaluated(found.evaluation),
+        _obeyed(found.evaluation),
+    ]
     if not any(parts):
         return f'<p class="soft">{said("quality_none")}</p>'
     return f'<p class="soft">{said("quality_note")}</p>{"".join(parts)}'
@@ -94,7 +102,8 @@ def _while_training(rows: Sequence[Mapping[str, Any]]) -> str:
 
     last = shown[-1]
     caption = said("quality_over", samples=f"{last['samples']:,}", real=f"{last['real']:,}")
-    return _table(caption, head, cells)
+    obeys = {f"{OBEYS}{name}": f"obeys_{name}" for name in ASPECTS if f"{OBEYS}{name}" in last}
+    return _table(caption, head, cells, _MEASURES | obeys)
 
 
 def _evaluated(found: Mapping[str, Any] | None) -> str:
@@ -116,19 +125,42 @@ def _evaluated(found: Mapping[str, Any] | None) -> str:
         real=f"{found['counts']['training']:,}",
         space=found["feature_space"],
     )
-    return _table(caption, head, cells, fid=found["feature_space"] == INCEPTION)
+    fid = found["feature_space"] == INCEPTION
+    return _table(caption, head, cells, _MEASURES | ({"frechet": "fid"} if fid else {}))
 
 
-def _table(caption: str, head: str, cells: Any, *, fid: bool = False) -> str:
-    names = {measure: measure for measure in MEASURES} | ({"frechet": "fid"} if fid else {})
+def _obeyed(found: Mapping[str, Any] | None) -> str:
+    """What a judge reads in pictures of texts."""
+    if found is None or "obedience" not in found:
+        return ""
+    aspects = list(found["obedience"]["chance"])
+    head = "".join(f'<th scope="col">{said(f"aspect_{name}")}</th>' for name in aspects)
+    rows = found["obedience"]["rows"]
+
+    def cells(row: str) -> str:
+        if row == _CHANCE:
+            shares = (f"{part:.2%}" for part in found["obedience"]["chance"].values())
+        else:
+            shares = (
+                with_interval(rows[row][name]) if name in rows[row] else "" for name in aspects
+            )
+        return "".join(f"<td>{text}</td>" for text in shares)
+
+    names = {row: f"asked_{row}" for row in (*ASKED, _CHANCE) if row == _CHANCE or row in rows}
+    return _table(said("quality_obeyed"), head, cells, names, "asked")
+
+
+def _table(
+    caption: str, head: str, cells: Any, names: Mapping[str, str], corner: str = "measure"
+) -> str:
+    """A row of ``cells`` for each of ``names``, which is called what its text says."""
     rows = "".join(
-        f'<tr><th scope="row">{said(name)}</th>{cells(measure)}</tr>'
-        for measure, name in names.items()
+        f'<tr><th scope="row">{said(name)}</th>{cells(row)}</tr>' for row, name in names.items()
     )
     return (
         f'<div class="scroll table" role="region" tabindex="0" {named("quality_region")}>'
         f"<table><caption>{caption}</caption>"
-        f'<thead><tr><th scope="col">{said("measure")}</th>{head}</tr></thead>'
+        f'<thead><tr><th scope="col">{said(corner)}</th>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

@@ -179,6 +179,7 @@ def _ways(found: Findings) -> str:
         )
     if found.run.vocabulary.exists():
         ways["to_paint"] = f"ddpm-mindspore paint TEXT --run {folder}"
+        ways["to_evaluate"] = f"ddpm-mindspore evaluate {folder}"
     elif found.config.trainer.super_resolve is not None:
         ways["to_enlarge"] = f"ddpm-mindspore super-resolve {folder} IMAGE"
     else:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...reference.evaluation.comparison import check_finite, compare
+from ...reference.evaluation.resampling import Figure
+from ...reference.evaluation.shares import Share
 from ..config import TrainerConfig
 from ..data import Images, read_spread
 from ..evaluation.features import chosen, describer
+from ..obedience.judge import judge_of, reduced
 from ..process import to_uint8
+from ..reports.figures import OBEYS
 from ..runs.folder import RunFolder
 from .tensorboard import EventFile
 
@@ -38,8 +43,12 @@ class Evaluations:
         every = self._config.evaluate_every
         return every is not None and step > 0 and step % every == 0
 
-    def add(self, step: int, drawn: NDArray[np.float32]) -> None:
+    def add(
+        self, step: int, drawn: NDArray[np.float32], captions: Sequence[str] | None = None
+    ) -> None:
         """Compare drawn items (N, C, *spatial) with real ones, and write the figures down.
+
+        ``captions``: what was asked for, over and over, of a network that is told texts.
 
         Raises:
             ValueError: drawn items that are not finite.
@@ -53,6 +62,10 @@ class Evaluations:
         of_items, of_real = features(items), features(real)
         check_finite("drawn", items, of_items)
         found = compare(of_items, of_real, seed=self._config.seed, replicates=REPLICATES)
+        if captions is not None and (judge := judge_of(self._images)) is not None:
+            said = [captions[i % len(captions)] for i in range(len(items))]
+            shares = judge.shares(reduced(items, judge.side), said)
+            found |= {f"{OBEYS}{name}": _figure(share) for name, share in shares.items()}
         row = {"step": step} | {name: figure.value for name, figure in found.items()}
         errors = {f"{name}_error": figure.error for name, figure in found.items()}
         self._run.evaluations.append([row | errors | {"samples": len(drawn), "real": len(real)}])
@@ -61,3 +74,7 @@ class Evaluations:
             events = EventFile(self._run.tensorboard / "evaluation", step - 1)
             events.add([row])
             events.close()
+
+
+def _figure(share: Share) -> Figure:
+    return Figure(share.value, (share.high - share.low) / (2 * 1.96))

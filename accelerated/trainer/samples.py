@@ -125,7 +125,8 @@ class Samples:
         losses = [np.nan if row["loss"] is None else row["loss"] for row in rows]
         pictures.loss_curve([row["step"] for row in rows], losses, self._run.loss_curve)
         if self._evaluations is not None and due:
-            self._evaluations.add(step, whole)
+            captions = real.captions if diffusion.model.captioned else None
+            self._evaluations.add(step, whole, captions)
 
     def write_page(self) -> None:
         """Leave the run's page; failing to is no reason to fail."""

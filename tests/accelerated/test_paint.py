@@ -19,13 +19,18 @@ from ddpm_mindspore.accelerated.commands.presets import SCENES
 from ddpm_mindspore.accelerated.config import RunConfig
 from ddpm_mindspore.accelerated.data import open_images, read_spread
 from ddpm_mindspore.accelerated.data.pictures import concepts
+from ddpm_mindspore.accelerated.data.scenes import HELD_OUT
 from ddpm_mindspore.accelerated.data.texts import texts
 from ddpm_mindspore.accelerated.networks.table import build_network
+from ddpm_mindspore.accelerated.obedience.scenes import told_of
 from ddpm_mindspore.accelerated.precision import MixedCell
+from ddpm_mindspore.accelerated.reports import figures
+from ddpm_mindspore.accelerated.reports.findings import gather
 from ddpm_mindspore.accelerated.runs.checkpoint import Checkpoint, load_newest, save
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import build, open_run
 from ddpm_mindspore.accelerated.runs.vocabulary import read_tokenizer, write_tokenizer
+from ddpm_mindspore.accelerated.tasks import Solver
 from ddpm_mindspore.accelerated.weights.shipped import make_shipped, open_shipped
 from ddpm_mindspore.reference.text.tokenizer import SPECIAL, shipped
 
@@ -237,15 +242,51 @@ def test_pictures_of_what_is_said_are_evaluated(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GaussianDiffusion, "sample", noted)
         assert main(command) == 0
-    # Each is told what is said of a real picture, as that is spread over all.
-    real = read_spread(open_images("scenes", (16, 16), 3), 16).captions
-    assert asked == list(real or ())
+    # Each is told what is said of a real picture, as that is spread over all; then come four of
+    # what is never shown, and one empty text.
+    images = open_images("scenes", (16, 16), 3)
+    assert asked[:16] == list(read_spread(images, 16).captions or ())
+    assert all(told_of(text).digits in HELD_OUT for text in asked[16:20])
+    assert asked[20:] == [""]
     found = json.loads((output / "evaluation.json").read_text())
     assert found["precision"] == "O1 float16" and computed_in == {ms.float16}
     assert found["counts"]["samples"] == 16 and found["counts"]["training"] == 32
-    assert "with the weights of step 5" in capsys.readouterr().out
-    assert main([*command, "--likelihood", "16"]) == 2
-    assert "not counted with a network that is told texts" in capsys.readouterr().err
+    rows = found["obedience"]["rows"]
+    of = {name: row["digits"]["of"] for name, row in rows.items()}
+    assert of == {"seen": 32, "held_out": 8, "other_captions": 32, "no_caption": 2, "real": 2000}
+    assert rows["seen"]["digits"]["value"] < 0.5 < rows["real"]["digits"]["value"]
+    said = capsys.readouterr().out
+    assert "21 images with the weights of step 5" in said
+    assert "\nshown as asked " in said and "\nnever shown in training " in said
+    assert max(map(len, said[said.index("shown as asked") :].splitlines()[:7])) <= 110
+    page = figures.quality(replace(gather(run), evaluation=found))
+    assert page.count('data-t="asked_') == 6 and page.count('data-t="aspect_') == 4
+
+
+@pytest.mark.slow
+def test_bits_are_those_of_a_picture_whose_caption_is_known(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, tell = [], Solver.tell
+
+    def heard(self: Solver, condition: Any) -> None:
+        told.append(condition)
+        tell(self, condition)
+
+    monkeypatch.setattr(Solver, "tell", heard)
+    command = ["evaluate", str(run.path), "--num-samples", "16", "--num-real", "32"]
+    command += ["--replicates", "10", "--sampling-timesteps", "1", "--output", str(tmp_path / "e")]
+    command += ["--likelihood", "2", "--likelihood-steps", "1", "--likelihood-solver", "euler"]
+    assert main(command) == 0
+    tokenizer = open_run(run.path).diffusion.tokenizer
+    said = read_spread(open_images("scenes", (16, 16), 3), 2).captions
+    assert tokenizer is not None and said is not None
+    known = [ids for ids in told if ids is not None]
+    assert len(known) == 2
+    for ids in known:
+        np.testing.assert_array_equal(ids, tokenizer.rows(said, ids.shape[1]))
+    found = json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    assert found["likelihood"]["training"]["images"] == 2
 
 
 def test_a_vocabulary_that_is_gone_is_missed(tmp_path: Path) -> None:
@@ -296,6 +337,7 @@ def test_a_run_on_captions_is_gone_on_with_exactly(
     ))  # fmt: skip
     one, other = str(tmp_path / "one"), str(tmp_path / "other")
     train = ["train", "--data", "scenes", "--lr-schedule", "constant", *SMALL]
+    train += ["--evaluate-every", "2", "--evaluate-samples", "16"]
     assert main([*train, "--steps", "4", "--results-folder", one]) == 0
     assert main([*train, "--steps", "2", "--results-folder", other]) == 0
     folder = RunFolder(Path(other))
@@ -303,6 +345,9 @@ def test_a_run_on_captions_is_gone_on_with_exactly(
     lines = (Path(other) / "samples" / "step-00000002.txt").read_text(encoding="utf-8")
     assert len(lines.splitlines()) == 4 and "色" in lines
     assert main(["train", "--resume", "--steps", "4", "--results-folder", other]) == 0
+    first, _ = folder.evaluations.read()
+    assert 0.0 < first["obeys_colours_error"] < 0.2
+    assert first["obeys_scenes"] == 0.0 and first["samples"] == 16
     ended = [load_newest(Path(run)).checkpoint for run in (one, other)]
     assert ended[0].step == ended[1].step == 4
     for group, tensors in ended[0].tensors.items():

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.commands.presets import SCENES
+from ddpm_mindspore.accelerated.obedience.scenes import Scenes, sentences
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.weights.shipped import FOLDER, WEIGHTS, open_shipped
-
-JUDGE = Path(__file__).parents[1] / "benchmarks" / "obedience.py"
-
-
-@pytest.fixture(scope="module")
-def judge() -> Any:
-    spec = importlib.util.spec_from_file_location("obedience", JUDGE)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["obedience"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_it_is_small_and_says_what_it_was_made_from() -> None:
@@ -48,16 +35,16 @@ def test_it_is_what_training_on_scenes_makes() -> None:
         assert getattr(config.trainer, name) == getattr(preset.trainer, name), name
 
 
-def test_it_paints_what_it_is_told(judge: Any) -> None:
+def test_it_paints_what_it_is_told() -> None:
     """Of 50 sentences, ten of pairs that were never shown; 400: tests/benchmarks/painter.py."""
-    asked, diffusion = judge.sentences(400, seed=5)[::8], open_shipped().diffusion
+    asked, diffusion = sentences(400, seed=5)[::8], open_shipped().diffusion
     drawn = to_uint8(diffusion.sample(len(asked), condition=asked, seed=2))
-    result = judge.obedience(drawn, asked, judge.Reader())
-    assert result["all"]["digits"].share > 0.85
-    assert result["all"]["colours"].share > 0.9
-    assert result["all"]["layouts"].share == 1.0
-    assert result["rotated captions"]["digits"].share < 0.3
-    assert result["rotated captions"]["scenes"].share < 0.1
+    judge = Scenes()
+    found = judge.shares(drawn, asked)
+    assert found["digits"].value > 0.85 and found["colours"].value > 0.9
+    assert found["layouts"].value == 1.0
+    rotated = judge.shares(drawn, np.roll(asked, 1).tolist())
+    assert rotated["digits"].value < 0.3 and rotated["scenes"].value < 0.1
 
 
 def test_it_paints_without_a_run(

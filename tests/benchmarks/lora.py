@@ -5,8 +5,8 @@
 writes five scenes with one purple digit each into FOLDER/five, what is said of them, and texts of
 what the model knows (prior.txt); trains low-rank factors on them (``ddpm-mindspore train
 --lora-rank``), which takes minutes; and has sentences painted before and after: with purple in
-them, and without. What was painted is read by what has seen real digits alone (``obedience.py``),
-with five colours to choose from.
+them, and without. What was painted is read by who has seen real digits alone
+(``accelerated/obedience``), with five colours to choose from.
 
 purple asked for    sentences of a purple digit and one of another colour, of all pairs of digits
                     but those of the five pictures: is that digit purple, is the other one as it was
@@ -20,9 +20,7 @@ Given again, it goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +33,7 @@ from ddpm_mindspore.accelerated.cli import main as command
 from ddpm_mindspore.accelerated.data.digits import digit_labels, load_digits
 from ddpm_mindspore.accelerated.data.sayings import COLOURS, LAYOUTS, SAYINGS, Facts, saying
 from ddpm_mindspore.accelerated.data.scenes import RGB, SIDE, place_of
+from ddpm_mindspore.accelerated.obedience.scenes import Reader, sentences, told_of
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.opened import OpenedRun
@@ -112,16 +111,6 @@ def with_purple(count: int, seed: int = 0) -> Asked:
     return Asked([said(facts, int(rng.integers(SAYINGS))) for facts in told], told)
 
 
-def judge() -> Any:
-    """``obedience.py``, which lies beside this."""
-    path = Path(__file__).with_name("obedience.py")
-    spec = importlib.util.spec_from_file_location("obedience", path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["obedience"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def painted(run: OpenedRun, texts: list[str], seed: int = 1) -> NDArray[np.uint8]:
     """A picture of each text, by the run's own guidance."""
     return to_uint8(run.diffusion.sample(100, num_samples=len(texts), condition=texts, seed=seed))
@@ -162,8 +151,7 @@ def sheet(texts: list[str], runs: dict[str, OpenedRun]) -> Image.Image:
 
 def measure(folder: Path, count: int, picture: Path | None) -> dict[str, Any]:
     """Teach it, paint, read."""
-    look = judge()
-    known = look.sentences(100, seed=11)
+    known = sentences(100, seed=11)
     write_five(folder / "five", known)
     run, began = folder / "run", time.perf_counter()
     words = ["train", "--resume"] if (run / "checkpoints").exists() else ["train", *OPTIONS]
@@ -179,8 +167,8 @@ def measure(folder: Path, count: int, picture: Path | None) -> dict[str, Any]:
     before, after = open_shipped(), open_shipped()
     config: Any = after.diffusion.model.config
     after = add_lora(after, read_lora(file, config))
-    reader = look.Reader(colours=RGB | PURPLE)
-    old = Asked(asked := look.sentences(count, seed=3), [look.facts_of(text) for text in asked])
+    reader = Reader(colours=RGB | PURPLE)
+    old = Asked(asked := sentences(count, seed=3), [told_of(text) for text in asked])
     found: dict[str, Any] = {"seconds": seconds, "bytes": file.stat().st_size}
     for name, opened in (("before", before), ("after", after)):
         for what, part in (("purple asked for", with_purple(count)), ("as before", old)):

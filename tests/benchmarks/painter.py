@@ -3,9 +3,9 @@
     python tests/benchmarks/painter.py [--run RUN] [--ask 400] [--json FILE]
 
 has sentences painted, of all 100 pairs of digits equally many, by the model of the package (or by a
-run), and read by what has seen real digits alone (``obedience.py``): a row for each scale of
-guidance. Then the controls: the pictures of the last scale judged by the sentence of the one before
-(rotated), and as many that were painted of the empty text.
+run), and read by who has seen real digits alone (``accelerated/obedience``): a row for each scale
+of guidance. Then the controls: the pictures of the last scale judged by the sentence of the one
+before (rotated), and as many that were painted of the empty text; and real scenes.
 
 Copies
     How far each painted digit is from the nearest of the 1,797 real ones that scenes are made of,
@@ -16,9 +16,7 @@ Copies
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +25,12 @@ from numpy.typing import NDArray
 
 from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.data.digits import load_digits
-from ddpm_mindspore.accelerated.data.sayings import facts_of
+from ddpm_mindspore.accelerated.data.scenes import HELD_OUT
+from ddpm_mindspore.accelerated.obedience.scenes import Reader, Scenes, sentences, told_of
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.weights.shipped import open_shipped
 
 SCALES = (1.0, 1.5, 2.0, 3.0)
-WHAT = ("digits", "colours", "layouts", "scenes")
-
-
-def _judge() -> Any:
-    """``obedience.py``, which lies beside this."""
-    path = Path(__file__).with_name("obedience.py")
-    spec = importlib.util.spec_from_file_location("obedience", path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["obedience"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def nearest(inks: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -57,34 +45,39 @@ def nearest(inks: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.floa
 
 def row_of(name: str, part: dict[str, Any]) -> str:
     """A row of the table."""
-    return f"{name:32}" + "".join(f"{part[what].share:10.1%}" for what in WHAT)
+    return f"{name:32}" + "".join(f"{share.value:10.1%}" for share in part.values())
 
 
 def measure(diffusion: Any, count: int) -> dict[str, Any]:
     """All rows, by name."""
-    judge = _judge()
-    reader = judge.Reader()
+    judge = Scenes(reader := Reader())
     # In another order than that of pairs, whose neighbours have a digit in common.
-    asked = np.random.default_rng(0).permutation(judge.sentences(count)).tolist()
-    told = [facts_of(sentence) for sentence in asked]
+    asked = np.random.default_rng(0).permutation(sentences(count)).tolist()
+    told = [told_of(sentence) for sentence in asked]
+    unseen = np.array([facts.digits in HELD_OUT for facts in told])
+    parts = {"seen pairs": ~unseen, "held-out pairs": unseen}
     rows: dict[str, Any] = {}
 
     def draw(condition: Any, scale: float) -> Any:
         options = {"condition": condition, "cond_scale": scale, "seed": 1}
         return to_uint8(diffusion.sample(100, num_samples=count, **options))
 
-    def add(name: str, part: dict[str, Any]) -> None:
-        rows[name] = {what: part[what]._asdict() for what in WHAT}
-        print(row_of(name, part), flush=True)
+    def add(name: str, images: Any, captions: list[str]) -> None:
+        shares = judge.shares(images, captions)
+        if not rows:
+            print(f"{'':32}" + "".join(f"{what:>10}" for what in shares))
+        rows[name] = {what: share._asdict() for what, share in shares.items()}
+        print(row_of(name, shares), flush=True)
 
-    print(f"{'':32}" + "".join(f"{what:>10}" for what in WHAT))
     drawn = {scale: draw(asked, scale) for scale in SCALES}
     for scale, images in drawn.items():
-        result = judge.obedience(images, asked, reader)
-        for pairs in ("seen pairs", "held-out pairs"):
-            add(f"guidance {scale:g}, {pairs}", result[pairs])
-    add("rotated by one", result["rotated captions"])
-    add("the empty text", judge.obedience(draw("", 1.0), asked, reader)["all"])
+        for pairs, there in parts.items():
+            captions = [asked[i] for i in np.flatnonzero(there)]
+            add(f"guidance {scale:g}, {pairs}", images[there], captions)
+    add("rotated by one", images, np.roll(asked, 1).tolist())
+    add("the empty text", draw("", 1.0), asked)
+    rows["real scenes"] = {what: s._asdict() for what, s in judge.of_real()["real"].items()}
+    print(row_of("real scenes", judge.of_real()["real"]))
     inks, real = reader.inks(drawn[2.0], told), load_digits()[:, 0]
     rows["nearest"] = {
         name: np.quantile(nearest(digits, real), (0.0, 0.05, 0.5)).tolist()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated.data.sayings import SAYINGS
 from ddpm_mindspore.accelerated.data.scenes import RGB
+from ddpm_mindspore.accelerated.obedience.scenes import Reader
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def test_sentences_say_purple_once_where_the_other_colour_is_not(lora: ModuleTyp
 
 
 def test_real_scenes_are_read_and_those_of_another_colour_are_not(lora: ModuleType) -> None:
-    look, rng = lora.judge(), np.random.default_rng(0)
-    reader = look.Reader(colours=RGB | lora.PURPLE)
+    rng = np.random.default_rng(0)
+    reader = Reader(colours=RGB | lora.PURPLE)
     told = lora.with_purple(100).told
     images = np.stack([lora.scene(facts, rng) for facts in told])
     found = lora.shares(reader.read(images, told), told)

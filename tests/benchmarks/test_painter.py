@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ddpm_mindspore.accelerated.data.digits import load_digits
+from ddpm_mindspore.accelerated.obedience.scenes import Reader, real_scenes
 
 
 def loaded(name: str) -> ModuleType:
@@ -23,9 +24,9 @@ def loaded(name: str) -> ModuleType:
 
 
 def test_copies_are_found_and_real_digits_are_none() -> None:
-    painter, judge, real = loaded("painter"), loaded("obedience"), load_digits()[:, 0]
-    images, told = judge.real_scenes(30, np.arange(300))
-    inks = judge.Reader(np.arange(0, 1797, 9)).inks(images, told)
+    painter, real = loaded("painter"), load_digits()[:, 0]
+    images, told = real_scenes(30, np.arange(300))
+    inks = Reader(np.arange(0, 1797, 9)).inks(images, told)
     assert inks.shape == (60, 8, 8)
     # But for the rounding of colours, whose ink is not quite what went into them.
     assert painter.nearest(inks, real).max() < 0.01

@@ -10,7 +10,11 @@ from ddpm_mindspore.reference.evaluation import classes, neighbours
 from ddpm_mindspore.reference.evaluation.colour import channels, flags
 from ddpm_mindspore.reference.evaluation.copies import copies
 from ddpm_mindspore.reference.evaluation.features import Components, flat
+from ddpm_mindspore.reference.evaluation.kernel_classifier import KernelClassifier
 from ddpm_mindspore.reference.evaluation.neighbours import manifolds, nearest, radii
+from ddpm_mindspore.reference.evaluation.retrieval import nearest_of_things, ranks
+from ddpm_mindspore.reference.evaluation.shapes import orientations, shapes
+from ddpm_mindspore.reference.evaluation.shares import share
 
 
 def test_manifolds_are_those_of_the_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +158,56 @@ def test_neighbours_judge_classes() -> None:
 def test_a_judge_needs_more_items_than_neighbours() -> None:
     with pytest.raises(ValueError, match="10 labelled items are too few"):
         classes.balance(np.zeros((2, 1)), np.zeros((10, 1)), np.zeros(10, int))
+
+
+def test_intervals_are_wilsons() -> None:
+    found = share([True] * 9 + [False])
+    assert (found.value, found.of) == (0.9, 10)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.5958, 0.9821)
+    assert share([True] * 10).high == 1.0 and share([False] * 10).low == 0.0
+    with pytest.raises(ValueError, match="right is empty"):
+        share([])
+
+
+def test_a_kernel_classifier_is_the_solution_of_its_equations() -> None:
+    rng = np.random.default_rng(5)
+    x, labels = rng.normal(size=(12, 3)), np.arange(12) % 3
+    found = KernelClassifier(x, labels, gamma=0.5, ridge=0.2)
+    kernel = np.exp(-0.5 * cdist(x, x, "sqeuclidean"))
+    weights = np.linalg.solve(kernel + 0.2 * np.eye(12), 2.0 * np.eye(3)[labels] - 1.0)
+    y = rng.normal(size=(50, 3))
+    scores = np.exp(-0.5 * cdist(y, x, "sqeuclidean")) @ weights
+    np.testing.assert_array_equal(found(y), scores.argmax(1))
+    # Two rings, which no plane parts.
+    angle, radius = 2 * np.pi * rng.uniform(size=400), np.repeat([1.0, 2.0], 200)
+    rings = radius[:, None] * np.stack((np.cos(angle), np.sin(angle)), 1)
+    of = (radius > 1.5).astype(int)
+    reads = KernelClassifier(rings[::2], of[::2], gamma=2.0)
+    assert (reads(rings[1::2]) == of[1::2]).mean() > 0.98
+    for wrong in ({"gamma": 0.0}, {"gamma": 1.0, "ridge": -1.0}):
+        with pytest.raises(ValueError, match="must be more than 0"):
+            KernelClassifier(x, labels, **wrong)
+    with pytest.raises(ValueError, match="of as many rows"):
+        KernelClassifier(x, labels[1:], gamma=1.0)
+
+
+def test_the_nearest_of_a_things_pictures_counts_and_any_of_several_things_will_do() -> None:
+    known = np.array([[[0.0], [10.0], [20.0]], [[5.0], [11.0], [40.0]]])  # two pictures each
+    distances = nearest_of_things(np.array([[5.5], [39.0]]), known)
+    np.testing.assert_allclose(distances, [[0.5, 4.5, 14.5], [34.0, 28.0, 1.0]], atol=1e-6)
+    assert ranks(distances, [{0}, {0}]).tolist() == [0, 2]
+    assert ranks(distances, [{1}, {0, 1}]).tolist() == [1, 1]
+
+
+def test_edges_have_orientations_and_no_colours() -> None:
+    ramp = np.tile(np.arange(8) / 8.0, (8, 1))
+    upright, lying = (np.stack([x] * 3)[None] for x in (ramp, ramp.T))
+    for image, at in ((upright, 0.0), (lying, 4.5)):
+        found = orientations(image).reshape(9, 2, 2)
+        low, part = int(at), at - int(at)
+        shares = found[:, 0, 0] / found[:, 0, 0].sum()
+        np.testing.assert_allclose([shares[low], shares[low + 1]], [1 - part, part], atol=1e-6)
+    other = upright * np.array([1.0, 0.2, 0.0])[:, None, None]
+    np.testing.assert_allclose(orientations(other), orientations(upright), atol=1e-12)
+    assert np.abs(shapes(other) - shapes(upright)).max() > 0.1
+    assert np.abs(orientations(np.full((1, 3, 8, 8), 0.7))).max() == 0.0

@@ -1,0 +1,4 @@
+"""Do pictures show what was asked for? Judges for the texts of the package's data.
+
+They know real pictures alone, and nothing of what draws.
+"""
