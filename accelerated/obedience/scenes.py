@@ -76,9 +76,9 @@ class Reader:
         kinds = np.array([2 * LAYOUTS.index(facts.places) for facts in told])
         rows = np.arange(len(images))
         first, second = (self.places(np.stack(blocks)[kinds + k, rows]) for k in (0, 1))
-        digits, colours = (zip(*both, strict=True) for both in zip(first, second, strict=True))
-        found = zip(self.layouts(images), digits, colours, strict=True)
-        return [Facts(*each) for each in found]
+        digits = zip(first[0], second[0], strict=True)
+        colours = zip(first[1], second[1], strict=True)
+        return [Facts(*each) for each in zip(self.layouts(images), digits, colours, strict=True)]
 
 
 class Scenes:

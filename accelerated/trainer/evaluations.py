@@ -64,7 +64,7 @@ class Evaluations:
         found = compare(of_items, of_real, seed=self._config.seed, replicates=REPLICATES)
         if captions is not None and (judge := judge_of(self._images)) is not None:
             said = [captions[i % len(captions)] for i in range(len(items))]
-            shares = judge.shares(reduced(items, judge.side), said)
+            shares = judge.shares(reduced(to_uint8(drawn), judge.side), said)
             found |= {f"{OBEYS}{name}": _figure(share) for name, share in shares.items()}
         row = {"step": step} | {name: figure.value for name, figure in found.items()}
         errors = {f"{name}_error": figure.error for name, figure in found.items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Share(NamedTuple):
@@ -17,7 +18,7 @@ class Share(NamedTuple):
     of: int
 
 
-def share(right: Sequence[bool], z: float = 1.96) -> Share:
+def share(right: Sequence[bool] | NDArray[np.bool_], z: float = 1.96) -> Share:
     """The share of what is right, with Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209-212).
 
         (p + z^2 / 2n  +-  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
