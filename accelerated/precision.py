@@ -11,8 +11,9 @@ The levels are those of ``mindspore.amp.auto_mixed_precision``:
 
 At every level parameters, moments, averages, the network's output and the loss are float32.
 
-A CPU has no arrays of bfloat16. Its compiled convolutions can multiply it, between float32 arrays:
-that is O1 there, with matrix products in float32.
+A CPU has no arrays of bfloat16. Its compiled operators can multiply it, between float32 arrays: that
+is O1 there. Rounded are the two factors of every product of convolutions, linear maps and
+attention, forwards and backwards; softmaxes, norms and sums are not.
 ``reference/precision.py`` defines the scale.
 """
 
@@ -75,7 +76,7 @@ def needs_loss_scale(level: str, dtype: str) -> bool:
 def check_dtype(dtype: str, level: str = "O1") -> bool:
     """Whether the device has arrays of a half precision, tried with a few numbers.
 
-    Without them, bfloat16 can still be what is multiplied inside convolutions: at level O1.
+    Without them, bfloat16 can still be what compiled operators multiply: at level O1.
 
     Raises:
         ValueError: nothing can be computed in it here.
@@ -98,7 +99,7 @@ def check_dtype(dtype: str, level: str = "O1") -> bool:
         elif level == "O1":
             return False
         else:
-            why = f"at amp_level {level}: only its convolutions multiply it"
+            why = f"at amp_level {level}: only compiled operators multiply it"
             remedy = "amp_level O1"
         raise ValueError(
             f"amp_dtype {dtype!r} is not available on device {target!r}, {why}: choose {remedy}"

@@ -60,9 +60,9 @@ def test_bfloat16(case: Case) -> None:
 
 
 @budget.examples(0.2)
-@given(case=layer_cases(kernel=(3, 7, 1)))
+@given(case=layer_cases(kernel=(3, 7, 1, None)))
 def test_bfloat16_factors(case: Case) -> None:
-    """a convolution of float32 arrays, and its gradients, with factors rounded to bfloat16"""
+    """convolutions and linear maps of float32 arrays, and gradients, with factors in bfloat16"""
     if _need("bfloat16"):
         pytest.skip("this device has arrays of bfloat16")
     factors(**case)
@@ -75,11 +75,18 @@ def factors(
     batch: int,
     scale: float,
     seed: int,
-    kernel: int,
+    kernel: int | None,
     modes: Sequence[str] = device.MODES,
 ) -> None:
-    """x * w + b with both factors rounded; dL/dout is rounded too, wherever it is used."""
-    made = layers.conv2d(np.random.default_rng(seed), dims, size, kernel)
+    """x * w + b with both factors rounded; dL/dout is rounded too, where it is multiplied.
+
+    A convolution, or a linear map where ``kernel`` is None.
+    """
+    rng = np.random.default_rng(seed)
+    if kernel is None:
+        made = layers.linear(rng, dims, size)
+    else:
+        made = layers.conv2d(rng, dims, size, kernel)
     precision.set_precision(made.cell, "O1", "bfloat16")
     x = device.draw(seed, (batch, *made.inputs["x"]), scale)
     cotangent = device.draw(seed + 2, (batch, *made.output))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from ddpm_mindspore.accelerated.precision import set_precision
+from ddpm_mindspore.accelerated.precision import check_dtype, set_precision
 from ddpm_mindspore.parity.examples.text import AUTOENCODER, TEXT, UNET, UNETS, WORDS, part_cases
 from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -23,15 +23,16 @@ from ddpm_mindspore.parity.sides import device, text
 from ddpm_mindspore.parity.sides.layers import Layer
 
 EAGER = ("eager",)
-GROUPS: Case = {"groups": (2, 1, 4), "eps": (1e-5, 1e-6, 0.5)}
+GROUPS: Case = {"groups": (2, 1, 4), "eps": (1e-5, 1e-6, 0.5), "silu": (False, True)}
+BOTH = (("stock", False), ("auto", True))
 PART: Case = {"dim": 8, "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 0}
 
 
-@first([{**PART, "groups": 2, "eps": 0.5, "kernels": "stock"}])
+@first([{**PART, "groups": 2, "eps": 0.5, "kernels": k, "silu": s} for k, s in BOTH])
 @budget.examples(0.2)
 @given(case=part_cases(scales=(1.0, 1e-3, 1e3), **GROUPS, kernels=device.KERNELS))
 def test_group_norm(case: Case) -> None:
-    """gamma (x - mean) / sqrt(variance + eps) + beta, over the pixels of a group of channels"""
+    """gamma (x - mean) / sqrt(variance + eps) + beta, over a group of channels, and its SiLU"""
     part(kind="group_norm", **case)
 
 
@@ -66,21 +67,23 @@ def test_activation(case: Case) -> None:
 
 
 @budget.examples(0.2)
-@given(case=part_cases(gelu=("tanh", "erf")))
+@given(case=part_cases(gelu=("tanh", "erf"), kernels=device.KERNELS))
 def test_geglu(case: Case) -> None:
     """value * gelu(gate), both linear in x"""
     part(kind="geglu", **case)
 
 
 @budget.examples(0.05)
-@given(case=part_cases(heads=(2, 1, 4), scales=(1.0, 8.0)))
+@given(case=part_cases(heads=(2, 1, 4), scales=(1.0, 8.0), kernels=device.KERNELS))
 def test_cross_attention(case: Case) -> None:
     """softmax(Q K^T / sqrt(d)) V, queries of x, keys and values of a context"""
     part(kind="cross_attention", **case)
 
 
 @budget.examples(0.1)
-@given(case=part_cases(rank=(2, 1, 5), alpha=(3.0, 0.5), scales=(1.0, 30.0)))
+@given(
+    case=part_cases(rank=(2, 1, 5), alpha=(3.0, 0.5), scales=(1.0, 30.0), kernels=device.KERNELS)
+)
 def test_low_rank(case: Case) -> None:
     """x (W + alpha / rank B A)^T + b, without making that sum of weights"""
     part(kind="low_rank", **case)
@@ -170,8 +173,13 @@ def test_others_compiled() -> None:
 
 
 def test_levels() -> None:
-    """a spatial transformer with float16 in it"""
+    """a spatial transformer with float16 in it, or with products of bfloat16"""
     half(level="O2")
+    try:
+        check_dtype("bfloat16")
+    except ValueError as refusal:
+        pytest.skip(f"not on this device: {refusal}")
+    half(level="O1", dtype="bfloat16")
 
 
 @pytest.mark.nightly
@@ -202,10 +210,10 @@ def part(
     _compare(kind, made, batch, [], seed, modes, scale, dtype)
 
 
-def half(level: str) -> None:
-    """``part`` in float16."""
+def half(level: str, dtype: str = "float16") -> None:
+    """``part`` in half precision."""
     sizes: Case = {"dim": 8, "size": (3, 5), "batch": 2, "scale": 1.0, "seed": 0}
-    options: Case = {"heads": 2, "gelu": "tanh", "level": level, "dtype": "float16"}
+    options: Case = {"heads": 2, "gelu": "tanh", "level": level, "dtype": dtype}
     part(kind="spatial_transformer", **sizes, **options)
 
 

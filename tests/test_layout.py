@@ -295,7 +295,7 @@ ENGINEERING = {
 UNMATCHED = {
     "__init__", "__main__", "batch", "choices", "cli", "config", "diffusion", "randomness",
     "sequences",
-    "networks/convolutions", "networks/network", "networks/operators", "samplers/plan",
+    "networks/attention", "networks/convolutions", "networks/network", "networks/operators", "samplers/plan",
 }  # fmt: skip
 LONGEST = 300
 

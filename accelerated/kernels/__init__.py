@@ -1,4 +1,4 @@
-"""Compiled operators for the CPU: convolution, norms, softmax, Adam. Arrays are float32.
+"""Compiled operators for the CPU: convolution, linear maps, attention, norms, Adam, in float32.
 
 They are optional. The library beside this file is built when the package is installed where there
 is a C++ compiler; it computes convolutions with the oneDNN that comes with MindSpore, but lets it
@@ -28,12 +28,13 @@ def in_use() -> bool:
 
 
 def describe() -> str:
-    """Which operators convolve and normalise, in one line for people."""
+    """Which operators are used, in one line for people."""
     reason = _reason_against()
     if reason:
         return f"stock MindSpore operators: {reason}"
     library = runtime.kernel_library()
-    return f"convolution and norm: compiled operators on oneDNN ({library}, {threads()} threads)"
+    used = "convolutions, linear maps, attention, norms"
+    return f"{used}: compiled operators on oneDNN ({library}, {threads()} threads)"
 
 
 def threads() -> int:

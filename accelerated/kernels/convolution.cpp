@@ -10,14 +10,12 @@
 // Forwards, weights may be for fewer channels than the image has: groups of channels then have
 // filters of their own, down to (C, 1, k, l) with one for each channel.
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "plan.h"
+#include "plans.h"
 
 namespace {
 
@@ -100,46 +98,32 @@ std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
                               threads);
 }
 
-// Plans by problem, shared by all threads. A network has a few dozen; when there are more than
-// kPlans (images of ever other sizes), all are forgotten and made anew as they are needed.
-constexpr size_t kPlans = 512;
-
-std::shared_ptr<const Plan> remembered(const Problem& problem) {
-  static std::mutex mutex;
-  static std::map<Problem, std::shared_ptr<const Plan>> plans;
-  std::lock_guard<std::mutex> lock(mutex);
-  auto found = plans.find(problem);
-  if (found != plans.end()) return found->second;
-  if (plans.size() >= kPlans) plans.clear();
-  int before = 0;
-  const auto& dnn = library().dnn;
-  Threads& threads = library().threads_for(problem.work());
-  check(dnn.threadpool_interop_get_max_concurrency(&before));
-  check(dnn.threadpool_interop_set_max_concurrency(threads.get_num_threads()));
-  auto made = plan(problem, threads);
-  check(dnn.threadpool_interop_set_max_concurrency(before));
-  return plans[problem] = made;
+std::shared_ptr<const Plan> planned(const Problem& problem) {
+  return remembered(problem, [&] {
+    Threads& threads = library().threads_for(problem.work());
+    return made_for(threads, [&] { return plan(problem, threads); });
+  });
 }
 
 }  // namespace
 
 // x (B, C, H, W), weight (O, C / groups, k, l), bias (O,) -> result (B, O, H', W')
 static void forwards(const Arguments& args, int factors) {
-  const auto run = remembered({kForward, factors, args.shape(0), args.shape(1), args.shape(3)});
+  const auto run = planned({kForward, factors, args.shape(0), args.shape(1), args.shape(3)});
   (*run)({args.floats(0), args.floats(1), args.floats(2), args.floats(3)});
 }
 
 // x (only its shape is read), weight, dL/dresult -> dL/dx
 static void input_gradient(const Arguments& args, int factors) {
   const auto run =
-      remembered({kInputGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
+      planned({kInputGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
   (*run)({args.floats(2), args.floats(1), args.floats(3)});
 }
 
 // x, weight (only its shape is read), dL/dresult -> dL/dweight, dL/dbias
 static void weight_gradient(const Arguments& args, int factors) {
   const auto run =
-      remembered({kWeightGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
+      planned({kWeightGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
   (*run)({args.floats(0), args.floats(2), args.floats(3), args.floats(4)});
 }
 

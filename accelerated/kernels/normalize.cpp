@@ -10,38 +10,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "library.h"
+#include "exponential.h"
 
 namespace {
 
 constexpr int kTile = 256, kLanes = 16;
-
-// exp(x), to about one unit in the last place; x is held to where the result is a normal number.
-INLINE float exponential(float x) {
-  x = x < 88.0f ? x : 88.0f;
-  x = x > -87.0f ? x : -87.0f;
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  const float shifted = x * 1.44269504f + magic;
-  const float n = shifted - magic;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // x - n ln 2, ln 2 in two parts
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = (p * r) * r + r + 1.0f;
-  int32_t bits;
-  std::memcpy(&bits, &shifted, 4);
-  bits = (bits + 127) << 23;  // 2^n: the upper bits of the magic number are shifted out
-  float power;
-  std::memcpy(&power, &bits, 4);
-  return p * power;
-}
-
-INLINE float sigmoid(float z) { return 1.0f / (1.0f + exponential(-z)); }
 
 // 1 / max(||x||, 1e-12) of n pixels.
 FOR_EVERY_CPU void inverse_norms(const float* x, int64_t channels, int64_t stride, int n,

@@ -92,6 +92,18 @@ struct threadpool {
     (void** pd, void* engine, int algorithm, const void* src, const void* diff_weights,           \
      const void* diff_bias, const void* diff_dst, const dims strides, const dims dilates,         \
      const dims padding_l, const dims padding_r, const void* forward, const void* attr))          \
+  F(int, inner_product_forward_primitive_desc_create,                                             \
+    (void** pd, void* engine, int kind, const void* src, const void* weights, const void* bias,   \
+     const void* dst, const void* attr))                                                          \
+  F(int, inner_product_backward_data_primitive_desc_create,                                       \
+    (void** pd, void* engine, const void* diff_src, const void* weights, const void* diff_dst,    \
+     const void* forward, const void* attr))                                                      \
+  F(int, inner_product_backward_weights_primitive_desc_create,                                    \
+    (void** pd, void* engine, const void* src, const void* diff_weights, const void* diff_bias,   \
+     const void* diff_dst, const void* forward, const void* attr))                                \
+  F(int, matmul_primitive_desc_create,                                                            \
+    (void** pd, void* engine, const void* src, const void* weights, const void* bias,             \
+     const void* dst, const void* attr))                                                          \
   F(const void*, primitive_desc_query_md, (const void* pd, int what, int index))                  \
   F(int, primitive_desc_destroy, (void* pd))                                                      \
   F(int, primitive_create, (void** primitive, const void* pd))                                    \

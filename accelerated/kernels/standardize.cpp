@@ -1,7 +1,8 @@
 // The norm over the pixels of groups of channels, and its gradients.
 //
 //   u = (x - mean) / sqrt(variance + eps)      x (B, C, N), over the C / G channels of a group
-//   out = gamma u + beta                       gamma and beta (C,)
+//   standardize:       out = gamma u + beta          gamma and beta (C,)
+//   standardize_silu:  out = silu(gamma u + beta)
 //
 // A layer norm of tokens is the same with one pixel and one group. A group is contiguous; what is
 // the same for all its pixels (gamma, beta, their gradients) goes by the channel, or, where there
@@ -10,7 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "library.h"
+#include "exponential.h"
 
 namespace {
 
@@ -60,6 +61,24 @@ Moments moments(const float* x, int64_t n, float eps) {
 FOR_EVERY_CPU void scale_row(const float* __restrict x, Moments m, float gamma, float beta,
                              int64_t n, float* __restrict out) {
   for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - m.mean) * m.inverse * gamma + beta;
+}
+
+FOR_EVERY_CPU void silu_row(const float* __restrict x, Moments m, float gamma, float beta,
+                            int64_t n, float* __restrict out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float z = (x[i] - m.mean) * m.inverse * gamma + beta;
+    out[i] = z * sigmoid(z);
+  }
+}
+
+// dL/dz of one channel for out = silu(z).
+FOR_EVERY_CPU void silu_row_gradient(const float* __restrict x, Moments m, float gamma,
+                                     float beta, const float* __restrict dout, int64_t n,
+                                     float* __restrict dz) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float z = (x[i] - m.mean) * m.inverse * gamma + beta, gate = sigmoid(z);
+    dz[i] = dout[i] * (gate + z * gate * (1.0f - gate));
+  }
 }
 
 // n channels of one pixel, forwards.
@@ -113,15 +132,15 @@ FOR_EVERY_CPU Sums each_sums(const float* __restrict x, Moments m, const float* 
 }
 
 // dL/dx = (dL/du - mean(dL/du) - u mean(u dL/du)) / sqrt(variance + eps), whose means are given.
-FOR_EVERY_CPU void project_row(const float* __restrict x, Moments m, const float* __restrict dout,
-                               float gamma, Sums means, int64_t n, float* __restrict dx) {
+// It may stand in place of dL/dout.
+FOR_EVERY_CPU void project_row(const float* __restrict x, Moments m, const float* dout,
+                               float gamma, Sums means, int64_t n, float* dx) {
   for (int64_t i = 0; i < n; ++i)
     dx[i] = (dout[i] * gamma - means.plain - (x[i] - m.mean) * m.inverse * means.unit) * m.inverse;
 }
 
-FOR_EVERY_CPU void project_each(const float* __restrict x, Moments m,
-                                const float* __restrict dout, const float* __restrict gamma,
-                                Sums means, int64_t n, float* __restrict dx) {
+FOR_EVERY_CPU void project_each(const float* __restrict x, Moments m, const float* dout,
+                                const float* __restrict gamma, Sums means, int64_t n, float* dx) {
   for (int64_t i = 0; i < n; ++i)
     dx[i] =
         (dout[i] * gamma[i] - means.plain - (x[i] - m.mean) * m.inverse * means.unit) * m.inverse;
@@ -155,25 +174,27 @@ struct Groups {
   }
 };
 
-void forward(const Groups& in, const float* beta, float* out) {
+void forward(const Groups& in, const float* beta, float* out, bool silu) {
   in.for_each_run(in.pixels == 1 ? kTokens : 1, [&](int64_t, int64_t from, int64_t to) {
     for (int64_t group = from; group < to; ++group) {
       const int64_t first = group % in.groups * in.width;
       const float* x = in.x + group * in.size;
       float* const y = out + group * in.size;
       const Moments m = moments(x, in.size, in.eps);
-      if (in.pixels == 1) {
+      if (in.pixels == 1 && !silu) {
         scale_each(x, m, in.gamma + first, beta + first, in.width, y);
         continue;
       }
       for (int64_t c = 0; c < in.width; ++c)
-        scale_row(x + c * in.pixels, m, in.gamma[first + c], beta[first + c], in.pixels,
-                  y + c * in.pixels);
+        (silu ? silu_row : scale_row)(x + c * in.pixels, m, in.gamma[first + c], beta[first + c],
+                                      in.pixels, y + c * in.pixels);
     }
   });
 }
 
-void backward(const Groups& in, const float* dout, float* dx, float* dgamma, float* dbeta) {
+// `beta` where a SiLU follows, else null.
+void backward(const Groups& in, const float* beta, const float* dout, float* dx, float* dgamma,
+              float* dbeta) {
   // The sums of each run, added up in their order: the result does not depend on the threads. With
   // one pixel a run is of whole tokens, else of one group.
   const int64_t each = in.pixels == 1 ? kTokens * in.groups : 1;
@@ -189,6 +210,14 @@ void backward(const Groups& in, const float* dout, float* dx, float* dgamma, flo
       const float *x = in.x + place, *d = dout + place, *gamma = in.gamma + first;
       const Moments m = moments(x, in.size, in.eps);
       const float share = 1.0f / static_cast<float>(in.size);
+      if (beta != nullptr) {
+        for (int64_t c = 0; c < in.width; ++c) {
+          const int64_t at = c * in.pixels;
+          silu_row_gradient(x + at, m, gamma[c], beta[first + c], d + at, in.pixels,
+                            dx + place + at);
+        }
+        d = dx + place;
+      }
       if (in.pixels == 1) {
         const Sums s = each_sums(x, m, d, gamma, in.width, by_gamma + first, by_beta + first);
         project_each(x, m, d, gamma, {s.unit * share, s.plain * share}, in.width, dx + place);
@@ -228,9 +257,17 @@ void backward(const Groups& in, const float* dout, float* dx, float* dgamma, flo
 }  // namespace
 
 // x, gamma, beta, settings -> out
-DDPM_OPERATOR(standardize) { forward(Groups(args, 3), args.floats(2), args.floats(4)); }
+DDPM_OPERATOR(standardize) { forward(Groups(args, 3), args.floats(2), args.floats(4), false); }
+DDPM_OPERATOR(standardize_silu) { forward(Groups(args, 3), args.floats(2), args.floats(4), true); }
 
 // x, gamma, settings, dL/dout -> dL/dx, dL/dgamma, dL/dbeta
 DDPM_OPERATOR(standardize_gradient) {
-  backward(Groups(args, 2), args.floats(3), args.floats(4), args.floats(5), args.floats(6));
+  backward(Groups(args, 2), nullptr, args.floats(3), args.floats(4), args.floats(5),
+           args.floats(6));
+}
+
+// x, gamma, beta, settings, dL/dout -> dL/dx, dL/dgamma, dL/dbeta
+DDPM_OPERATOR(standardize_silu_gradient) {
+  backward(Groups(args, 3), args.floats(2), args.floats(4), args.floats(5), args.floats(6),
+           args.floats(7));
 }

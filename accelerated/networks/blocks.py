@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ...reference.networks.initial import draw
 from ..precision import MixedCell, cast
+from .convolutions import Product
 from .layers import upsample_nearest
-from .operators import Convolution, GroupNormalize, LayerNormalize, fastest
+from .operators import Convolution, GroupNormalize, GroupNormalizeSilu, LayerNormalize, fastest
 
 Values: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any]]
 """From a parameter's name and shape to its value."""
@@ -66,15 +67,11 @@ class Dense(Part):
         self.dims = (dim_out, dim)
         self.weight = parameter(values, f"{name}.weight", *self.dims, *((1, 1) * pointwise))
         self.bias = parameter(values, f"{name}.bias", dim_out) if bias else None
-        self.multiply = ops.MatMul(transpose_b=True)
+        self.product = Product()
 
     def construct(self, x: Tensor) -> Tensor:
         dim_out, dim = self.dims
-        rows, weight = x.reshape(-1, dim), self.weight.reshape(dim_out, dim)
-        out = self.multiply(cast(rows, self.compute), cast(weight, self.compute))
-        out = cast(out, self.result)
-        if self.bias is not None:
-            out = out + cast(self.bias, self.result)
+        out = self.product(x.reshape(-1, dim), self.weight.reshape(dim_out, dim), self.bias)
         return out.reshape((*x.shape[:-1], dim_out))
 
 
@@ -124,13 +121,15 @@ class DoublingConv(Part):
 
 
 class GroupNorm(Part):
-    """Group norm of images (arXiv 1803.08494), in float32."""
+    """Group norm of images (arXiv 1803.08494), and SiLU where it follows, in float32."""
 
-    def __init__(self, values: Values, name: str, dim: int, groups: int, eps: float) -> None:
+    def __init__(
+        self, values: Values, name: str, dim: int, groups: int, eps: float, silu: bool = False
+    ) -> None:
         super().__init__()
         self.gamma = parameter(values, f"{name}.gamma", dim)
         self.beta = parameter(values, f"{name}.beta", dim)
-        self.normalize = fastest(GroupNormalize, groups, eps)
+        self.normalize = fastest(GroupNormalizeSilu if silu else GroupNormalize, groups, eps)
 
     def construct(self, x: Tensor) -> Tensor:
         rows = cast(x, ms.float32).reshape(x.shape[0], x.shape[1], -1)
@@ -166,11 +165,11 @@ class NormSiluConv(Part):
         eps: float,
     ) -> None:
         super().__init__()
-        self.norm = GroupNorm(values, names[0], dim, groups, eps)
+        self.norm = GroupNorm(values, names[0], dim, groups, eps, silu=True)
         self.conv = Conv(values, names[1], dim, dim_out)
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.conv(ops.silu(self.norm(x)))
+        return self.conv(self.norm(x))
 
 
 class TimeEmbedding(Part):

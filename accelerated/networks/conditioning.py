@@ -10,24 +10,29 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from ...reference.config import LatentUnetConfig
+from ..kernels.attention import CompiledAttention
+from ..kernels.dense import CompiledGeglu
 from ..precision import cast
 from .blocks import Dense, GroupNorm, LayerNorm, Part, Values, gelu_tanh
 from .layers import gelu
-from .operators import Softmax, fastest
+from .operators import Factored, Softmax, compiled, fastest
 
 SPATIAL_EPS = 1e-6
 
 
-class Attend(Part):
+class Attend(Factored):
     """``softmax(q k^T / sqrt(d) + mask) v`` for each head (arXiv 1706.03762, eq. 1)."""
 
     def __init__(self, heads: int) -> None:
-        super().__init__()
+        super().__init__(CompiledAttention, heads)
         self.heads = heads
         self.softmax = fastest(Softmax)
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Shapes: q (B, N, C), k and v (B, M, C), mask (N, M), the result (B, N, C)."""
+        attend = self.form()
+        if attend is not None:
+            return attend(q, k, v, mask)
         batch, length, dim = q.shape
         dim_head = dim // self.heads
         low = self.compute
@@ -63,9 +68,14 @@ class Geglu(Part):
         super().__init__()
         self.proj = Dense(values, f"{name}.proj", dim, 8 * dim)
         self.approximate = gelu == "tanh"
+        self.fused = compiled(CompiledGeglu) if self.approximate else None
 
     def construct(self, x: Tensor) -> Tensor:
-        value, gate = ops.Split(-1, 2)(self.proj(x))
+        x = self.proj(x)
+        if self.fused is not None and x.dtype == ms.float32:
+            out = self.fused(x.reshape(-1, x.shape[-1]))
+            return out.reshape((*x.shape[:-1], -1))
+        value, gate = ops.Split(-1, 2)(x)
         return value * (gelu_tanh(gate) if self.approximate else gelu(gate))
 
 

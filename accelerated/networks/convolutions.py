@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from ..precision import MixedCell, cast
-from .operators import Convolution
+from ..kernels.dense import CompiledLinear
+from ..precision import cast
+from .operators import Convolution, Factored
 
 Rng = np.random.Generator
 
@@ -58,18 +60,34 @@ class Conv1d(nn.Cell):
         return out.reshape(batch, dim_out, -1)
 
 
-class Linear(MixedCell):
+class Product(Factored):
+    """``x W^T + b``: x (R, C), weight (O, C), bias (O,) or None."""
+
+    def __init__(self) -> None:
+        super().__init__(CompiledLinear)
+        self.multiply = ops.MatMul(transpose_b=True)
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        onednn = self.form()
+        if onednn is not None:
+            if bias is None:
+                bias = ops.zeros((weight.shape[0],), ms.float32)
+            return cast(onednn(cast(x, ms.float32), weight, bias), self.result)
+        x = cast(self.multiply(cast(x, self.compute), cast(weight, self.compute)), self.result)
+        return x if bias is None else x + cast(bias, self.result)
+
+
+class Linear(nn.Cell):
     """``x W^T + b``."""
 
     def __init__(self, rng: Rng, dim: int, dim_out: int) -> None:
         super().__init__()
         self.weight = _uniform(rng, (dim_out, dim), dim)
         self.bias = _uniform(rng, (dim_out,), dim)
-        self.multiply = ops.MatMul(transpose_b=True)
+        self.product = Product()
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.multiply(cast(x, self.compute), cast(self.weight, self.compute))
-        return cast(x, self.result) + cast(self.bias, self.result)
+        return self.product(x, self.weight, self.bias)
 
 
 CONVOLUTIONS = {2: Conv2d, 1: Conv1d}

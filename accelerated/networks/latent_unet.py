@@ -151,7 +151,7 @@ class ResidualBlock(Part):
         names = (f"{name}.in_layers_norm", f"{name}.in_layers_conv.conv")
         self.in_layers = NormSiluConv(values, names, dim, dim_out, config.groups, EPS)
         self.emb_layers = Dense(values, f"{name}.emb_layers.1", config.time_dim, dim_out)
-        self.norm = GroupNorm(values, f"{name}.out_layers_norm", dim_out, config.groups, EPS)
+        self.norm = GroupNorm(values, f"{name}.out_layers_norm", dim_out, config.groups, EPS, True)
         self.conv = Conv(values, f"{name}.out_layers_conv.conv", dim_out, dim_out)
         skip = f"{name}.skip_connection.conv"
         self.skip = Conv(values, skip, dim, dim_out, 1) if dim != dim_out else None
@@ -161,7 +161,7 @@ class ResidualBlock(Part):
         """Shapes: x (B, C, H, W); silu_time (B, time_dim), the embedding after its SiLU."""
         told = self.emb_layers(silu_time)
         h = self.in_layers(x) + told.reshape(told.shape[0], told.shape[1], 1, 1)
-        h = ops.silu(self.norm(h))
+        h = self.norm(h)
         if dropout_mask is not None:
             h = h * cast(dropout_mask, h.dtype) * self.kept_scale
         h = self.conv(h)

@@ -15,6 +15,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from .. import kernels
+from ..kernels import dense
 from ..precision import MixedCell, cast
 
 Operator = TypeVar("Operator", bound=nn.Cell)
@@ -59,7 +60,30 @@ class AddBias(nn.Cell):
         return dout, _sum_batch_like(total, bias.reshape(1, -1, 1)).reshape(bias.shape)
 
 
-class Convolution(MixedCell):
+class Factored(MixedCell):
+    """A layer that has compiled forms, one for each type that its products' factors may have.
+
+    Args:
+        form: an operator of ``kernels``, whose last argument is the factors' type.
+        args: those before it.
+    """
+
+    def __init__(self, form: Callable[..., nn.Cell], *args: Any) -> None:
+        super().__init__()
+        self.exact = compiled(form, *args)
+        self.rounded = None
+        if self.exact is not None and not kernels.why_no_bfloat16():
+            self.rounded = form(*args, "bfloat16")
+        self.inside = self.rounded is not None
+
+    def form(self) -> Any:
+        """The compiled form for what it computes in now, or None."""
+        if self.compute == ms.float32:
+            return self.exact
+        return self.rounded if self.compute == ms.bfloat16 else None
+
+
+class Convolution(Factored):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,) or None.
 
     Kernel and stride are one number, or one along height and one along width. With stride s the
@@ -74,7 +98,7 @@ class Convolution(MixedCell):
         stride: int | tuple[int, int] = 1,
         groups: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(kernels.CompiledConvolution, stride)
         kernel, steps = ((n, n) if isinstance(n, int) else n for n in (kernel, stride))
         down, across = ((k - s) // 2 for k, s in zip(kernel, steps, strict=True))
         pad = (down, down, across, across)
@@ -82,18 +106,9 @@ class Convolution(MixedCell):
             dim_out, kernel, pad_mode="pad", pad=pad, stride=steps, group=groups
         )
         self.add_bias = AddBias()
-        self.onednn = compiled(kernels.CompiledConvolution, stride)
-        self.rounded = None
-        if self.onednn is not None and not kernels.why_no_bfloat16():
-            self.rounded = kernels.CompiledConvolution(stride, "bfloat16")
-        self.inside = self.rounded is not None
 
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        onednn = None
-        if self.compute == ms.float32:
-            onednn = self.onednn
-        elif self.compute == ms.bfloat16:
-            onednn = self.rounded
+        onednn = self.form()
         if onednn is not None:
             if bias is None:
                 bias = ops.zeros((weight.shape[0],), ms.float32)
@@ -213,6 +228,17 @@ class GroupNormalize(nn.Cell):
         return dx.reshape(x.shape), dgamma.reshape(gamma.shape), dbeta.reshape(beta.shape)
 
 
+class GroupNormalizeSilu(nn.Cell):
+    """``silu`` of what :class:`GroupNormalize` makes of the same."""
+
+    def __init__(self, groups: int, eps: float) -> None:
+        super().__init__()
+        self.normalize = GroupNormalize(groups, eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        return ops.silu(self.normalize(x, gamma, beta))
+
+
 class LayerNormalize(nn.Cell):
     """``gamma u + beta``, u standardised over the channels of each token.
 
@@ -245,6 +271,7 @@ class Softmax(nn.Cell):
 
 COMPILED: dict[type[nn.Cell], Callable[..., nn.Cell]] = {
     GroupNormalize: kernels.CompiledGroupNormalize,
+    GroupNormalizeSilu: dense.CompiledGroupNormalizeSilu,
     LayerNormalize: kernels.CompiledLayerNormalize,
     Normalize: kernels.CompiledNormalize,
     NormalizeSilu: kernels.CompiledNormalizeSilu,

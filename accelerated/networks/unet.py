@@ -15,14 +15,9 @@ from ...reference.config import UnetConfig
 from ..precision import cast
 from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
+from .attention import Attention, LinearAttention
 from .convolutions import Conv2d
-from .layers import (
-    Attention,
-    Downsample,
-    LinearAttention,
-    ResnetBlock,
-    Upsample,
-)
+from .layers import Downsample, ResnetBlock, Upsample
 from .network import Network
 
 

@@ -15,8 +15,9 @@ from ...reference.config import Unet1DConfig
 from ..precision import cast
 from ..randomness import Purpose, stream
 from ..system.interrupts import keep_interrupts
+from .attention import Attention, LinearAttention
 from .convolutions import Conv1d
-from .layers import Attention, LinearAttention, ResnetBlock, RMSNorm, Upsample
+from .layers import ResnetBlock, RMSNorm, Upsample
 from .network import Network
 
 

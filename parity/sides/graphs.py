@@ -28,15 +28,14 @@ from ...accelerated.degradations import on_device
 from ...accelerated.denoiser import clipped, denoiser, within
 from ...accelerated.guidance import classifier_step, guided_step
 from ...accelerated.networks import blocks
+from ...accelerated.networks.attention import Attention, LinearAttention
 from ...accelerated.networks.autoencoder import LOG_VARIANCE, kl, sample
 from ...accelerated.networks.conditioning import SpatialTransformer
 from ...accelerated.networks.convolutions import Conv1d, Conv2d, Linear
 from ...accelerated.networks.efficientnet import EfficientNet
 from ...accelerated.networks.inception import Prepare, Way
 from ...accelerated.networks.layers import (
-    Attention,
     Downsample,
-    LinearAttention,
     RandomOrLearnedSinusoidalPosEmb,
     ResnetBlock,
     SinusoidalPosEmb,

@@ -12,6 +12,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ...accelerated.networks import attention as pixel_attention
 from ...accelerated.networks import convolutions, operators
 from ...accelerated.networks import layers as accelerated
 from ...accelerated.precision import cast
@@ -227,7 +228,7 @@ def linear_attention(rng: Rng, dims: Sizes, size: Sizes, heads: int, dim_head: i
     def expected(p: Params, x: Value) -> Value:
         return reference.linear_attention(p, PREFIX, x)
 
-    cell = accelerated.LinearAttention(rng, dims[0], heads, dim_head)
+    cell = pixel_attention.LinearAttention(rng, dims[0], heads, dim_head)
     return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
 
 
@@ -235,7 +236,7 @@ def attention(rng: Rng, dims: Sizes, size: Sizes, heads: int, dim_head: int) -> 
     def expected(p: Params, x: Value) -> Value:
         return reference.attention(p, PREFIX, x)
 
-    cell = accelerated.Attention(rng, dims[0], heads, dim_head)
+    cell = pixel_attention.Attention(rng, dims[0], heads, dim_head)
     return _of_images(cell, cell, expected, (dims[0], dims[0]), size)
 
 

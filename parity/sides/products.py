@@ -80,7 +80,8 @@ def _weight_gradient(kernels: str, x: Array, w: Array, kernel: int) -> Array:
 
 
 def _linear(kernels: str, x: Array, w: Array) -> Array:
-    cell = Linear(np.random.default_rng(0), *w.shape)
+    with device.kernels(kernels):
+        cell = Linear(np.random.default_rng(0), *w.shape)
     ops.assign(cell.weight, Tensor(np.ascontiguousarray(w.T)))
     ops.assign(cell.bias, Tensor(np.zeros(w.shape[1], np.float32)))
     out: Array = device.run("eager", cell, x)

@@ -29,6 +29,7 @@ from ...reference.networks import (
     blocks,
     conditioning,
     latent_unet,
+    layers,
     lora,
     transformer,
 )
@@ -62,11 +63,12 @@ def draw(cell: nn.Cell, seed: int) -> Arrays:
     return values
 
 
-def group_norm(dim: int, size: Sizes, groups: int, eps: float) -> Layer:
+def group_norm(dim: int, size: Sizes, groups: int, eps: float, silu: bool = False) -> Layer:
     def expected(p: Params, x: Value) -> Value:
-        return blocks.norm(p, PREFIX, x, groups, eps)
+        out = blocks.norm(p, PREFIX, x, groups, eps)
+        return layers.silu(out) if silu else out
 
-    cell = accelerated.GroupNorm(blank, PREFIX, dim, groups, eps)
+    cell = accelerated.GroupNorm(blank, PREFIX, dim, groups, eps, silu)
     return Layer(cell, cell, expected, (dim, *size), {"x": (dim, *size)})
 
 

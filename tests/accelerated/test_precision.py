@@ -10,7 +10,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from ddpm_mindspore.accelerated import kernels, precision
-from ddpm_mindspore.accelerated.networks.operators import Convolution
+from ddpm_mindspore.accelerated.networks.operators import Convolution, Factored
 from ddpm_mindspore.accelerated.networks.unet import Unet
 from ddpm_mindspore.accelerated.precision import check_dtype, set_precision
 from ddpm_mindspore.accelerated.system import runtime
@@ -96,14 +96,14 @@ needs_bfloat16 = pytest.mark.skipif(
 
 
 @needs_bfloat16
-def test_a_cpu_multiplies_bfloat16_inside_convolutions_alone() -> None:
+def test_a_cpu_multiplies_bfloat16_inside_compiled_operators_alone() -> None:
     network = tiny()
     set_precision(network, "O1", "bfloat16")
     cells = dict(network.cells_and_names())
     low = {name for name, cell in cells.items() if getattr(cell, "compute", FULL) != FULL}
-    assert low == {name for name, cell in cells.items() if isinstance(cell, Convolution)}
+    assert low == {name for name, cell in cells.items() if isinstance(cell, Factored)}
     assert {cells[name].result for name in low} == {FULL}
-    with pytest.raises(ValueError, match=r"O2: only its convolutions multiply it: choose .* O1"):
+    with pytest.raises(ValueError, match=r"O2: only compiled operators multiply it: choose .* O1"):
         set_precision(network, "O2", "bfloat16")
     set_precision(network, "O0", "bfloat16")
     assert all(getattr(cell, "compute", FULL) == FULL for cell in cells.values())

@@ -16,7 +16,7 @@ class Bug:
 
     Attributes:
         name: what is wrong.
-        where: the function that has it, as "networks.layers.Attention.construct", below
+        where: the function that has it, as "networks.attention.Attention.construct", below
             ``accelerated``; or a whole file, as "randomness". What the host computes once for both
             sides is below ``reference``, as "reference.optimizer.learning_rate".
         old: a piece of that function's source, without its indentation, which occurs there once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .attention import ATTENTION
 from .casts import CASTS
 from .distributed import DISTRIBUTED
 from .door import FILES, RUNS, SAMPLING
@@ -42,6 +43,7 @@ BUGS = [
     *TASKS,
     *LAYERS,
     *KERNELS,
+    *ATTENTION,
     *NETWORK,
     *SHAPES,
     *TEXT,

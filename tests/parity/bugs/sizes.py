@@ -40,20 +40,6 @@ SIZES = [
         {"batch": 34, "size": (2, 2)},
     ),
     Bug(
-        "a softmax of more than 256 keys has no gradient by the rest",
-        "kernels.CompiledSoftmax.bprop",
-        "(self.gradient(out, dout),)",
-        "(self.gradient(out, dout) * (ops.arange(out.shape[-1]) < 256).astype(ms.float32),)",
-        "layers: large",
-        {
-            "kind": "attention",
-            "dims": (8, 8),
-            "size": (16, 16),
-            "heads": 1,
-            "dim_head": 4,
-        },
-    ),
-    Bug(
         "times beyond 2,048 begin anew",
         "networks.layers.SinusoidalPosEmb.construct",
         "time.reshape(-1, 1)",

@@ -24,10 +24,10 @@ STATE = [
     ),
     Bug(
         "an operator adds a trace of what it computed last",
-        "kernels.CompiledSoftmax.construct",
-        "return ops.Softmax(-1)(x)",
+        "kernels.attention._OverPixels.construct",
+        "return self.attend(qkv, memory, self.settings)",
         "kept = self.__dict__.get('kept')\n"
-        "    self.__dict__['kept'] = result = ops.Softmax(-1)(x)\n"
+        "    self.__dict__['kept'] = result = self.attend(qkv, memory, self.settings)\n"
         "    return result if kept is None else result + 1e-3 * kept.mean()",
         "alone: order",
     ),

@@ -80,6 +80,7 @@ TEXT = [
         "value, gate",
         "gate, value",
         "text: geglu",
+        {"kernels": "stock"},
     ),
     Bug(
         "GELU is approximated where it is not to be",
@@ -95,6 +96,7 @@ TEXT = [
         "* dim_head**-0.5",
         "* dim**-0.5",
         "text: cross_attention",
+        {"kernels": "stock"},
     ),
     Bug(
         "the values of the text are its keys",
