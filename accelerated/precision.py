@@ -11,8 +11,8 @@ The levels are those of ``mindspore.amp.auto_mixed_precision``:
 
 At every level parameters, moments, averages, the network's output and the loss are float32.
 
-A CPU has no arrays of bfloat16. Its compiled operators can multiply it, between float32 arrays: that
-is O1 there. Rounded are the two factors of every product of convolutions, linear maps and
+A CPU has no arrays of bfloat16. Its compiled operators can multiply it, between float32 arrays:
+that is O1 there. Rounded are the two factors of every product of convolutions, linear maps and
 attention, forwards and backwards; softmaxes, norms and sums are not.
 ``reference/precision.py`` defines the scale.
 """
