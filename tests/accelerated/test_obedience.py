@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ddpm_mindspore.accelerated import open_run
+from ddpm_mindspore.accelerated.cli import main
 from ddpm_mindspore.accelerated.data import Images, open_images, read_spread
 from ddpm_mindspore.accelerated.data.digits import digit_labels
 from ddpm_mindspore.accelerated.data.pictures import Shown, captions, concepts, held_out, pictures
@@ -21,6 +24,8 @@ from ddpm_mindspore.accelerated.obedience.scenes import (
     sentences,
     told_of,
 )
+from ddpm_mindspore.accelerated.process import to_uint8
+from ddpm_mindspore.accelerated.trainer import batches
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +139,38 @@ def test_images_of_another_size_are_reduced_or_left_to_others() -> None:
     assert judge_of(shaped("digits", 16, 3)) is None
     small = read_spread(shaped("scenes", 16), 3).x
     np.testing.assert_array_equal(reduced(small.repeat(2, 2).repeat(2, 3), 16), small)
+
+
+SMALL = """
+--data scenes --steps 450 --batch-size 32 --lr 3e-3 --warmup-steps 50 --save-every 450
+--dim 8 --dim-mults 1 2 --attention False --groups 4 --heads 2
+--context-dim 32 --text-layers 1 --text-heads 2 --num-samples 1 --sampling-timesteps 2
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rotated", [False, True], ids=["as they are", "rotated by one"])
+def test_captions_that_are_rotated_in_the_batch_teach_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotated: bool
+) -> None:
+    """So small a network learns in a minute how digits are laid out; told of others it does not."""
+    said_of = batches.said_of
+
+    def of_another(model: Any, items: Any) -> Any:
+        first, *others = said_of(model, items)
+        return [*others, first]
+
+    if rotated:
+        monkeypatch.setattr(batches, "said_of", of_another)
+    assert main(["train", *SMALL.split(), "--results-folder", str(tmp_path)]) == 0
+    asked = np.random.default_rng(0).permutation(sentences(200)).tolist()
+    options = {"condition": asked, "cond_scale": 2.0, "sampling_timesteps": 10, "seed": 1}
+    drawn = open_run(tmp_path).diffusion.sample(100, num_samples=200, **options)
+    judge = Scenes()
+    found = judge.shares(to_uint8(drawn), asked)
+    if not rotated:
+        assert found["layouts"].low > 0.9
+        return
+    assert found["layouts"].high < 0.65
+    for what, chance in judge.by_chance(asked).items():
+        assert found[what].low - 0.03 < chance < found[what].high + 0.03, (what, found[what])
