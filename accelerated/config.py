@@ -71,7 +71,13 @@ class TrainerConfig(OptimizerConfig):
             larger is read from the disk again in every epoch.
         data_cache: a folder for decoded images, so that photographs are decoded once, and not at
             every start and in every epoch (for crops that are not random). Takes width x height x
-            channels bytes an image; may be deleted.
+            channels bytes an image; may be deleted. With an autoencoder it has the latents, which
+            are in the run's folder else.
+        autoencoder: train on the latents that this frozen autoencoder makes of pictures, computed
+            once: a run that has one (as import makes it), or a file. image_size is that of the
+            latents.
+        scale_factor: what latents are multiplied by: a number, or measured, so that their deviation
+            is 1 (default: as the autoencoder was used before).
         save_and_sample_every: optimiser steps between two checkpoints with samples.
         num_samples: images drawn at each of them.
         evaluate_every: measure how good samples are at checkpoints of steps that this divides, into
@@ -120,6 +126,8 @@ class TrainerConfig(OptimizerConfig):
     caption_encoding: str | None = None
     data_memory_gb: Unbounded = 2.0
     data_cache: PathText | None = None
+    autoencoder: PathText | None = None
+    scale_factor: float | Literal["measured"] | None = None
     save_and_sample_every: Annotated[int, tyro.conf.arg(name="save-every")] = 1000
     num_samples: int = 25
     evaluate_every: int | None = None
@@ -163,6 +171,8 @@ class TrainerConfig(OptimizerConfig):
             raise ValueError(f"crop_min_share {self.crop_min_share} must be more than 0, at most 1")
         if self.prior is not None and not (self.from_run or self.resume):
             raise ValueError(f"prior {self.prior!r} is drawn by a run: name it (--from)")
+        if isinstance(self.scale_factor, float) and not self.scale_factor > 0:
+            raise ValueError(f"scale_factor {self.scale_factor} must be positive")
         for name in ("data_memory_gb", "prior_weight", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")

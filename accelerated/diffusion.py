@@ -17,7 +17,7 @@ from ..reference.schedule import make_schedule
 from ..reference.text.tokenizer import Tokenizer
 from .batch import MicroBatch, times_and_noise
 from .config import configurations, sides
-from .data.told import check_condition, negative_of, told, with_untold
+from .data.told import negative_of, of_training, told
 from .denoiser import denoiser, limited
 from .guidance import Classifier, Guidance
 from .networks.network import Network
@@ -43,6 +43,7 @@ class GaussianDiffusion:
     Attributes:
         class_names: what the classes are called, where that is known: ``classes`` may name them.
         tokenizer: what cuts texts, for a network that is told any: ``condition`` may be texts.
+        states: from their ids to what a frozen text encoder has made of them, which it is told.
 
     Raises:
         ValueError: options that contradict each other or do not fit the network.
@@ -50,6 +51,7 @@ class GaussianDiffusion:
 
     class_names: tuple[str, ...] = ()
     tokenizer: Tokenizer | None = None
+    states: Callable[[NDArray[np.int32]], NDArray[np.float32]] | None = None
 
     def __init__(
         self, model: Network, *, image_size: int | Sequence[int], seed: int = 0, **options: Any
@@ -128,8 +130,7 @@ class GaussianDiffusion:
                 keep_masks(seed, step, positions, shape, config.dropout, layer=layer)
                 for layer, shape in enumerate(self.model.dropout_shapes(self.image_size))
             ]
-        known = check_condition(self.model, condition, len(x_0), tokenizer=self.tokenizer)
-        known = with_untold(self.model, known, seed, step, positions, self.tokenizer)
+        known = of_training(self, condition, len(x_0), seed, step, positions)
         return MicroBatch(x_0, t, noise, self_cond_mask, masks, known, self.levels(t))
 
     def sample(
@@ -196,7 +197,7 @@ class GaussianDiffusion:
         sampling.check_network(self.model.config)
         plan = plan_for(self.schedule, sampling)
         guidance = self._guidance(sampling, plan.learned)
-        away = negative_of(self.model, negative, self.tokenizer) if sampling.guides else None
+        away = negative_of(self, negative) if sampling.guides else None
         rows, seed = self.levels(plan.timesteps), self.seed if seed is None else seed
         batches = []
         for start in range(0, count, batch_size):
@@ -256,7 +257,7 @@ class GaussianDiffusion:
         Raises:
             ValueError: shapes that differ, or t or lam out of range.
         """
-        T = self.schedule.T
+        T, seed = self.schedule.T, self.seed if seed is None else seed
         t = T if t is None else t
         if not 1 <= t <= T:
             raise ValueError(f"t {t} is outside 1..{T}")
@@ -269,7 +270,6 @@ class GaussianDiffusion:
         )
         if first.shape != second.shape:
             raise ValueError(f"x2 has shape {second.shape}: give it x1's, {first.shape}")
-        seed = self.seed if seed is None else seed
         indices = range(len(first))
         # One noise for both: noise of their own would shrink the variance of the mixture.
         noise = normal(seed, Purpose.SAMPLE_START, 0, indices, self.shape)

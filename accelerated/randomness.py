@@ -20,6 +20,7 @@ this file.
     REAL_TIME       update      position          0       a uniform number, of which t is a function
     NOISE           update      position          0       (C, H, W) normal numbers, float32
     OFFSET          update      position          0       (C, 1, 1) normal numbers, float32
+    LATENT          update      position          0       (C, h, w) normal numbers, float32
     FLIP            update      position          0       a uniform number: mirrored below 1/2
     SELF_CONDITION  update      position          0       a uniform number: conditioned below 1/2
     DROPOUT         update      position          block   uniform numbers, float32: kept from p on
@@ -74,6 +75,7 @@ class Purpose(IntEnum):
     SCENE = 16
     REAL_TIME = 17
     OFFSET = 18
+    LATENT = 19
 
 
 def stream(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:

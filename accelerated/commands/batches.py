@@ -128,13 +128,17 @@ def what_drew(run: OpenedRun, folder: Path, seed: int, **more: Any) -> dict[str,
     }
 
 
-def usual_batch_size(diffusion: GaussianDiffusion, image_size: Sides | None = None) -> int:
+def usual_batch_size(
+    diffusion: GaussianDiffusion, image_size: Sides | None = None, *, large: bool = False
+) -> int:
     """64 images, or as many as have half a million numbers at the outermost resolution.
 
-    The work of small images is mostly in starting operators, not in their arithmetic.
+    The work of small images is mostly in starting operators, not in their arithmetic. ``large``:
+    the network may be so that it has room for few latents only.
     """
     size = diffusion.image_size if image_size is None else sides(image_size)
-    return max(64, 2**19 // (math.prod(size) * diffusion.model.config.dim))
+    numbers = math.prod(size) * diffusion.model.config.dim
+    return max(1, min(64, 2**21 // numbers)) if large else max(64, 2**19 // numbers)
 
 
 def even_batch_size(count: int, limit: int) -> int:

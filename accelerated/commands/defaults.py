@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...reference.config import TextUnetConfig
+from ...reference.config import AutoencoderConfig, TextUnetConfig
 from ..choices import PAINTER
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import is_given, value_of
-from .presets import adding, preset
+from .presets import adding, of_latents, preset, tuning
 
 ADDING = ("--lora-rank", "--lora-alpha", "--lora-text-encoder")
 """What trains factors that are added to weights; the first of them asks for it."""
@@ -57,13 +57,27 @@ def train_defaults(args: list[str]) -> RunConfig:
     if source is None and adds:
         source = PAINTER
     elif source is None or help_is_asked_for:
-        return preset(data, args)
-    from ..trainer.from_run import like_source
+        start = preset(data, args)
+        if (coder := value_of("--autoencoder", args)) is None:
+            return start
+        return of_latents(start, None if help_is_asked_for else _autoencoder(coder))
+    from ..trainer.from_run import is_of_latents, like_source
 
     like = like_source(FOLDER, source, data)
     config = like_source(preset(like.data, args), source, data)
     trainer = replace(config.trainer, from_run=source)
-    return replace(config, trainer=adding(trainer) if adds else trainer)
+    latents = is_of_latents(source)
+    if adds:
+        trainer = adding(trainer, latents)
+    elif latents:
+        trainer = tuning(trainer)
+    return replace(config, trainer=trainer)
+
+
+def _autoencoder(source: str) -> AutoencoderConfig:
+    from ..weights.autoencoder import read_coder
+
+    return read_coder(Path(source).expanduser()).config
 
 
 def _asks_for_help(args: list[str]) -> bool:

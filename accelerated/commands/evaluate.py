@@ -32,6 +32,7 @@ from ..runs.opened import OpenedRun
 from ..runs.provenance import precision_text
 from ..system.files import write_json
 from ..system.say import answer, bar, say
+from ..weights.autoencoder import coder_config
 from ..weights.features import FeatureWeights
 from .batches import opened
 from .bits import bits_of, check_images
@@ -58,6 +59,8 @@ def evaluate(config: EvaluateConfig) -> int:
     sampling, classes, size = asked_of(config, captions=True)
     run_config = folder.config.read()
     shape = (run_config.network.channels, *sides(size))
+    if folder.draws_latents():
+        shape = coder_config(folder).picture_shape(sides(size))
     space = chosen(config.features, shape)
     weights = feature_weights(space, config.feature_weights)
     _warn(space, weights)
@@ -182,6 +185,7 @@ def _opened(
     """Real items as the run has seen them, but for what is random about it."""
     run = folder.config.read()
     trainer, bits = run.trainer, config.likelihood > 0
+    latents = folder.draws_latents()
     classes = tuple(config.label) or trainer.only_class
     try:
         images = open_images(
@@ -190,13 +194,13 @@ def _opened(
             shape[0],
             crop=CENTER if trainer.crop != "none" else replace(CENTER, kind="none"),
             only_class=classes,
-            cache=trainer.data_cache if source is None else None,
+            cache=trainer.data_cache if source is None and not latents else None,
             memory_limit=int(min(trainer.data_memory_gb * 1e9, 2**62)),
             progress=True,
             leave_out=trainer.leave_out,
             # Of others only bits are conditional on what is said of them.
             caption_encoding=trainer.caption_encoding if option == "data" or bits else None,
-            bounded=run.diffusion.auto_normalize,
+            bounded=run.diffusion.auto_normalize or latents,
             scaling=from_dict(folder.config.images().get("scaling")),
         )
     except ValueError as error:

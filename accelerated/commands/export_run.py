@@ -41,7 +41,9 @@ def export_run(config: ExportConfig) -> int:
         f"timesteps={diffusion.timesteps}, objective={diffusion.objective!r}, "
         f"beta_schedule={diffusion.beta_schedule!r})"
     )
-    if not diffusion.auto_normalize:
+    if RunFolder(config.run).draws_latents():
+        say("It draws latents there, which the run's autoencoder decodes: sample from it here.")
+    elif not diffusion.auto_normalize:
         say("It draws there on the scale of training: auto_normalize=False, images.scaling here.")
     if diffusion.objective not in PREDICTIONS:
         say(f"It has no objective {diffusion.objective!r}: sample from this run here.")

@@ -24,7 +24,7 @@ from ..randomness import Purpose, normal
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
-from ..runs.names import DRAWN, PUBLISHED
+from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import drawn_by
 from ..runs.vocabulary import read_tokenizer
@@ -73,7 +73,7 @@ def asked(config: PictureConfig, enlarges: bool = False) -> Asked:
     """
     folder = RunFolder(config.run)
     run = folder.config.read()
-    if (config.run / PUBLISHED).is_file():
+    if folder.draws_latents():
         raise ValueError(
             f"run {str(config.run)!r} draws latents, which this does not: paint with it, or "
             "inpaint with wukong-huahua-inpaint-ms.ckpt"

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...reference.config import (
+    AutoencoderConfig,
     DiffusionConfig,
     MlpConfig,
     SamplingConfig,
     TextUnetConfig,
     Unet1DConfig,
+    wukong,
 )
 from ..config import DIGITS, FOLDER, RunConfig, TrainerConfig
 from .parse import value_of
@@ -143,8 +145,41 @@ def preset(data: str | None, args: Sequence[str]) -> RunConfig:
     return FOLDER if length is None else replace(SEQUENCES, data=data)
 
 
-def adding(trainer: TrainerConfig) -> TrainerConfig:
-    """The same where only what is added to weights is trained (LoRA): that is learned soon."""
+def of_latents(start: RunConfig, coder: AutoencoderConfig | None = None) -> RunConfig:
+    """The same for the latents of such an autoencoder (default: of the published one)."""
+    channels = (coder or wukong.AUTOENCODER).latent_channels
+    return replace(
+        start,
+        image_size=32,
+        network=replace(start.network, channels=channels),
+        diffusion=replace(start.diffusion, auto_normalize=False),
+        trainer=replace(start.trainer, num_samples=9),
+    )
+
+
+def tuning(trainer: TrainerConfig) -> TrainerConfig:
+    """Where training starts from that goes on with a large model on latents.
+
+    The rate is that of the published recipe (``config/train_config.json`` of MindDiffusion's
+    wukong-huahua), its warm-up is longer, and it has no average.
+    """
+    return replace(
+        trainer,
+        train_num_steps=10_000,
+        train_batch_size=4,
+        train_lr=1e-5,
+        warmup_steps=500,
+        num_samples=4,
+    )
+
+
+def adding(trainer: TrainerConfig, latents: bool = False) -> TrainerConfig:
+    """The same where only what is added to weights is trained (LoRA): that is learned soon.
+
+    ``latents``: to those of a large model, whose published recipe has this rate.
+    """
+    if latents:
+        return replace(tuning(trainer), train_num_steps=1000, train_lr=1e-4, warmup_steps=50)
     return replace(
         trainer,
         train_num_steps=1000,

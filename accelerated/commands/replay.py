@@ -23,7 +23,7 @@ from ..config import RunConfig
 from ..runs.checkpoint import load, newest
 from ..runs.folder import RunFolder
 from ..runs.images import changes, known_images, place_of_images
-from ..runs.names import BASE, CHECKPOINTS, PRIOR
+from ..runs.names import AUTOENCODER, BASE, CHECKPOINTS, ENCODED, PRIOR
 from ..runs.opened import build
 from ..runs.vocabulary import read_tokenizer
 from ..system import runtime
@@ -67,8 +67,9 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
     for path in (run.config.path, run.vocabulary, run.path / BASE):
         if path.exists():
             shutil.copy(path, folder)
-    if (run.path / PRIOR).exists():
-        (folder / PRIOR).symlink_to((run.path / PRIOR).resolve())
+    for name in (PRIOR, AUTOENCODER, ENCODED):
+        if (run.path / name).exists():
+            (folder / name).symlink_to((run.path / name).resolve())
     found = newest(run.path, before=step)
     if found is None:
         return 0
@@ -83,6 +84,8 @@ def _trainer(config: RunConfig, data: str, folder: str, resume: bool) -> Trainer
         path = Path(folder, "texts.txt")
         path.write_text("\n".join(prior.texts), encoding="utf-8")
         options = replace(options, prior=str(path))
+    if options.autoencoder is not None and not resume:  # the run's own, wherever it is from
+        options = replace(options, autoencoder=folder)
     diffusion = build(config)
     if diffusion.model.captioned:  # ids mean what they meant to the run
         diffusion.tokenizer = read_tokenizer(RunFolder(Path(folder)))

@@ -62,7 +62,7 @@ def sample(config: SampleConfig) -> int:
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         stopped = draw(run, config, sampling, size, drawing, labels)
-    shape = (drawing.finished, run.config.network.channels, *sides(size))
+    shape = (drawing.finished, *run.shape(sides(size)))
     files = f"{output}/{form.first}, {output}/samples.npy {shape}{form.others}"
     tell_the_end(drawing, stopped, f"done: {files}")
     return INTERRUPTED if stopped else DONE
@@ -115,7 +115,10 @@ def draw(
         OSError: a full disk; the message says how many images are there.
     """
     diffusion, count = run.diffusion, drawing.number - drawing.finished
-    size = even_batch_size(count, config.batch_size or usual_batch_size(diffusion, image_size))
+    usual = config.batch_size or usual_batch_size(
+        diffusion, image_size, large=run.decode is not None
+    )
+    size = even_batch_size(count, usual)
     text = facts(run.config, run.step, run.weights, sampling, config.seed)
     precision = precision_text(config.amp_level, config.amp_dtype)
     text |= asked_again(size, run.config, image_size, config.autoguidance, precision)
@@ -140,7 +143,7 @@ def draw(
             on_step=on_step,
             **sampling_of(config),
         )
-        return drawing.form.units(drawn)
+        return drawing.form.units(drawn if run.decode is None else run.decode(drawn))
 
     return in_batches(drawing, size, total, batch, written, text)
 

@@ -12,6 +12,7 @@ from ..config import RunConfig
 from ..data import class_names
 from ..data.classes import listed
 from ..data.texts import texts
+from ..runs.base import has_base
 from ..runs.folder import RunFolder
 from ..runs.forms import form_of
 from ..runs.images import class_names_of
@@ -148,11 +149,14 @@ def _tell_the_end(trainer: Trainer, done: bool) -> None:
 def _announce(trainer: Trainer, device: str) -> None:
     model = trainer.diffusion.model
     parameters = f"{sum(p.size for p in model.get_parameters()):,} parameters"
-    if model.config.lora_rank is not None:
+    if has_base(model.config):
         parameters += f", of which {sum(p.size for p in model.trainable_params()):,} are trained"
-    noun = form_of(len(trainer.images.shape) - 1).noun
-    count, shape = len(trainer.images), "x".join(map(str, trainer.images.shape))
-    told = " with captions" if trainer.images.captioned else ""
+    images = trainer.images
+    noun = form_of(len(images.shape) - 1).noun
+    count, shape = len(images), "x".join(map(str, images.shape))
+    if images.shown is not images:
+        shape = f"{'x'.join(map(str, images.shown.shape))}, as latents of {shape}"
+    told = " with captions" if images.captioned else ""
     say(
         f"device: {device}; {count:,} {noun} of {shape}{told}; a network of {parameters}; "
         f"steps {trainer.step:,} to {trainer.config.train_num_steps:,}"

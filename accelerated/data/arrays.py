@@ -80,6 +80,11 @@ class Images(Protocol):
         return len(self)
 
     @property
+    def shown(self) -> Images:
+        """What people look at: itself, but the pictures whose latents these are."""
+        return self
+
+    @property
     def skipped(self) -> list[tuple[str, str]]:
         return []
 

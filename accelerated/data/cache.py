@@ -92,7 +92,7 @@ def cached(records: FileRecords, how: Reading) -> Records:
     if folder is None:
         return records
     shape = "x".join(map(str, records.shape))
-    file = folder / f"{shape}-{how.crop.kind}-rule{RULE}-{_fingerprint(records)}.pixels"
+    file = folder / f"{shape}-{how.crop.kind}-rule{RULE}-{fingerprint(records.files())}.pixels"
     try:
         if not file.exists() or file.stat().st_size != len(records) * _row_size(records):
             make_folder(folder)
@@ -143,9 +143,10 @@ def _checksum(pixels: bytes) -> bytes:
     return zlib.crc32(pixels).to_bytes(_CHECKSUM, "little")
 
 
-def _fingerprint(records: FileRecords) -> str:
+def fingerprint(files: Iterable[tuple[str, str]]) -> str:
+    """16 hexadecimal digits by which files (name, path) differ: names, sizes and times."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, path in records.files():
+    for name, path in files:
         try:
             status = os.stat(path)  # noqa: PTH116  (a Path for each of a million files)
             what = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..randomness import Purpose, stream
 from ..system.say import bar
@@ -44,7 +45,7 @@ class Records(Protocol):
 
     def read(
         self, places: Sequence[int], draws: Sequence[Sequence[float]]
-    ) -> Sequence[Pixels8 | str]:
+    ) -> Sequence[NDArray[Any] | str]:
         """Decode records: for each its pixels (C, H, W), or in a few words why it has none."""
         ...
 
@@ -111,13 +112,17 @@ class RecordImages(Images):
         records: the images.
         strict: raise ValueError where a record cannot be read, instead of skipping it.
         left_out: what was left out while the records were looked for.
+
+    Attributes:
+        records: the images.
     """
 
     def __init__(
         self, records: Records, *, strict: bool = False, left_out: Sequence[LeftOut] = ()
     ) -> None:
-        self.shape, self.draws = records.shape, records.draws
-        self._records, self._strict = records, strict
+        self.shape: tuple[int, ...] = records.shape
+        self.draws = records.draws
+        self.records, self._strict = records, strict
         self._left_out = left_out
         self._skipped = [(path, why) for path, why, kind in left_out if kind is Kind.BROKEN]
         self._broken: dict[int, str] = {}
@@ -125,12 +130,12 @@ class RecordImages(Images):
 
     @property
     def places(self) -> int:
-        return len(self._records)
+        return len(self.records)
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
         broken = self._broken.copy().items()  # another thread may be reading
-        return [*self._skipped, *((self._records.name(i), why) for i, why in broken)]
+        return [*self._skipped, *((self.records.name(i), why) for i, why in broken)]
 
     @property
     def left_out(self) -> list[LeftOut]:
@@ -138,7 +143,7 @@ class RecordImages(Images):
         return [*self._left_out, *(LeftOut(path, why) for path, why in broken)]
 
     def __len__(self) -> int:
-        return len(self._records) - len(self._broken)
+        return len(self.records) - len(self._broken)
 
     def items(
         self,
@@ -150,14 +155,14 @@ class RecordImages(Images):
         places: list[int] = indices.tolist()
         drawn = [[]] * len(places) if draws is None else draws.tolist()
         chances = lru_cache(None)(chance or (lambda j: chance_of(int(indices[j]))))
-        images: list[Pixels8 | None] = [None] * len(places)
+        images: list[NDArray[Any] | None] = [None] * len(places)
         missing = list(range(len(places)))
         while missing:
             for j in missing:
                 while places[j] in self._broken:
                     self._check_any()
                     places[j] = int(chances(j).integers(self.places))
-            read = self._records.read([places[j] for j in missing], [drawn[j] for j in missing])
+            read = self.records.read([places[j] for j in missing], [drawn[j] for j in missing])
             for j, found in zip(missing, read, strict=True):
                 if isinstance(found, str):
                     self.skip(places[j], found)
@@ -187,13 +192,13 @@ class RecordImages(Images):
             ValueError: strict.
         """
         if self._strict:
-            raise unreadable(self._records.name(place), why)
+            raise unreadable(self.records.name(place), why)
         self._broken[place] = why
 
     def _check_any(self) -> None:
         if not len(self):
             place, why = next(iter(self._broken.items()))
-            raise none_readable(self.places, self._records.name(place), why)
+            raise none_readable(self.places, self.records.name(place), why)
 
 
 def none_readable(count: int, path: str, why: str) -> ValueError:

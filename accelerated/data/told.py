@@ -39,6 +39,17 @@ def told(
     Raises:
         ValueError: none where one is needed, one where none is taken, or one that does not fit.
     """
+    found = _told(diffusion, classes, condition, count, size)
+    return _as_states(diffusion, found)
+
+
+def _told(
+    diffusion: GaussianDiffusion,
+    classes: Any,
+    condition: Any,
+    count: int,
+    size: tuple[int, ...] | None,
+) -> NDArray[Any] | None:
     model, names, tokenizer = diffusion.model, diffusion.class_names, diffusion.tokenizer
     num_classes = model.config.num_classes
     if condition is not None and model.config.cond_channels:
@@ -91,6 +102,28 @@ def check_condition(
     return known.astype(np.int32) if known.dtype.kind in "iu" else known.astype(np.float32)
 
 
+def of_training(
+    diffusion: GaussianDiffusion,
+    condition: Any,
+    count: int,
+    seed: int,
+    step: int,
+    positions: Sequence[int],
+) -> NDArray[Any] | None:
+    """A condition as ``check_condition`` has it, of which a share is withheld.
+
+    Where the states of texts are known it has these, in place of their ids.
+    """
+    model, tokenizer = diffusion.model, diffusion.tokenizer
+    known = check_condition(model, condition, count, tokenizer=tokenizer)
+    return _as_states(diffusion, with_untold(model, known, seed, step, positions, tokenizer))
+
+
+def _as_states(diffusion: GaussianDiffusion, known: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Ids as what the text encoder has made of them, where that was computed before."""
+    return known if known is None or diffusion.states is None else diffusion.states(known)
+
+
 def with_untold(
     model: Network,
     known: NDArray[Any] | None,
@@ -118,8 +151,9 @@ def with_untold(
     return known
 
 
-def negative_of(model: Network, negative: Any, tokenizer: Tokenizer | None) -> NDArray[Any] | None:
+def negative_of(diffusion: GaussianDiffusion, negative: Any) -> NDArray[Any] | None:
     """What an item is guided away from: for a network that is told texts, the empty one if none."""
+    model, tokenizer = diffusion.model, diffusion.tokenizer
     if not model.captioned:
         return None if negative is None else np.asarray(negative)
     texts = (
@@ -127,7 +161,7 @@ def negative_of(model: Network, negative: Any, tokenizer: Tokenizer | None) -> N
         if negative is None or isinstance(negative, str)
         else np.asarray(negative)[None]
     )
-    (row,) = ids_of(model, texts, 1, tokenizer)
+    (row,) = np.asarray(_as_states(diffusion, ids_of(model, texts, 1, tokenizer)))
     return np.asarray(row)
 
 

@@ -59,6 +59,9 @@ class TextUnet(Network):
         self.unet = _named(unet, LatentUnet(values=values_of(unet), **config.unet.to_dict()))
         if config.lora_rank is not None:
             adapt(self, first if values is None else values, config)
+        elif config.freeze_text_encoder:
+            for parameter in self.text.get_parameters():
+                parameter.requires_grad = False
 
     def construct(
         self,
@@ -68,8 +71,19 @@ class TextUnet(Network):
         dropout_masks: tuple[Tensor, ...] | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Apply the network; all as of ``LatentUnet``, but ``condition`` (B, N) int32, ids."""
-        return self.unet(x, time, x_self_cond, dropout_masks, self.text(condition))
+        """Apply the network; all as of ``LatentUnet``, but ``condition`` (B, N) int32, ids.
+
+        Or (B, N, context_dim), what the text encoder has made of them before.
+        """
+        states = condition
+        if condition is None or condition.ndim != 3:
+            states = self.text(condition)
+        return self.unet(x, time, x_self_cond, dropout_masks, states)
+
+    def without_text_encoder(self) -> TextUnet:
+        """Let go of the text encoder: from now on it is told states."""
+        self.text = None
+        return self
 
 
 def _named(prefix: str, part: Weighted) -> Any:

@@ -39,6 +39,8 @@ def walk(folder: RunFolder) -> Walked:
         ValueError: no run, or no checkpoint that can be read.
     """
     run = open_run(folder.path)
+    if run.decode is not None:
+        return Walked()
     remarks: list[str] = []
     items = None
     try:
@@ -102,7 +104,7 @@ def _film(run: OpenedRun, items: Items | None) -> Film | None:
     """A walk without noise of its own or memory: what it led to says what it took x for."""
     diffusion, trainer = run.diffusion, run.config.trainer
     are_images = len(diffusion.image_size) == 2
-    if run.decode is not None or (are_images and not diffusion.config.auto_normalize):
+    if are_images and not diffusion.config.auto_normalize:
         return None
     T = diffusion.schedule.T
     walk: dict[str, Any] = {"sampler": "ddim", "spacing": "quadratic", "eta": 0.0}
@@ -141,7 +143,7 @@ def _pictures(x: NDArray[np.float32], low: float, high: float) -> NDArray[np.uin
 def _profile(run: OpenedRun, items: Items) -> Profile | None:
     """The loss of the same images and noise at each of a few times."""
     diffusion, model = run.diffusion, run.diffusion.model
-    if run.config.trainer.super_resolve is not None or run.decode is not None:
+    if run.config.trainer.super_resolve is not None:
         return None
     x_0 = to_model_range(items.x, diffusion.config.auto_normalize)
     batch = diffusion.micro_batch(

@@ -1,6 +1,7 @@
-"""base.safetensors of a run that trains what is added to weights (LoRA): those weights.
+"""base.safetensors of a run that does not train all of its weights: the others.
 
-They are written once. Its checkpoints hold what is added alone, which is little beside them.
+Those that something is added to (LoRA), or those of a frozen text encoder. They are written once.
+Its checkpoints hold what is trained alone, which may be little beside them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from .kept import digest
 from .names import BASE
 
 
+def has_base(network: NetworkConfig) -> bool:
+    """Whether a run of this network keeps what it does not train apart from its checkpoints."""
+    return network.lora_rank is not None or network.text_is_frozen
+
+
 def save_base(run: RunFolder, arrays: Mapping[str, NDArray[np.float32]], rows: int) -> None:
     """Write it. ``rows``: so many of the token table are of those weights, the others are new."""
     known = {"rows": str(rows), "digest": digest(arrays)}
@@ -41,7 +47,7 @@ def read_base(run: RunFolder) -> tuple[Tensors, int]:
             arrays: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise ValueError(
-            f"{path}, the weights that this run's are added to, cannot be read ({error}): bring "
+            f"{path}, the weights that this run has not trained, cannot be read ({error}): bring "
             "it back"
         ) from None
     if facts.get("digest") != digest(arrays):
@@ -55,8 +61,10 @@ def whole(
     """The parameters of ``merged_network(network)``, of a checkpoint's.
 
     Raises:
-        ValueError: what they are added to cannot be read.
+        ValueError: the others cannot be read.
     """
-    if not isinstance(network, TextUnetConfig) or network.lora_rank is None:
+    if not has_base(network):
         return arrays
-    return merged(read_base(run)[0] | dict(arrays), network.lora_scale)
+    assert isinstance(network, TextUnetConfig)
+    found = read_base(run)[0] | dict(arrays)
+    return found if network.lora_rank is None else merged(found, network.lora_scale)

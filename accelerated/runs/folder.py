@@ -3,7 +3,9 @@
 RUN/config.json      all that the run was started with, and what ran it: see config_file.py
     images.json      the names of the images' files, in their order: see images.py
     vocabulary.txt   the pieces of texts, where the network is told any: see vocabulary.py
-    base.safetensors the weights that are added to, where that alone is trained: see base.py
+    base.safetensors the weights that are not trained: see base.py
+    autoencoder.safetensors   of latents, which the network draws: see weights/autoencoder.py
+    encoded/         the latents of its images, and the states of its texts: trainer/encoded.py
     metrics.jsonl    one JSON object a training step: see metrics.py
     evaluations.jsonl   how good samples were, with evaluate_every
     progress.json    where the run is now, and where its time went: see progress.py
@@ -32,6 +34,7 @@ from .config_file import ConfigFile
 from .lock import RunLock
 from .metrics import MetricsFile
 from .names import (
+    PUBLISHED,
     SAMPLES,
     TENSORBOARD,
     VOCABULARY,
@@ -153,6 +156,11 @@ class RunFolder:
             there = ", ".join(map(str, self.steps())) or "none"
             raise ValueError(f"{self.path} has no checkpoint of step {step}: it has {there}")
         return Loaded(load(folder, [group]), folder, [])
+
+    def draws_latents(self) -> bool:
+        """Whether its network draws latents, which an autoencoder decodes."""
+        published = (self.path / PUBLISHED).is_file()
+        return published or self.config.read().trainer.autoencoder is not None
 
     def imported(self) -> bool:
         """Whether its newest checkpoint holds imported weights; ValueError without one."""

@@ -58,6 +58,7 @@ class Kept:
         number: how many there are to be.
         shape: of each.
         by: all that the samples are a function of, as values for JSON.
+        form: how they are kept (default: as items of this rank are).
 
     Attributes:
         finished: how many there are, ``number`` at most.
@@ -68,10 +69,15 @@ class Kept:
     """
 
     def __init__(
-        self, folder: Path, number: int, shape: tuple[int, ...], by: Mapping[str, Any]
+        self,
+        folder: Path,
+        number: int,
+        shape: tuple[int, ...],
+        by: Mapping[str, Any],
+        form: Raw | None = None,
     ) -> None:
         self.folder, self.number, self._shape = folder, number, shape
-        self.form = raw_of(len(shape) - 1)
+        self.form = raw_of(len(shape) - 1) if form is None else form
         self.finished = 0
         self._by = json.loads(json.dumps(by))
         self._lock: int | None = None

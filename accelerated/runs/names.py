@@ -17,13 +17,15 @@ FILES = (
     *("config.json", "metrics.jsonl", "progress.json", "images.json", "nonfinite.jsonl"),
     *("skipped.jsonl", "loss.png", "weights.safetensors", "evaluations.jsonl", "vocabulary.txt"),
     *("published.ckpt", "report.html", "base.safetensors", "lora.safetensors"),
+    "autoencoder.safetensors",
 )
 CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN = "checkpoints", "samples", "tensorboard", "drawn"
 REPEATED, EVALUATION, VOCABULARY = "repeated", "evaluation", "vocabulary.txt"
 PUBLISHED, REPORT = "published.ckpt", "report.html"
 BASE, LORA = "base.safetensors", "lora.safetensors"
+AUTOENCODER, ENCODED = "autoencoder.safetensors", "encoded"
 PRIOR = "prior"
-FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION, PRIOR)
+FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION, PRIOR, ENCODED)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""
@@ -31,7 +33,7 @@ ASIDE = ".old"
 # What the trainer writes in one go (see files.replace_file), in the folder and in samples/.
 _REPLACED = (
     r"(config|progress|images)\.json|skipped\.jsonl|loss\.png|vocabulary\.txt|report\.html"
-    r"|base\.safetensors"
+    r"|(base|autoencoder)\.safetensors"
 )
 _STEP = r"step-(\d{8,})"
 _CHECKPOINT = re.compile(rf"{_STEP}({re.escape(ASIDE)})?")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.config import merged_network
+from ...reference.config import AutoencoderConfig, merged_network
 from ...reference.plain import as_plain, check_choice
 from ..choices import WEIGHTS, check_sigma_rel
 from ..config import RunConfig
@@ -51,6 +51,7 @@ class OpenedRun:
         scaling: of data that are no images, between their units and those of the diffusion.
         decode: of a diffusion that draws latents: those to images in [0, 1].
         encode: of such a diffusion: images in [-1, 1] to the means of their latents.
+        autoencoder: the sizes of what does both.
     """
 
     diffusion: GaussianDiffusion
@@ -61,12 +62,19 @@ class OpenedRun:
     scaling: Scaling | None = None
     decode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     encode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    autoencoder: AutoencoderConfig | None = None
 
     def units(self, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
         """What ``diffusion.sample`` returned, in the units of the data; latents as images."""
         if self.decode is not None:
             return self.decode(drawn)
         return drawn if self.scaling is None else self.scaling.undo(drawn)
+
+    def shape(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        """Of an item, where the diffusion draws what has these sides: of an image, not a latent."""
+        if self.autoencoder is not None:
+            return self.autoencoder.picture_shape(sides)
+        return (self.config.network.channels, *sides)
 
 
 def open_run(
@@ -97,6 +105,17 @@ def open_run(
         from ..weights.published import open_published
 
         return open_published(run)
+    opened = _opened(run, config, weights, ema, step)
+    if config.trainer.autoencoder is None:
+        return opened
+    from ..weights.autoencoder import read_coder, with_coder
+
+    return with_coder(opened, read_coder(run.path))
+
+
+def _opened(
+    run: RunFolder, config: RunConfig, weights: str, ema: float | None, step: int | None
+) -> OpenedRun:
     scaling = from_dict(run.config.images().get("scaling"))
     diffusion = build(replace(config, network=merged_network(config.network)))
     diffusion.class_names = class_names_of(run)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ...reference.levels import WEIGHT
 from ...reference.tasks.super_resolution import shown
 from ..batch import MicroBatch
 from ..config import TrainerConfig
 from ..data import Images, Items, read_items
+from ..data.latents import LatentImages
+from ..data.records import RecordImages
 from ..diffusion import GaussianDiffusion
+from ..latents import draw
 from ..networks.network import Network
 from ..process import to_model_range
-from ..randomness import Purpose, batch_indices, coins
+from ..randomness import Purpose, batch_indices, coins, normal
 from ..runs.images import open_run_images
 from ..system.distributed import ALONE, World
 from ..system.say import say
+from ..weights.autoencoder import Coder
+from .encoded import coder_of
 from .place import Place
 from .prior import Prior, own
 
@@ -94,12 +102,20 @@ class Batches:
         positions = range(i * whole + share.start, i * whole + share.stop)
         start = (step - 1) * self.images_per_step
         items = self._read(start, positions)
-        if self.prior is not None:
-            items = self.prior.among(items, seed, start, positions)
-        x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
+        flips = np.zeros(len(positions), bool)
         if self._config.augment_horizontal_flip:
-            flip = coins(seed, Purpose.FLIP, step, positions)
-            x_0[flip] = x_0[flip, ..., ::-1]
+            flips = coins(seed, Purpose.FLIP, step, positions)
+        if isinstance(self.images, LatentImages):
+            noise = normal(seed, Purpose.LATENT, step, positions, self.images.shape)
+            # Of each the moments of the picture, and those of the mirrored one where that is shown.
+            moments = items.x[np.arange(len(flips)), flips.astype(int)]
+            x_0 = draw(moments, noise, self.images.scale)
+        else:
+            x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
+        if self.prior is not None:
+            x_0, items = self.prior.among(x_0, items, seed, start, positions)
+        if not isinstance(self.images, LatentImages):
+            x_0[flips] = x_0[flips, ..., ::-1]
         told = said_of(self._diffusion.model, items)
         if self._config.super_resolve is not None:
             told = shown(x_0, self._config.super_resolve)
@@ -128,25 +144,39 @@ def open_data(
     config: TrainerConfig,
     *,
     new_data: bool,
-) -> Images:
+) -> tuple[Images, Coder | None]:
     """Open the images of a run, as ``runs.images.open_run_images``; say where they are others.
 
+    With them the autoencoder whose latents of them are trained on, if there is one.
+
     Raises:
-        ValueError: images that cannot be opened, or others than the run had.
+        ValueError: images that cannot be opened, or others than the run had; or no autoencoder.
     """
+    coder = coder_of(place.run, config, diffusion)
+    shape, bounded = diffusion.shape, diffusion.config.auto_normalize
+    if coder is not None:  # each picture is read once
+        shape, bounded = coder.config.picture_shape(diffusion.image_size), True
+        config = replace(config, data_cache=None, data_memory_gb=0.0)
     images, differ = open_run_images(
         place.run,
         source,
-        diffusion.shape,
+        shape,
         config,
         captioned=diffusion.model.captioned,
         new_data=new_data,
         progress=place.world.leads,
-        bounded=diffusion.config.auto_normalize,
+        bounded=bounded,
     )
     if differ and place.world.leads:
         say(f"{differ}; going on with these, in a new order, and with all else exactly")
-    return images
+    if coder is None:
+        return images, None
+    if not isinstance(images, RecordImages) or not images.names:
+        raise ValueError(
+            "autoencoder needs a folder of pictures as data: name one, or leave it out"
+        )
+    flips = config.augment_horizontal_flip
+    return LatentImages(images, diffusion.shape, flips=flips), coder
 
 
 def said_of(model: Network, items: Items) -> Any:

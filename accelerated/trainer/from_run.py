@@ -7,6 +7,7 @@ it trains what is added to weights (LoRA), it has these in its folder.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from ...reference.config import NetworkConfig, TextUnetConfig, merged_network, n
 from ..choices import PAINTER, WEIGHTS
 from ..config import RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
-from ..runs.names import CHECKPOINTS, step_of
+from ..runs.names import CHECKPOINTS, PUBLISHED, step_of
 from ..runs.vocabulary import TABLE, with_new_rows
 
 if TYPE_CHECKING:
@@ -59,20 +60,29 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
 
     run, _ = source_run(from_run)
     source = run.config.read()
-    if data is None and from_run != PAINTER and run.imported():
+    published = _is_published(run)
+    if data is None and from_run != PAINTER and (published or run.imported()):
         raise ValueError(
             f"from {from_run!r} holds imported weights, and no images to train on: say which "
             "(--data)"
         )
+    network = merged_network(source.network)
+    if published and isinstance(network, TextUnetConfig):
+        network = replace(network, freeze_text_encoder=True)
     return replace(
         config,
         data=place_of_images(run) if data is None else data,
         image_size=source.image_size,
-        network=merged_network(source.network),
+        network=network,
         diffusion=source.diffusion,
         sampling=source.sampling,
         trainer=replace(config.trainer, super_resolve=source.trainer.super_resolve),
     )
+
+
+def is_of_latents(from_run: str) -> bool:
+    """Whether the network of a run to start from draws latents."""
+    return from_run != PAINTER and source_run(from_run)[0].draws_latents()
 
 
 class Start(NamedTuple):
@@ -96,15 +106,23 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Start:
         ValueError: not a run, no checkpoint that can be read, or another network; or a network
             that is added to, and nothing that it could be added to.
     """
-    from ..runs.base import read_base
+    from ..runs.base import has_base, read_base
 
-    own = {}
-    if (rank := model.config.lora_rank) is not None:
+    rank, own = model.config.lora_rank, {}
+    if has_base(model.config):
         own = {p.name: p.asnumpy() for p in model.trainable_params()}
     if config.resume:
-        if rank is not None:
+        if own:
             model.load_arrays(own | read_base(run)[0])
-        return Start(replace(config, from_run=run.config.read().trainer.from_run))
+        before = run.config.read().trainer
+        given, factor = config.autoencoder, config.scale_factor
+        known = replace(
+            config,
+            from_run=before.from_run,
+            autoencoder=before.autoencoder if given is None else given,
+            scale_factor=before.scale_factor if factor is None else factor,
+        )
+        return Start(known)
     if config.from_run is None:
         if rank is not None:
             raise ValueError(
@@ -113,27 +131,48 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Start:
             )
         return Start(config)
     source, step = source_run(config.from_run)
-    before = source.config.read().network
-    _check_same(merged_network(before), merged_network(model.config), source)
-    arrays, place = _weights(source, step, before, config)
+    network = source.config.read().network
+    _check_same(merged_network(network), merged_network(model.config), source)
+    arrays, place = _weights(source, step, network, config)
     rows = len(arrays.get(TABLE, ()))
     if isinstance(model.config, TextUnetConfig) and rows < (model.config.vocabulary or 0):
         drawn = model.text.embedding_table.asnumpy()[rows:]
-        arrays = {**arrays, TABLE: with_new_rows(arrays[TABLE], drawn)}
-    model.load_arrays({**own, **arrays})
-    return Start(replace(config, from_run=place), rows)
+        arrays = ChainMap({TABLE: with_new_rows(arrays[TABLE], drawn)}, arrays)  # type: ignore[arg-type]
+    # A published checkpoint's are read one by one.
+    model.load_arrays(ChainMap(arrays, own))  # type: ignore[arg-type]
+    coder = config.autoencoder
+    if coder is None and is_of_latents(config.from_run):
+        coder = str(source.path)
+    return Start(replace(config, from_run=place, autoencoder=coder), rows)
 
 
 def write_base(run: RunFolder, model: Network, rows: int) -> None:
-    """Leave in a new run what its own are added to, if that is what it trains.
+    """Leave in a new run the weights that it does not train, where its checkpoints lack them.
 
     ``rows``: of the token table that it started from.
     """
-    from ..runs.base import save_base
+    from ..runs.base import has_base, save_base
     from .state import fixed_arrays
 
-    if model.config.lora_rank is not None:
+    if has_base(model.config):
         save_base(run, fixed_arrays(model), rows)
+
+
+def _is_published(run: RunFolder) -> bool:
+    """Whether it is of a published checkpoint.
+
+    Raises:
+        ValueError: of one that is shown masks, which no data here have.
+    """
+    if not (run.path / PUBLISHED).is_file():
+        return False
+    network = run.config.read().network
+    if network.in_channels > network.channels:
+        raise ValueError(
+            f"run {str(run.path)!r} paints what a mask hides, and is not trained on: start from "
+            "one of wukong-huahua-ms.ckpt"
+        )
+    return True
 
 
 def _check_same(network: NetworkConfig, now: NetworkConfig, source: RunFolder) -> None:
@@ -147,6 +186,7 @@ def _check_same(network: NetworkConfig, now: NetworkConfig, source: RunFolder) -
             changed["cond_drop_prob"] = network.cond_drop_prob
         if isinstance(now, TextUnetConfig) and isinstance(network, TextUnetConfig):
             changed["cond_drop_prob"] = network.cond_drop_prob
+            changed["freeze_text_encoder"] = network.freeze_text_encoder
             if (now.vocabulary or 0) > (network.vocabulary or 0):
                 changed["vocabulary"] = network.vocabulary
         now = replace(now, **changed)  # type: ignore[type-var]
@@ -167,6 +207,10 @@ def _weights(
         if config.from_weights != "average":
             raise ValueError(f"from {PAINTER} has an average alone: leave from_weights out")
         return shipped_arrays(), PAINTER
+    if _is_published(source):
+        from ..weights.published import Published
+
+        return Published(source.path), str(source.path)
     from ..runs.base import whole
 
     group = WEIGHTS[config.from_weights]

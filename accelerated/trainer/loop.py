@@ -21,7 +21,7 @@ from ..diffusion import GaussianDiffusion
 from ..kernels.waiting import Waiter
 from ..optimizer import Optimizer, step_scalars
 from ..precision import needs_loss_scale, set_precision
-from ..runs.checkpoint import Checkpoint, load_newest
+from ..runs.checkpoint import Checkpoint
 from ..runs.images import as_source, called, check_classes, noted
 from ..runs.vocabulary import tokenizer_for, write_tokenizer
 from ..runs.warm_up import remark
@@ -30,13 +30,14 @@ from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
 from ..training import TrainStep
 from .batches import Batches, open_data
+from .encoded import Data, encode
 from .from_run import start_from, write_base
 from .log import Measured, TrainLog
 from .nonfinite import NonfiniteSteps
 from .place import Place, take_place
-from .prior import Prior, make_prior, read_prior, read_texts
+from .prior import make_prior, read_prior, read_texts
 from .samples import Samples
-from .state import Saver, check_same_run, check_same_start, other_sampling, restore, snapshot
+from .state import Saver, check_same_run, check_same_start, other_sampling, restore_newest, snapshot
 from .tensorboard import check_tensorboard
 
 _NOTICE = "stopping after this step, with a checkpoint; once more ends at once"
@@ -94,7 +95,7 @@ class Trainer:
             check_same_run(self.run, self._run_config)
             if changed := other_sampling(self.run, self._run_config):
                 self._say(changed)
-        self.images = open_data(place, source, diffusion, config, new_data=new_data)
+        self.images, self._coder = open_data(place, source, diffusion, config, new_data=new_data)
         diffusion.class_names = check_classes(self.images, model.config, self.run, config)
         diffusion.tokenizer = tokenizer_for(diffusion, self.run, resume=config.resume)
         self._noted = noted(source, self.images, diffusion.class_names)
@@ -147,9 +148,9 @@ class Trainer:
         with lock, first_interrupt_waits(_NOTICE) as interrupted:
             if self.world.leads:
                 self._write_down()
-            self._batches.prior = self._prior(interrupted)
+            self._ahead(interrupted)
             # Before another thread reads images, and before it is said what cannot be read.
-            real = read_spread(self.images, self.config.num_samples)
+            real = read_spread(self.images.shown, self.config.num_samples)
             if left_out := report(self.images, self._own_folder):
                 self._say(left_out)
             if self._misses_samples():
@@ -167,12 +168,16 @@ class Trainer:
         self.world.wait()  # whoever ends first ends the others, and the first may still be saving
         return self._ends
 
-    def _prior(self, interrupted: threading.Event) -> Prior | None:
-        """What the model drew before its first update, when the average is what it starts from."""
-        if self.config.prior is None or self.step:
-            return read_prior(self.run, self.config)
-        place = Place(self.world, self.run)
-        return make_prior(place, self.config, self.ema_diffusion, self._kept, interrupted)
+    def _ahead(self, interrupted: threading.Event | None = None) -> None:
+        """What is computed once, and what the model drew before (None: and will not draw now)."""
+        place, stop = Place(self.world, self.run), interrupted or threading.Event()
+        data = Data(self.diffusion, self.images, self._coder)
+        old = read_prior(self.run, self.config) if self.step or interrupted is None else None
+        texts = self._kept if old is None else old.texts
+        self._samples.coder = encode(place, self.config, data, texts, stop)
+        if old is None and self.config.prior is not None:  # the average is what it starts from
+            old = make_prior(place, self.config, self.ema_diffusion, texts, stop)
+        self._batches.prior = old
 
     @property
     def _own_folder(self) -> Path | None:
@@ -246,10 +251,8 @@ class Trainer:
                     measured = self._update(batch, waiter)
 
     def redo(self, step: int) -> tuple[list[MicroBatch], NonfiniteSteps]:
-        """Do the updates before number ``step``, and write nothing; its micro-batches, and the
-        account of updates with the loss scale for it.
-        """
-        self._batches.prior = read_prior(self.run, self.config)
+        """Do the updates before number ``step``; its micro-batches, and the loss scale's state."""
+        self._ahead()
         waiter = self._train_step.waiter()
         while self.step < step - 1:
             done = self._update(self._batches(self.step + 1), waiter)
@@ -273,13 +276,10 @@ class Trainer:
 
     def _restore(self) -> None:
         """Go on where the newest checkpoint is."""
-        loaded = load_newest(self.run.path)
-        for reason in loaded.refused:
-            self._say(f"passed over a checkpoint: {reason}")
-        restore(loaded.checkpoint, self.diffusion.model, self._optimizer)
-        self._nonfinite.restore(loaded.checkpoint.state)
-        self.step = loaded.checkpoint.step
-        self._due = self._is_due() or loaded.checkpoint.state.get("due", False)
+        found = restore_newest(self.run, self.diffusion.model, self._optimizer, self._say)
+        self._nonfinite.restore(found.state)
+        self.step = found.step
+        self._due = self._is_due() or found.state.get("due", False)
 
     def _snapshot(self) -> Checkpoint:
         state = self._nonfinite.state() | {"due": self._due}

@@ -17,7 +17,7 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from ..config import TrainerConfig
 from ..data import Items
 from ..diffusion import GaussianDiffusion
+from ..process import to_model_range
 from ..randomness import batch_indices
 from ..runs.config_file import versions
 from ..runs.folder import RunFolder
-from ..runs.kept import SAMPLES, Kept, digest
+from ..runs.kept import SAMPLES, Kept, Raw, digest
 from ..runs.names import PRIOR
 from ..runs.own import DRAWN
 from ..system.say import bar, say
@@ -42,30 +43,36 @@ class Prior(NamedTuple):
     """What the model has drawn before.
 
     Attributes:
-        pictures: uint8 (N, C, H, W).
+        pictures: uint8 (N, C, H, W), or latents as they were drawn, float32.
         texts: that they were drawn for: picture i for text i modulo their number.
         weight: of their loss.
     """
 
-    pictures: NDArray[np.uint8]
+    pictures: NDArray[Any]
     texts: Sequence[str]
     weight: float
 
-    def among(self, items: Items, seed: int, start: int, positions: range) -> Items:
-        """Items of an update with every second one of its own pictures.
+    def among(
+        self, x_0: NDArray[np.float32], items: Items, seed: int, start: int, positions: range
+    ) -> tuple[NDArray[np.float32], Items]:
+        """An update with every second one of its own pictures.
 
         Args:
+            x_0: of the items.
             start: the number of the update's first item in the endless stream.
             positions: theirs in the update.
         """
-        x, said = items.x.copy(), list(items.captions or ())
+        x_0, said = x_0.copy(), list(items.captions or ())
         chosen = batch_indices(seed, len(self.pictures), start + positions.start, len(positions))
         for place in np.flatnonzero(own(positions)):
             number = chosen[place]
             picture = self.pictures[number]
-            x[place] = picture if x.dtype == np.uint8 else picture / np.float32(255)
+            if picture.dtype == np.uint8:
+                levels = items.x.dtype == np.uint8
+                picture = to_model_range(picture if levels else picture / np.float32(255))
+            x_0[place] = picture
             said[place] = self.texts[number % len(self.texts)]
-        return items._replace(x=x, captions=said)
+        return x_0, items._replace(captions=said)
 
     def weights(self, positions: range) -> NDArray[np.float64]:
         """What the loss of each item is multiplied by."""
@@ -158,11 +165,13 @@ def make_prior(
         ValueError: the folder holds what is none of this.
     """
     world, run = place
-    pictures = np.zeros((config.prior_number, *diffusion.shape), np.uint8)
+    kind = np.uint8 if diffusion.config.auto_normalize else np.float32
+    pictures: NDArray[Any] = np.zeros((config.prior_number, *diffusion.shape), kind)
     if world.leads:
         pictures = _drawn(run, config, diffusion, texts, interrupted)
     if world.size > 1:
-        pictures = world.gather(pictures.astype(np.int32))[0].astype(np.uint8)
+        shared = pictures.astype(np.int32) if kind == np.uint8 else pictures
+        pictures = world.gather(shared)[0].astype(kind)
     return Prior(pictures, texts, config.prior_weight)
 
 
@@ -172,7 +181,7 @@ def _drawn(
     diffusion: GaussianDiffusion,
     texts: Sequence[str],
     interrupted: threading.Event,
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     number, seed = config.prior_number, config.seed
     by = {
         "versions": versions(),
@@ -182,7 +191,8 @@ def _drawn(
         "guidance": diffusion.sampling.cond_scale,
         "seed": seed,
     }
-    with Kept(run.path / PRIOR, number, diffusion.shape, by) as kept:
+    form = None if diffusion.config.auto_normalize else Raw("latents", "<f4")
+    with Kept(run.path / PRIOR, number, diffusion.shape, by, form) as kept:
         size, total = min(number, AT_ONCE), len(diffusion.plan())
         if kept.finished < number:
             say(f"drawing {number} pictures for {len(texts)} texts, which the model is to keep")

@@ -19,6 +19,7 @@ from ..config import RunConfig
 from ..data import Images, Items
 from ..data.told import check_condition
 from ..diffusion import GaussianDiffusion
+from ..networks.text_unet import TextUnet
 from ..optimizer import Optimizer
 from ..process import to_model_range, to_uint8, to_unit_range
 from ..reports import pictures
@@ -28,6 +29,7 @@ from ..runs.names import REPORT, sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
 from ..system.say import bar, say
+from ..weights.autoencoder import Coder
 from .batches import said_of
 from .evaluations import Evaluations
 from .nonfinite import NonfiniteError
@@ -46,7 +48,12 @@ class Samples:
         diffusion: the one that is trained.
         optimizer: which has the average.
         images: what is trained on, in whose units items are shown that are no images.
+
+    Attributes:
+        coder: decodes what is drawn, where that are latents.
     """
+
+    coder: Coder | None = None
 
     def __init__(
         self,
@@ -63,7 +70,7 @@ class Samples:
         self._small = config.trainer.super_resolve
         self._evaluations: Evaluations | None = None
         if images is not None:
-            self._evaluations = Evaluations(self._run, config.trainer, images)
+            self._evaluations = Evaluations(self._run, config.trainer, images.shown)
 
     @property
     def diffusion(self) -> GaussianDiffusion:
@@ -77,7 +84,9 @@ class Samples:
                 **asdict(trained.config),
                 **asdict(trained.sampling),
             )
-        self._averaged.tokenizer = trained.tokenizer
+            if trained.states is not None and isinstance(self._averaged.model, TextUnet):
+                self._averaged.model.without_text_encoder()
+        self._averaged.tokenizer, self._averaged.states = trained.tokenizer, trained.states
         average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
         self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
         return self._averaged
@@ -114,6 +123,8 @@ class Samples:
         whole = self._draw_together(diffusion, count, told, interrupted)
         if not self._world.leads:
             return
+        if self.coder is not None:
+            whole = self.coder.decoder()(whole)
         drawn = whole[: trainer.num_samples]
         self._run.samples.mkdir(exist_ok=True)
         if drawn.ndim == 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from ..config import RunConfig, TrainerConfig
 from ..networks.network import Network
 from ..optimizer import Optimizer
-from ..runs.checkpoint import Checkpoint, newest, prune, save
+from ..runs.base import has_base
+from ..runs.checkpoint import Checkpoint, load_newest, newest, prune, save
 from ..runs.folder import RunFolder
 from ..system.distributed import World
 from ..system.say import say
@@ -28,16 +30,11 @@ def fixed_arrays(model: Network) -> dict[str, NDArray[np.float32]]:
     return {p.name: p.asnumpy() for p in model.get_parameters() if not p.requires_grad}
 
 
-def _is_added_to(model: Network) -> bool:
-    """Whether what is not trained is in the run once, and in no checkpoint (``runs/base.py``)."""
-    return model.config.lora_rank is not None
-
-
 def snapshot(
     step: int, model: Network, optimizer: Optimizer, state: dict[str, Any] | None = None
 ) -> Checkpoint:
     """All that training after update number ``step`` depends on; ``state``: what is no tensor."""
-    fixed = {} if _is_added_to(model) else fixed_arrays(model)
+    fixed = {} if has_base(model.config) else fixed_arrays(model)
     tensors = {}
     for name, vector in optimizer.vectors().items():
         group = _FILES.get(name, name)
@@ -49,11 +46,22 @@ def snapshot(
 def restore(checkpoint: Checkpoint, model: Network, optimizer: Optimizer) -> None:
     """Put back what :func:`snapshot` took."""
     tensors = checkpoint.tensors
-    fixed = fixed_arrays(model) if _is_added_to(model) else {}
+    fixed = fixed_arrays(model) if has_base(model.config) else {}
     model.load_arrays(fixed | tensors["model"])
     optimizer.restore(
         {name: optimizer.as_vector(tensors[_FILES.get(name, name)]) for name in optimizer.names}
     )
+
+
+def restore_newest(
+    run: RunFolder, model: Network, optimizer: Optimizer, say: Callable[[str], None]
+) -> Checkpoint:
+    """Put back the newest checkpoint of a run that can be read, and return it."""
+    loaded = load_newest(run.path)
+    for reason in loaded.refused:
+        say(f"passed over a checkpoint: {reason}")
+    restore(loaded.checkpoint, model, optimizer)
+    return loaded.checkpoint
 
 
 class Saver:
@@ -106,7 +114,7 @@ def check_same_run(run: RunFolder, now: RunConfig) -> None:
     before = run.config.read()
     parts = {name: (getattr(before, name), getattr(now, name)) for name in _FIXED}
     # An average over the whole of training cannot begin in the middle, nor other pictures be shown.
-    for name in ("ema_sigma_rels", "super_resolve"):
+    for name in ("ema_sigma_rels", "super_resolve", "autoencoder", "scale_factor"):
         parts[name] = getattr(before.trainer, name), getattr(now.trainer, name)
     for name, values in parts.items():
         if difference := first_difference(name, *values):

@@ -9,12 +9,11 @@ run is opened. What the network draws are latents, which the autoencoder of the 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from mindspore import Tensor
 from numpy.typing import NDArray
 
 from ...reference.config import (
@@ -27,15 +26,12 @@ from ...reference.config import (
 from ...reference.text.tokenizer import shipped
 from ..config import RunConfig, TrainerConfig
 from ..diffusion import GaussianDiffusion
-from ..networks.autoencoder import Autoencoder
 from ..networks.text_unet import TextUnet
-from ..process import to_unit_range
-from ..runs.config_file import read_document
 from ..runs.folder import RunFolder
 from ..runs.names import PUBLISHED
 from ..runs.opened import OpenedRun
 from ..runs.vocabulary import read_tokenizer, write_tokenizer
-from ..system.compile_cache import compiled
+from .autoencoder import read_coder, with_coder
 from .checkpoint_file import CheckpointFile
 from .wukong import tensors_of, unet_of
 
@@ -87,6 +83,24 @@ def import_published(
     return config
 
 
+class Published(Mapping[str, NDArray[Any]]):
+    """The parameters of such a run's network, each read from the file when it is asked for."""
+
+    def __init__(self, run: Path) -> None:
+        self._file = CheckpointFile(run / PUBLISHED)
+        parts = (wukong.PREFIXES["unet"], wukong.PREFIXES["text_encoder"])
+        self._names = [name for name in self._file.entries if name.startswith(parts)]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._file.array(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def open_published(run: RunFolder) -> OpenedRun:
     """Open such a run, as ``open_run`` opens others.
 
@@ -101,20 +115,4 @@ def open_published(run: RunFolder) -> OpenedRun:
     sampling = asdict(config.diffusion) | asdict(config.sampling)
     diffusion = GaussianDiffusion(model, image_size=config.image_size, **sampling)
     diffusion.tokenizer = read_tokenizer(run)
-    document, prefix = read_document(run.config.path), wukong.PREFIXES["autoencoder"]
-    scale, latent = np.float32(document["scale_factor"]), document["autoencoder"]
-    coder = Autoencoder(values=lambda name, shape: value(prefix + name, shape), **latent)
-    decode, encode = compiled(coder.decode), compiled(coder.encode)
-
-    def images(latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 4, h, w) to (N, 3, 8h, 8w) in [0, 1], one at a time: they are large."""
-        drawn = [decode(Tensor(one[None] / scale)).asnumpy() for one in latents]
-        return to_unit_range(np.concatenate(drawn))
-
-    def latents(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, 8h, 8w) in [-1, 1] to (N, 4, h, w), one at a time."""
-        moments = [encode(Tensor(one[None])).asnumpy() for one in pictures]
-        mean, _ = np.split(np.concatenate(moments), 2, axis=1)
-        return mean * scale
-
-    return OpenedRun(diffusion, config, 0, "published", decode=images, encode=latents)
+    return with_coder(OpenedRun(diffusion, config, 0, "published"), read_coder(run.path))

@@ -32,6 +32,7 @@ PURPOSES = {
     "scene": 16,
     "real_time": 17,
     "offset": 18,
+    "latent": 19,
 }
 """The second word of the key."""
 

@@ -58,6 +58,11 @@ class AutoencoderConfig:
         height, width = (side // self.downsample_factor for side in image_size)
         return self.latent_channels, height, width
 
+    def picture_shape(self, sides: tuple[int, ...]) -> tuple[int, int, int]:
+        """(C, H, W) of the images whose latents have these sides."""
+        height, width = (side * self.downsample_factor for side in sides)
+        return self.channels, height, width
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``AutoencoderConfig(**d)`` gives the configuration back."""
         return asdict(self)

@@ -21,6 +21,7 @@ class NetworkConfig:
         cond_channels: channels of a picture that it is shown beside x, if it is.
         cond_drop_prob: share of items whose class or picture it is not told in training.
         lora_rank: rank of what is added to its weights and trained alone, if anything is.
+        text_is_frozen: whether it has a text encoder that is not trained.
         rank: how many sides an item has: 2 for images, 1 for sequences, 0 for vectors.
     """
 
@@ -37,6 +38,7 @@ class NetworkConfig:
     cond_channels: int = 0
     cond_drop_prob: float = 0.1
     lora_rank: int | None = None
+    text_is_frozen: bool = False
 
     rank: ClassVar[int] = 2
 

@@ -13,8 +13,8 @@ from .transformer import TransformerConfig
 class TextUnetConfig(LatentUnetConfig):
     """Shape of the U-Net of latent diffusion together with the text encoder that it reads.
 
-    Both are trained together. The states that the U-Net is told are as wide as the encoder,
-    ``context_dim``.
+    Both are trained together, unless the encoder is frozen. The states that the U-Net is told are
+    as wide as the encoder, ``context_dim``.
 
     Attributes:
         vocabulary: rows of the token table; ids are less than this (default, in training: as many
@@ -29,6 +29,7 @@ class TextUnetConfig(LatentUnetConfig):
             weight of attention, and nothing else (LoRA, arXiv 2106.09685).
         lora_alpha: times this over lora_rank it is added (default: lora_rank, which is once).
         lora_text_encoder: adapt the text encoder's attention too, which else stays as it is.
+        freeze_text_encoder: leave the text encoder as it is, without a lora_rank too.
 
     Raises:
         ValueError: a value that no network can be built from; the message names it.
@@ -43,6 +44,7 @@ class TextUnetConfig(LatentUnetConfig):
     lora_rank: int | None = None
     lora_alpha: float | None = None
     lora_text_encoder: bool = False
+    freeze_text_encoder: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +79,13 @@ class TextUnetConfig(LatentUnetConfig):
         if self.lora_rank is None or self.lora_alpha is None:
             return 1.0
         return self.lora_alpha / self.lora_rank
+
+    @property
+    def text_is_frozen(self) -> bool:  # type: ignore[override]
+        """Whether the text encoder stays as it is."""
+        if self.lora_rank is None:
+            return self.freeze_text_encoder
+        return not self.lora_text_encoder
 
     @property
     def text(self) -> TransformerConfig:

@@ -19,6 +19,7 @@ from ddpm_mindspore.parity import test_exact as exact
 from ddpm_mindspore.parity import test_gradients as gradients
 from ddpm_mindspore.parity import test_guidance as guidance
 from ddpm_mindspore.parity import test_inception as inception
+from ddpm_mindspore.parity import test_latents as latents
 from ddpm_mindspore.parity import test_layers as layers
 from ddpm_mindspore.parity import test_levels as levels
 from ddpm_mindspore.parity import test_likelihood as likelihood
@@ -41,6 +42,7 @@ from ddpm_mindspore.parity.examples import tasks as task_cases
 from ddpm_mindspore.parity.examples.bound import BOUNDS
 from ddpm_mindspore.parity.examples.efficientnet import STAGES
 from ddpm_mindspore.parity.examples.guidance import FIXED
+from ddpm_mindspore.parity.examples.latents import LATENTS
 from ddpm_mindspore.parity.examples.likelihood import PROBED
 from ddpm_mindspore.parity.examples.samplers import THRESHOLDS
 
@@ -308,6 +310,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "text: text_unet": (text.text_unet, TWO),
     "text: text_unet_adapted": (text.text_unet, {**TWO, "lora_rank": 2, "lora_text_encoder": True}),
     "text: inpainting_unet": (text.inpainting_unet, TWO),
+    "latents: latents": (latents.of_moments, LATENTS[1]),
     "captions: captions": (captions.captions, {"seed": 5, "steps": (3,), "batch": 40}),
     "unet: forward": (unet.forward, FORWARD),
     "unet: forward_compiled": (unet.forward, {**FORWARD, **AGAIN}),

@@ -77,6 +77,8 @@ NO_NUMBERS = {
     "TrainerConfig.caption_encoding": "which files are read: test_data_captions has lists of them",
     "TrainerConfig.data_memory_gb": "images read anew are the same: test_train_batches draws it",
     "TrainerConfig.data_cache": "images from a cache are the same",
+    "TrainerConfig.autoencoder": "of latents: tests/accelerated/test_latents.py compares them",
+    "TrainerConfig.scale_factor": "likewise, and test_latents",
     "TrainerConfig.tensorboard": "the same metrics in another file",
     "TrainerConfig.evaluate_every": "figures of samples, which training does not see",
     "TrainerConfig.evaluate_samples": "likewise",

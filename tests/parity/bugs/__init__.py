@@ -12,6 +12,7 @@ from .formulas import OBJECTIVE, PROCESS
 from .graphs import GRAPHS
 from .guidance import GUIDANCE
 from .inception import INCEPTION
+from .latents import LATENTS
 from .likelihood import LIKELIHOOD
 from .network import KERNELS, LAYERS, NETWORK
 from .numbers import BATCHES, NUMBERS
@@ -47,6 +48,7 @@ BUGS = [
     *NETWORK,
     *SHAPES,
     *TEXT,
+    *LATENTS,
     *EFFICIENTNET,
     *INCEPTION,
     *LIKELIHOOD,
