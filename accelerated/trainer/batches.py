@@ -102,20 +102,20 @@ class Batches:
         positions = range(i * whole + share.start, i * whole + share.stop)
         start = (step - 1) * self.images_per_step
         items = self._read(start, positions)
-        flips = np.zeros(len(positions), bool)
+        flip = np.zeros(len(positions), bool)
         if self._config.augment_horizontal_flip:
-            flips = coins(seed, Purpose.FLIP, step, positions)
+            flip = coins(seed, Purpose.FLIP, step, positions)
         if isinstance(self.images, LatentImages):
             noise = normal(seed, Purpose.LATENT, step, positions, self.images.shape)
             # Of each the moments of the picture, and those of the mirrored one where that is shown.
-            moments = items.x[np.arange(len(flips)), flips.astype(int)]
+            moments = items.x[np.arange(len(flip)), flip.astype(int)]
             x_0 = draw(moments, noise, self.images.scale)
         else:
             x_0 = to_model_range(items.x, self._diffusion.config.auto_normalize)
         if self.prior is not None:
             x_0, items = self.prior.among(x_0, items, seed, start, positions)
         if not isinstance(self.images, LatentImages):
-            x_0[flips] = x_0[flips, ..., ::-1]
+            x_0[flip] = x_0[flip, ..., ::-1]
         told = said_of(self._diffusion.model, items)
         if self._config.super_resolve is not None:
             told = shown(x_0, self._config.super_resolve)

@@ -111,7 +111,7 @@ SAMPLING = [
 FILES = [
     Bug(
         "the command draws with the average, whatever it is told",
-        "runs.opened.open_run",
+        "runs.opened._opened",
         "group = WEIGHTS[weights]",
         'group = WEIGHTS["average"]',
         "commands: sample",
@@ -155,7 +155,7 @@ FILES = [
     ),
     Bug(
         "the command draws with the trained parameters",
-        "runs.opened.open_run",
+        "runs.opened._opened",
         "group = WEIGHTS[weights]",
         'group = WEIGHTS["trained"]',
         "commands: sample",
@@ -163,7 +163,7 @@ FILES = [
     ),
     Bug(
         "an average made afterwards is not drawn with",
-        "runs.opened.open_run",
+        "runs.opened._opened",
         "diffusion.model.load_arrays(whole(run, config.network, average.arrays))",
         "pass",
         "commands: sample",
@@ -243,15 +243,15 @@ RUNS = [
     Bug(
         "resuming forgets which updates were left out",
         "trainer.loop.Trainer._restore",
-        "self._nonfinite.restore(loaded.checkpoint.state)",
+        "self._nonfinite.restore(found.state)",
         "pass",
         "trainer: run",
     ),
     Bug(
         "resuming leaves an update out",
         "trainer.loop.Trainer._restore",
-        "self.step = loaded.checkpoint.step",
-        "self.step = loaded.checkpoint.step + 1",
+        "self.step = found.step",
+        "self.step = found.step + 1",
         "trainer: run",
     ),
     Bug(

@@ -53,8 +53,8 @@ LATENTS = [
     Bug(
         "mirrored pictures have the latents of the others",
         "trainer.batches.Batches._micro_batch",
-        "flips.astype(int)",
-        "1 - flips.astype(int)",
+        "flip.astype(int)",
+        "1 - flip.astype(int)",
         UPDATE,
     ),
     Bug(
