@@ -21,7 +21,13 @@ def import_run(config: ImportConfig) -> int:
         how = f"paint TEXT --run {folder}"
         if run.network.in_channels > run.network.channels:
             how = f"inpaint {folder} PICTURE --mask MASK --prompt TEXT"
-        say(f"done: {folder}; paint with it:\n  ddpm-mindspore {how}")
+        more = ""
+        if run.network.in_channels == run.network.channels:
+            more = (
+                "\nor train on from it, on pictures of your own with captions:\n  ddpm-mindspore "
+                f"train --from {folder} --data FOLDER --results-folder ANOTHER"
+            )
+        say(f"done: {folder}; paint with it:\n  ddpm-mindspore {how}{more}")
         return DONE
     run, weights = import_weights(config)
     diffusion = run.diffusion

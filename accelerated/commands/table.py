@@ -57,6 +57,7 @@ Examples:
   ddpm-mindspore train --resume --results-folder my-run --steps 40000
   ddpm-mindspore train --from my-run --data sketches --lr 2e-5 --results-folder my-sketches
   ddpm-mindspore train --lora-rank 4 --data five-pictures --results-folder my-lora
+  ddpm-mindspore train --from wukong --data my-pictures --results-folder my-wukong
 """,
         options="..config:RunConfig",
         run=".train:train",

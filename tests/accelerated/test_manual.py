@@ -16,7 +16,13 @@ import pytest
 
 from ddpm_mindspore.accelerated.commands.defaults import train_defaults
 from ddpm_mindspore.accelerated.commands.parse import parse, value_of
-from ddpm_mindspore.accelerated.commands.presets import CAPTIONED, SEQUENCES, TABLE, preset
+from ddpm_mindspore.accelerated.commands.presets import (
+    CAPTIONED,
+    SEQUENCES,
+    TABLE,
+    of_latents,
+    preset,
+)
 from ddpm_mindspore.accelerated.commands.table import COMMANDS, load
 from ddpm_mindspore.accelerated.config import DIGITS, RunConfig
 
@@ -64,6 +70,8 @@ def start_of(options: list[str]) -> RunConfig:
     """Where training starts; what goes on with a run that is not here, from the kind of data."""
     if {"--resume", "--from"} & set(options):
         return preset(value_of("--data", options), options)
+    if "--autoencoder" in options:
+        return of_latents(preset(value_of("--data", options), options))
     return train_defaults(options)
 
 
