@@ -67,7 +67,9 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
     for path in (run.config.path, run.vocabulary, run.path / BASE):
         if path.exists():
             shutil.copy(path, folder)
-    for name in (PRIOR, AUTOENCODER, ENCODED):
+    (folder / ENCODED).mkdir()
+    encoded = (path.relative_to(run.path) for path in (run.path / ENCODED).glob("*.rows"))
+    for name in (PRIOR, AUTOENCODER, *encoded):
         if (run.path / name).exists():
             (folder / name).symlink_to((run.path / name).resolve())
     found = newest(run.path, before=step)

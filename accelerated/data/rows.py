@@ -64,8 +64,11 @@ class Rows:
     def __setitem__(self, place: int, row: NDArray[np.float32]) -> None:
         data = np.ascontiguousarray(row, np.float32).tobytes()
         assert len(data) == self._size
+        left, at = data + _checksum(data), place * (self._size + _CHECKSUM)
         try:
-            os.pwrite(self._file, data + _checksum(data), place * (self._size + _CHECKSUM))
+            while left:
+                done = os.pwrite(self._file, left, at)
+                left, at = left[done:], at + done
         except OSError as error:
             raise self._unwritable(error) from None
 

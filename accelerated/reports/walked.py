@@ -38,9 +38,9 @@ def walk(folder: RunFolder) -> Walked:
     Raises:
         ValueError: no run, or no checkpoint that can be read.
     """
+    if folder.draws_latents():
+        return Walked(remarks=("the network draws latents, whose way is not shown",))
     run = open_run(folder.path)
-    if run.decode is not None:
-        return Walked()
     remarks: list[str] = []
     items = None
     try:

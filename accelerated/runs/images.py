@@ -162,9 +162,7 @@ def open_run_images(
         ValueError: images that cannot be opened; or others than the run had.
     """
 
-    encoding = config.caption_encoding
-    if encoding is None and captioned and _is_folder(source):
-        encoding = "utf-8"
+    encoding = encoding_of(config, source, captioned=captioned)
 
     def opened(known: list[str]) -> Images:
         return open_images(
@@ -200,6 +198,12 @@ def open_run_images(
             "anew (--data; in Python, new_data=True)"
         )
     return opened([]) if images.gone else images, differ
+
+
+def encoding_of(config: TrainerConfig, source: Any, *, captioned: bool) -> str | None:
+    """Of the lists of captions that are read, if any are; ``captioned``: the network wants them."""
+    wanted = captioned and _is_folder(source)
+    return config.caption_encoding or ("utf-8" if wanted else None)
 
 
 def changes(known: Known, images: Images) -> str:

@@ -28,9 +28,12 @@ def run_digest(config: RunConfig) -> str:
     """
     own = {name: v for name, v in asdict(config).items() if name not in ("device", "sampling")}
     own["image_size"] = config.sides
+    if not own["network"].get("freeze_text_encoder"):  # as before there was that
+        own["network"].pop("freeze_text_encoder", None)
     own["trainer"] = {"seed": config.trainer.seed, "from_run": config.trainer.from_run}
-    if config.trainer.super_resolve is not None:
-        own["trainer"]["super_resolve"] = config.trainer.super_resolve
+    for name in ("super_resolve", "autoencoder", "scale_factor"):
+        if (value := getattr(config.trainer, name)) is not None:
+            own["trainer"][name] = value
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 
 

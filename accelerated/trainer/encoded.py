@@ -119,7 +119,8 @@ def encode(
     rows = images.open(folder, coder.digest, config.crop)
     with rows.alone():
         if not images.encode(coder.encoder, progress=place.world.leads, stops=interrupted.is_set):
-            _stop(place, "pictures")
+            _stop(place, rows, "pictures")
+    _make_room(place, rows)
     if config.scale_factor == MEASURED and not config.resume:
         coder = coder.with_scale(scale_factor(rows[i][0] for i in images.encoded()))
     if place.world.leads and not config.resume:
@@ -158,13 +159,28 @@ def _states(
         hidden = not (place.world.leads and missing)
         for i in bar(missing, "encoding texts", unit="text", disable=hidden):
             if interrupted.is_set():
-                _stop(place, "texts")
+                _stop(place, rows, "texts")
             rows[i] = model.text(Tensor(ids[i : i + 1])).asnumpy()[0]
+    _make_room(place, rows)
     model.without_text_encoder()
     return States(ids, rows)
 
 
-def _stop(place: Place, what: str) -> None:
+def _stop(place: Place, rows: Rows, what: str) -> None:
     if place.world.leads:
-        say(f"stopped: {what} are encoded so far; the same command goes on with them", error=True)
+        done = len(rows) - len(rows.missing())
+        say(
+            f"stopped: {done} of {len(rows)} {what} are encoded; the same command goes on with "
+            "them",
+            error=True,
+        )
     raise KeyboardInterrupt
+
+
+def _make_room(place: Place, rows: Rows) -> None:
+    """Remove from the run what was computed of other pictures or texts before."""
+    folder, kind = rows.file.parent, rows.file.name.partition("-")[0]
+    if place.world.leads and folder == place.run.path / ENCODED:
+        for path in folder.glob(f"{kind}-*.rows"):
+            if path != rows.file:
+                path.unlink(missing_ok=True)

@@ -193,7 +193,8 @@ def _drawn(
     }
     form = None if diffusion.config.auto_normalize else Raw("latents", "<f4")
     with Kept(run.path / PRIOR, number, diffusion.shape, by, form) as kept:
-        size, total = min(number, AT_ONCE), len(diffusion.plan())
+        most = AT_ONCE if form is None else config.train_batch_size  # their network may be large
+        size, total = min(number, most), len(diffusion.plan())
         if kept.finished < number:
             say(f"drawing {number} pictures for {len(texts)} texts, which the model is to keep")
         batches = range(kept.finished, number, size)

@@ -277,7 +277,7 @@ def test_a_damaged_base_is_named(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"base.safetensors is damaged .*bring it back"):
         open_run(copy)
     path.unlink()
-    with pytest.raises(ValueError, match=r"the weights that this run's are added to, cannot be"):
+    with pytest.raises(ValueError, match=r"the weights that this run has not trained, cannot be"):
         open_run(copy)
 
 

@@ -66,7 +66,7 @@ BOOLEAN = {
 }
 LARGE = {
     *("sinusoidal_pos_emb_theta", "p2_loss_weight_gamma", "p2_loss_weight_k", "min_snr_gamma"),
-    *("sigma_data", "p_mean", "p_std", "offset_noise", "vlb_weight"),
+    *("scale_factor", "sigma_data", "p_mean", "p_std", "offset_noise", "vlb_weight"),
     *("train_lr", "adam_eps", "weight_decay", "max_grad_norm", "data_memory_gb", "prior_weight"),
     *("cond_scale", "guidance", "guidance_norm", "s_churn", "s_tmin", "s_tmax", "s_noise"),
 }
@@ -94,7 +94,7 @@ FINE: dict[Any, set[str]] = {
         *("timesteps", "objective", "beta_schedule"),
         *("data", "from_run", "step", "image_size", "examples", "only", "compare", "record"),
         *("super_resolve", "texts", "run", "like", "jobs", "prior", "lora", "layout"),
-        *("inception_weights", "efficientnet_weights"),
+        *("inception_weights", "efficientnet_weights", "autoencoder", "scale_factor"),
         *("num_classes", "guidance", "guidance_interval", "guidance_rescale", "caption_encoding"),
         *("guidance_parallel", "guidance_norm", "guidance_momentum", "autoguidance", "num_samples"),
         *("sampler", "spacing", "variance", "order", "variant", "dynamic_threshold"),
@@ -104,7 +104,7 @@ FINE: dict[Any, set[str]] = {
     "20": {
         *("run", "data", "data_cache", "results_folder", "output", "weights", "from_run"),
         *("report", "only", "compare", "record", "spacing", "against", "texts", "negative", "like"),
-        "lora",
+        *("lora", "autoencoder"),
     },
 }
 
