@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reference.config import SamplingConfig
+from ...reference.config import SamplingConfig, TextUnetConfig
 from ...reference.config.inception import DIGEST, FILE
 from ...reference.evaluation import LEAST
 from ...reference.evaluation.document import Sets, document, stages
@@ -25,7 +25,7 @@ from ..precision import set_precision
 from ..reports import evaluation as report
 from ..runs.config_file import versions
 from ..runs.folder import RunFolder
-from ..runs.images import place_of_images
+from ..runs.images import encoding_of, place_of_images
 from ..runs.kept import Kept, digest
 from ..runs.names import EVALUATION
 from ..runs.opened import OpenedRun
@@ -187,9 +187,11 @@ def _opened(
     trainer, bits = run.trainer, config.likelihood > 0
     latents = folder.draws_latents()
     classes = tuple(config.label) or trainer.only_class
+    data = place_of_images(folder) if source is None else source
+    encoding = encoding_of(trainer, data, captioned=isinstance(run.network, TextUnetConfig))
     try:
         images = open_images(
-            place_of_images(folder) if source is None else source,
+            data,
             shape[1:],
             shape[0],
             crop=CENTER if trainer.crop != "none" else replace(CENTER, kind="none"),
@@ -199,7 +201,7 @@ def _opened(
             progress=True,
             leave_out=trainer.leave_out,
             # Of others only bits are conditional on what is said of them.
-            caption_encoding=trainer.caption_encoding if option == "data" or bits else None,
+            caption_encoding=encoding if option == "data" or bits else None,
             bounded=run.diffusion.auto_normalize or latents,
             scaling=from_dict(folder.config.images().get("scaling")),
         )

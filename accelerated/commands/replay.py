@@ -68,10 +68,9 @@ def _copy(run: RunFolder, step: int, folder: Path) -> int:
         if path.exists():
             shutil.copy(path, folder)
     (folder / ENCODED).mkdir()
-    encoded = (path.relative_to(run.path) for path in (run.path / ENCODED).glob("*.rows"))
-    for name in (PRIOR, AUTOENCODER, *encoded):
-        if (run.path / name).exists():
-            (folder / name).symlink_to((run.path / name).resolve())
+    for path in (run.path / PRIOR, run.path / AUTOENCODER, *(run.path / ENCODED).glob("*.rows")):
+        if path.exists():
+            (folder / path.relative_to(run.path)).symlink_to(path.resolve())
     found = newest(run.path, before=step)
     if found is None:
         return 0
