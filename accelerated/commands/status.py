@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..reports.figures import OBEYS
+from ..obedience import OBEYS
 from ..runs.checkpoint import newest
 from ..runs.folder import RunFolder
 from ..runs.names import step_of

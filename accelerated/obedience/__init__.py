@@ -2,3 +2,6 @@
 
 They know real pictures alone, and nothing of what draws.
 """
+
+OBEYS = "obeys_"
+"""Begins the names of the shares that they read, in evaluations.jsonl."""

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation import INCEPTION
+from ..obedience import OBEYS
 from . import charts
 from .charts import number
 from .evaluation import ASKED, ASPECTS, COLUMNS, MEASURES, with_error, with_interval
 from .findings import Findings
 from .words import inside, named, said
-
-OBEYS = "obeys_"
-"""Begins the names of what a judge reads, in evaluations.jsonl."""
 
 _MEASURES, _CHANCE = {measure: measure for measure in MEASURES}, "chance"
 ROWS = 8  # evaluations of a training that are shown, the newest ones

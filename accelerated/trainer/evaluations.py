@@ -14,9 +14,9 @@ from ...reference.evaluation.shares import Share
 from ..config import TrainerConfig
 from ..data import Images, read_spread
 from ..evaluation.features import chosen, describer
+from ..obedience import OBEYS
 from ..obedience.judge import judge_of, reduced
 from ..process import to_uint8
-from ..reports.figures import OBEYS
 from ..runs.folder import RunFolder
 from .tensorboard import EventFile
 
