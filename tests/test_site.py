@@ -44,14 +44,18 @@ MOVE = """(() => {{
 }})()"""
 
 
-@pytest.fixture(scope="module")
-def site() -> Any:
-    """``figure.py``, which no package holds."""
-    spec = importlib.util.spec_from_file_location("figure", SITE / "figure.py")
+def loaded(name: str) -> Any:
+    """A file that no package holds."""
+    spec = importlib.util.spec_from_file_location(name, SITE / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def site() -> Any:
+    return loaded("figure")
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +124,21 @@ def _moves_by_its_keys(page: Page) -> None:
     for kind in ("keyDown", "keyUp"):
         page.call("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", windowsVirtualKeyCode=37)
     assert page.ask(LOOK)["said"] != before
+
+
+def test_no_page_lies_where_a_host_leaves_it_out_and_all_links_lead_somewhere(
+    tmp_path: Path,
+) -> None:
+    """GitHub's upload-pages-artifact leaves out .github."""
+    loaded("build").gather(tmp_path)
+    pages = [page.relative_to(tmp_path) for page in tmp_path.rglob("*.md")]
+    assert Path("project/README.zh.md") in pages
+    shown = [page for page in pages if not page.is_relative_to("project/site")]
+    hidden = [page for page in shown if page.parts[0].startswith(".")]
+    assert not hidden
+    for page in shown:
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!\w+:)([^)#\s]+)[)#]", text):
+            assert (tmp_path / page.parent / link).exists(), (page, link)
+    listed = re.findall(r"^(project/\S+)$", (tmp_path / "index.md").read_text(), re.MULTILINE)
+    assert len(listed) == 3 and all((tmp_path / f"{name}.md").exists() for name in listed)

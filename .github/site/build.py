@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HOUSE = "ddpm_mindspore"
+HIDDEN, SHOWN = ".github", "project"
+"""A folder of the repository whose pages a host of sites would leave out, and its name there."""
 
 
 def modules() -> list[str]:
@@ -35,8 +38,13 @@ def gather(source: Path) -> None:
     )
     for name in listed.stdout.splitlines():
         if not name.startswith("tests/accelerated/fixtures"):
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, source / name)
+            place = source / name.replace(f"{HIDDEN}/", f"{SHOWN}/", 1)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place)
+    for page in source.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        moved = re.sub(rf"(\]\((?:\.\./)*){re.escape(HIDDEN)}/", rf"\1{SHOWN}/", text)
+        page.write_text(moved, encoding="utf-8")
     for file in ("conf.py", "index.md"):
         shutil.copy(Path(__file__).with_name(file), source / file)
     (source / "api").mkdir()
@@ -62,6 +70,7 @@ def main() -> int:
         figure = [sys.executable, str(Path(__file__).with_name("figure.py")), str(source)]
         subprocess.run(figure, env=environment, check=True)
         sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
+        sphinx += ["-d", str(Path(temporary) / "doctrees")]
         done = subprocess.run([*sphinx, str(source), str(folder)], env=environment, check=False)
     return done.returncode
 

@@ -11,7 +11,7 @@ html_title = project
 html_show_copyright = False
 root_doc = "index"
 html_search_language = "zh"  # jieba cuts Chinese into words; English ones are found too
-exclude_patterns = [".github/site"]
+exclude_patterns = ["project/site"]
 suppress_warnings = ["toc.not_included"]  # licences of data, which other pages lead to
 
 # The pages are written for GitHub, and read here as they are.
