@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -232,13 +233,16 @@ def test_a_published_run_is_trained_on_and_goes_on_exactly(
 
         def interrupted(self: Rows, place: int, row: np.ndarray) -> None:
             nonlocal written
-            written += 1
-            if written == 3:
-                raise KeyboardInterrupt
             write(self, place, row)
+            written += 1
+            if written in (3, 6):  # pictures, and then texts
+                signal.raise_signal(signal.SIGINT)
 
         patched.setattr(Rows, "__setitem__", interrupted)
-        assert main(words(source, data, parts, "--steps", "4")) == 130
+        for told in ("3 of 4 pictures", "2 of 6 texts"):
+            capsys.readouterr()
+            assert main(words(source, data, parts, "--steps", "4")) == 130
+            assert f"stopped: {told} are encoded; the same command" in capsys.readouterr().err
     assert main(words(source, data, parts)) == 0
     shutil.rmtree(source)
     parts.rename(moved)
@@ -313,12 +317,21 @@ def test_the_text_encoder_is_trained_too_where_that_is_asked_for(
     published: Path, data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
+    rng = np.random.default_rng(1)
+    with (data / "list.csv").open("a", encoding="utf-8") as rows:
+        for i in range(4, 32):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(data / f"{i}.png")
+            rows.write(f"\n{i}.png,狗")
     assert main(words(published, data, run, "--no-freeze-text-encoder", "--lr", "1e-3")) == 0
     model = load_newest(run).checkpoint.tensors["model"]
     text = wukong.PREFIXES["text_encoder"]
     name = "ln_final.gamma"
     assert (model[text + name] != arrays(text)[name]).all()
     assert not (run / "base.safetensors").exists()
+    assert not list((run / "encoded").glob("texts-*"))
+    assert main(["evaluate", str(run), "--num-samples", "16"]) == 0
+    found = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["counts"]["training_in_all"] == 32
 
 
 @pytest.mark.slow
