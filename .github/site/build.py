@@ -54,6 +54,14 @@ def gather(source: Path) -> None:
         (source / "api" / f"{title}.md").write_text(page, encoding="utf-8")
 
 
+def check_search(folder: Path) -> None:
+    """Raise ValueError where the script of the search would stop at a name that it has not."""
+    script = (folder / "_static" / "language_data.js").read_text(encoding="utf-8")
+    for name in re.findall(r"window\.Stemmer = (\w+);", script):
+        if not re.search(rf"\b(?:var|class|const|function) {name}\b", script):
+            raise ValueError(f"search calls its stemmer {name}, which language_data.js has not")
+
+
 def main() -> int:
     """Build into a folder; the exit code of Sphinx."""
     parser = argparse.ArgumentParser(description="Build the site.")
@@ -72,6 +80,8 @@ def main() -> int:
         sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
         sphinx += ["-d", str(Path(temporary) / "doctrees")]
         done = subprocess.run([*sphinx, str(source), str(folder)], env=environment, check=False)
+    if not done.returncode:
+        check_search(folder)
     return done.returncode
 
 

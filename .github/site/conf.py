@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sphinx.search.zh import SearchChinese
+
 project = "ddpm-mindspore"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
 html_theme = "furo"
@@ -27,9 +29,16 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 
 
+class Search(SearchChinese):
+    """With the stemmer that its script has: Sphinx 9.0 calls it by a name that is not there."""
+
+    language_name = "English"
+
+
 def setup(app: Any) -> None:
     """Show docstrings as they are: plain text, with formulas in columns."""
     app.connect("autodoc-process-docstring", _as_it_is)
+    app.add_search_language(Search)
 
 
 def _as_it_is(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
