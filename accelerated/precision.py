@@ -13,7 +13,9 @@ At every level parameters, moments, averages, the network's output and the loss 
 
 A CPU has no arrays of bfloat16. Its compiled operators can multiply it, between float32 arrays:
 that is O1 there. Rounded are the two factors of every product of convolutions, linear maps and
-attention, forwards and backwards; softmaxes, norms and sums are not.
+attention, forwards and backwards; softmaxes, norms and sums are not. Where a U-Net's residual block
+runs as one operator (``kernels/residual.py``), its images are in bfloat16 between convolutions and
+norms, too.
 ``reference/precision.py`` defines the scale.
 """
 

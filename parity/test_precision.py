@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 
 from ddpm_mindspore.accelerated import precision
-from ddpm_mindspore.parity.examples.layers import half_cases, layer_cases
+from ddpm_mindspore.parity.examples.layers import half_cases, layer_cases, whole_cases
 from ddpm_mindspore.parity.examples.training import LEFT_OUT, spoiled_cases
 from ddpm_mindspore.parity.examples.values import Case, first
 from ddpm_mindspore.parity.judgement.compare import check, reproducible
@@ -25,6 +25,10 @@ from ddpm_mindspore.parity.sides import device, layers
 from ddpm_mindspore.parity.test_layers import layer
 from ddpm_mindspore.parity.test_training import steps
 from ddpm_mindspore.reference.precision import to_bfloat16
+
+SIZES: Case = {"dims": (32, 16), "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 0}
+LEVELS = (("O1", "bfloat16"), ("O0", "float32"))
+WHOLE = [{**SIZES, "skip": 16, "level": level, "dtype": dtype} for level, dtype in LEVELS]
 
 
 @first(LEFT_OUT)
@@ -59,6 +63,17 @@ def test_bfloat16(case: Case) -> None:
     layer(**case, dtype="bfloat16", modes=("eager",))
 
 
+@first(WHOLE)
+@budget.examples(0.1)
+@given(case=whole_cases())
+def test_whole_block(case: Case) -> None:
+    """a residual block whose images are in bfloat16, or nothing is; channels given in two parts"""
+    if case["dtype"] == "bfloat16":
+        _need("bfloat16")
+    layer(kind="whole_block", **case, modes=("eager",))
+
+
+@first([{**SIZES, "kernel": None}])
 @budget.examples(0.2)
 @given(case=layer_cases(kernel=(3, 7, 1, None)))
 def test_bfloat16_factors(case: Case) -> None:

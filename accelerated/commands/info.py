@@ -18,6 +18,10 @@ FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 """What decides how fast matrix products are, as /proc/cpuinfo names it."""
 
 BFLOAT16 = "train --amp-level O1 --amp-dtype bfloat16"
+WHOLE = {
+    True: "residual blocks as one operator, images in bfloat16 within",
+    False: "operator by operator: this processor's convolutions compute in another layout",
+}
 PACKAGES = ("ddpm-mindspore", "mindspore", "numpy", "scipy")
 
 
@@ -40,12 +44,14 @@ def gather(device: str = "auto") -> dict[str, Any]:
     """
     chosen = runtime.select_device(device)
     from .. import kernels
+    from ..kernels import residual
 
     return {
         "device": chosen,
         "devices": runtime.devices_here(),
         "operators": kernels.describe(),
         "bfloat16": kernels.why_no_bfloat16() if chosen == "CPU" else "",
+        "whole_blocks": residual.usable(),
         "cpu": _cpu(),
         "memory": _memory(),
         "versions": {name: version(name) for name in PACKAGES}
@@ -62,10 +68,13 @@ def describe(facts: dict[str, Any]) -> str:
     kept = f"{cache['graphs']} graphs, {cache['bytes'] / 1e6:.1f} MB in {cache['folder']}"
     if cache["problem"]:
         kept = f"nothing can be read in {cache['folder']}: {cache['problem']}"
+    bfloat16 = BFLOAT16
+    if facts["device"] == "CPU":
+        bfloat16 += f" ({WHOLE[facts['whole_blocks']]})"
     lines = {
         "device": f"{facts['device']} (found: {', '.join(facts['devices'])})",
         "operators": facts["operators"],
-        "bfloat16": f"not here: {facts['bfloat16']}" if facts["bfloat16"] else BFLOAT16,
+        "bfloat16": f"not here: {facts['bfloat16']}" if facts["bfloat16"] else bfloat16,
         "processor": f"{cpu['model']} ({' '.join(cpu['flags']) or 'no vector extensions'}{isa})",
         "threads": f"{cpu['threads']} of {cpu['processors']} processors",
         "memory": f"{memory['available'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB",

@@ -10,36 +10,16 @@
 // Forwards, weights may be for fewer channels than the image has: groups of channels then have
 // filters of their own, down to (C, 1, k, l) with one for each channel.
 
+#include "convolution.h"
+
 #include <memory>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "plans.h"
-
 namespace {
 
-enum Kind { kForward, kInputGradient, kWeightGradient };
-
-// The shapes of one convolution.
-struct Problem {
-  Kind kind;
-  int factors;  // their type: f32 or bf16
-  Shape image, weight, result;
-  bool operator<(const Problem& other) const { return key() < other.key(); }
-  // Multiplications and additions: for every weight, those with a pixel of every result.
-  int64_t work() const {
-    return 2 * weight[0] * weight[1] * weight[2] * weight[3] * result[0] * result[2] * result[3];
-  }
-
- private:
-  std::tuple<int, int, const Shape&, const Shape&, const Shape&> key() const {
-    return {kind, factors, image, weight, result};
-  }
-};
-
 // The weights' shape as oneDNN has it: of groups with an axis for them, in the same order of numbers.
-Shape grouped(const Problem& p) {
+Shape grouped(const Convolution& p) {
   const int64_t groups = p.weight[1] > 0 ? p.image[1] / p.weight[1] : 0;
   if (groups == 1 && p.image[1] == p.weight[1]) return p.weight;
   if (groups < 1 || p.image[1] % p.weight[1] != 0 || p.weight[0] % groups != 0)
@@ -47,17 +27,21 @@ Shape grouped(const Problem& p) {
   return {groups, p.weight[0] / groups, p.weight[1], p.weight[2], p.weight[3]};
 }
 
-Handle forward(const Problem& p, const onednn::dims strides, const onednn::dims margin) {
+Handle activations(const Convolution& p, const Shape& shape, int type) {
+  return p.in_blocks ? blocked(shape, type) : any(shape, type);
+}
+
+Handle forward(const Convolution& p, const onednn::dims strides, const onednn::dims margin) {
   const auto& dnn = library().dnn;
   const onednn::dims dilates{};
   return make(dnn.primitive_desc_destroy, dnn.convolution_forward_primitive_desc_create,
               dnn.engine, onednn::forward_training, onednn::convolution_direct,
-              any(p.image, p.factors), any(grouped(p), p.factors),
-              any({p.weight[0]}, onednn::f32), any(p.result, onednn::f32), strides, dilates,
-              margin, margin, attributes());
+              activations(p, p.image, p.factors), any(grouped(p), p.factors),
+              any({p.weight[0]}, onednn::f32), activations(p, p.result, p.computed), strides,
+              dilates, margin, margin, attributes());
 }
 
-std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
+std::shared_ptr<const Plan> plan(const Convolution& p, Threads& threads) {
   using namespace onednn;
   const auto& dnn = library().dnn;
   const dims strides{p.image[2] / p.result[2], p.image[3] / p.result[3]}, dilates{};
@@ -65,47 +49,47 @@ std::shared_ptr<const Plan> plan(const Problem& p, Threads& threads) {
   Handle pd = forward(p, strides, margin);
   if (p.kind == kForward) {
     return std::make_shared<Plan>(std::move(pd),
-                                  std::vector<Port>{{arg_src, p.image, false},
+                                  std::vector<Port>{{arg_src, p.image, false, p.in_blocks},
                                                     {arg_weights, grouped(p), false},
                                                     {arg_bias, {p.weight[0]}, false},
-                                                    {arg_dst, p.result, true}},
+                                                    {arg_dst, p.result, true, p.in_blocks}},
                                   threads);
   }
-  const Handle result = any(p.result, p.factors);
+  const Handle result = activations(p, p.result, p.factors);
   if (p.kind == kInputGradient) {
-    const Handle image = any(p.image, f32), weight = any(p.weight, p.factors);
+    const Handle image = activations(p, p.image, p.computed), weight = any(p.weight, p.factors);
     Handle backward = make(dnn.primitive_desc_destroy,
                            dnn.convolution_backward_data_primitive_desc_create, dnn.engine,
                            convolution_direct, image, weight, result, strides, dilates, margin,
                            margin, pd, attributes());
     return std::make_shared<Plan>(
-        std::move(backward), std::vector<Port>{{arg_diff_dst, p.result, false},
+        std::move(backward), std::vector<Port>{{arg_diff_dst, p.result, false, p.in_blocks},
                                                {arg_weights, p.weight, false},
-                                               {arg_diff_src, p.image, true}},
+                                               {arg_diff_src, p.image, true, p.in_blocks}},
         threads);
   }
-  const Handle image = any(p.image, p.factors), weight = any(p.weight, f32);
+  const Handle image = activations(p, p.image, p.factors), weight = any(p.weight, f32);
   const Handle bias = any({p.weight[0]}, f32);
   Handle backward = make(dnn.primitive_desc_destroy,
                          dnn.convolution_backward_weights_primitive_desc_create, dnn.engine,
                          convolution_direct, image, weight, bias, result, strides, dilates,
                          margin, margin, pd, attributes());
   return std::make_shared<Plan>(std::move(backward),
-                                std::vector<Port>{{arg_src, p.image, false},
-                                                  {arg_diff_dst, p.result, false},
+                                std::vector<Port>{{arg_src, p.image, false, p.in_blocks},
+                                                  {arg_diff_dst, p.result, false, p.in_blocks},
                                                   {arg_diff_weights, p.weight, true},
                                                   {arg_diff_bias, {p.weight[0]}, true}},
                               threads);
 }
 
-std::shared_ptr<const Plan> planned(const Problem& problem) {
-  return remembered(problem, [&] {
-    Threads& threads = library().threads_for(problem.work());
-    return made_for(threads, [&] { return plan(problem, threads); });
+}  // namespace
+
+std::shared_ptr<const Plan> planned(const Convolution& convolution) {
+  return remembered(convolution, [&] {
+    Threads& threads = library().threads_for(convolution.work());
+    return made_for(threads, [&] { return plan(convolution, threads); });
   });
 }
-
-}  // namespace
 
 // x (B, C, H, W), weight (O, C / groups, k, l), bias (O,) -> result (B, O, H', W')
 static void forwards(const Arguments& args, int factors) {

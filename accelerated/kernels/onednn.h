@@ -27,7 +27,7 @@ struct exec_arg {
 enum { success = 0 };
 enum { engine_cpu = 1 };
 enum { bf16 = 2, f32 = 3 };
-enum { tag_any = 1 };
+enum { tag_any = 1, tag_blocks_of_16 = 78 };  // the latter: 16 channels of a pixel side by side
 enum { isa_avx512_core_bf16 = 0xe7 };  // a set of bits, which that of what came later contains
 enum { forward_training = 64 };
 enum { convolution_direct = 1 };

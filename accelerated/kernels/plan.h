@@ -46,6 +46,15 @@ inline Handle any(const Shape& shape, int type) {
               static_cast<int>(shape.size()), sizes, type, onednn::tag_any);
 }
 
+// Blocks of 16 channels, one after another: (B, C / 16, H, W, 16).
+inline Handle blocked(const Shape& shape, int type) {
+  const auto& dnn = library().dnn;
+  onednn::dims sizes{};
+  std::copy(shape.begin(), shape.end(), sizes);
+  return make(dnn.memory_desc_destroy, dnn.memory_desc_create_with_tag,
+              static_cast<int>(shape.size()), sizes, type, onednn::tag_blocks_of_16);
+}
+
 inline Handle plain(const Shape& shape) {
   const auto& dnn = library().dnn;
   const int ndims = static_cast<int>(shape.size());
@@ -98,11 +107,13 @@ class Run {
   std::vector<onednn::exec_arg> args_;
 };
 
-// What a primitive reads or writes: plain outside, in the layout of its choice inside.
+// What a primitive reads or writes: plain outside, in the layout of its choice inside. Or `as_it_is`
+// in both.
 struct Port {
   int arg;
   Shape shape;
   bool is_output;
+  bool as_it_is = false;
 };
 
 inline size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -120,7 +131,7 @@ class Plan {
     pad_bytes_ = std::max(pad_bytes_, pad(main_));
   }
 
-  void operator()(const std::vector<float*>& data) const {
+  void operator()(const std::vector<void*>& data) const {
     const auto& dnn = library().dnn;
     Handle stream = make(dnn.stream_destroy, dnn.threadpool_interop_stream_create, dnn.engine,
                          static_cast<void*>(static_cast<onednn::threadpool*>(&threads_)));
@@ -130,7 +141,7 @@ class Plan {
     Run run;
     std::vector<void*> places;
     for (size_t i = 0; i < ports_.size(); ++i) {
-      places.push_back(reorders_[i] ? inner : static_cast<void*>(data[i]));
+      places.push_back(reorders_[i] ? inner : data[i]);
       run.bind(main_, ports_[i].arg, places[i]);
       if (!reorders_[i]) continue;
       inner += aligned(main_.bytes(ports_[i].arg));
@@ -150,6 +161,7 @@ class Plan {
 
   // From plain to the layout inside, or back for an output; none if they are the same.
   std::unique_ptr<Primitive> reorder(const Port& port) const {
+    if (port.as_it_is) return nullptr;
     const auto& dnn = library().dnn;
     const Handle floats = plain(port.shape);
     const void* inside = main_.layout(port.arg);

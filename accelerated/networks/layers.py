@@ -18,6 +18,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ...reference.config import NetworkConfig
+from ..kernels.residual import CHANNELS, CompiledResidualBlock, usable
 from ..precision import MixedCell, cast
 from .convolutions import Conv2d, Linear, Rng, convolution
 from .operators import Convolution, Normalize, NormalizeSilu, fastest
@@ -182,11 +183,49 @@ class ResnetBlock(nn.Cell):
         self.block2 = Block(rng, dim_out, dim_out, rank)
         self.res_conv = convolution(rng, dim, dim_out, 1, rank) if dim != dim_out else None
         self.kept_scale = 1.0 / (1.0 - dropout)
+        self.whole = None
+        if rank == 2 and dim % CHANNELS == dim_out % CHANNELS == 0 and usable():
+            self.whole = CompiledResidualBlock(dim != dim_out)
 
-    def construct(self, x: Tensor, silu_time: Tensor, dropout_mask: Tensor | None = None) -> Tensor:
-        """Shapes: x (B, C, *spatial); silu_time (B, time_dim), the embedding after its SiLU."""
-        h = self.block1(x, self.mlp[1](silu_time))
+    def construct(
+        self,
+        x: Tensor,
+        silu_time: Tensor,
+        dropout_mask: Tensor | None = None,
+        skip: Tensor | None = None,
+    ) -> Tensor:
+        """Shapes: x (B, C, *spatial); silu_time (B, time_dim), the embedding after its SiLU.
+
+        ``skip``: more channels, after those of x.
+        """
+        modulation = self.mlp[1](silu_time)
+        fits = dropout_mask is None and x.shape[1] % CHANNELS == 0
+        if self.whole is not None and fits and self.block1.proj.convolve.compute == ms.bfloat16:
+            return self._as_a_whole(x, skip, modulation)
+        if skip is not None:
+            x = ops.concat((x, skip), 1)
+        h = self.block1(x, modulation)
         if dropout_mask is not None:
             h = h * cast(dropout_mask, h.dtype) * self.kept_scale
         h = self.block2(h)
         return h + (x if self.res_conv is None else self.res_conv(x))
+
+    def _as_a_whole(self, x: Tensor, skip: Tensor | None, modulation: Tensor) -> Tensor:
+        first, second, nothing = self.block1, self.block2, self.whole.nothing
+        weight, bias = nothing, nothing
+        if self.res_conv is not None:
+            weight, bias = self.res_conv.weight, self.res_conv.bias
+        out, _ = self.whole(
+            x,
+            nothing if skip is None else skip,
+            modulation,
+            first.proj.weight,
+            first.proj.bias,
+            first.norm.g,
+            second.proj.weight,
+            second.proj.bias,
+            second.norm.g,
+            weight,
+            bias,
+        )
+        return out

@@ -135,10 +135,10 @@ class Unet(Network):
         x = self.mid_block2(x, t, masks[1])
         masks = masks[2:]
         for up in self.ups:
-            x = up[0](ops.concat((x, skips[-1]), 1), t, masks[0])
-            x = up[1](ops.concat((x, skips[-2]), 1), t, masks[1])
+            x = up[0](x, t, masks[0], skips[-1])
+            x = up[1](x, t, masks[1], skips[-2])
             x = up[2](x) + x
             x = up[3](x)
             skips, masks = skips[:-2], masks[2:]
-        x = self.final_res_block(ops.concat((x, first), 1), t, masks[0])
+        x = self.final_res_block(x, t, masks[0], first)
         return cast(self.final_conv(x), ms.float32)

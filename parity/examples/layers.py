@@ -49,6 +49,23 @@ def half_cases(draw: st.DrawFn) -> Case:
     return {"kind": kind, "level": level, **draw(layer_cases(scales=scales, **options[kind]))}
 
 
+@st.composite
+def whole_cases(draw: st.DrawFn) -> Case:
+    """A residual block between numbers of channels that a compiled one takes, and others."""
+    dims, skip = draw(
+        st.sampled_from((((32, 32), 0), ((48, 16), 32), ((32, 32), 16), ((20, 6), 8)))
+    )
+    level, dtype = draw(st.sampled_from((("O1", "bfloat16"), ("O0", "float32"))))
+    return {
+        **draw(layer_cases()),
+        "dims": dims,
+        "skip": skip,
+        "size": draw(st.sampled_from(((4, 6), (8, 9), (1, 1)))),
+        "level": level,
+        "dtype": dtype,
+    }
+
+
 def stock(**options: Any) -> list[Case]:
     """A layer of MindSpore's own operators, which are drawn half of the time at most."""
     case = {"dims": (6, 8), "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 1}

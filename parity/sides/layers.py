@@ -224,6 +224,23 @@ def resnet_block(rng: Rng, dims: Sizes, size: Sizes, dropout: float) -> Layer:
     return Layer(cell, call, expected, shape, inputs, mask=shape)
 
 
+def whole_block(rng: Rng, dims: Sizes, size: Sizes, skip: int) -> Layer:
+    """A residual block without dropout, of whose channels the last ``skip`` are given apart."""
+
+    def call(x: Tensor, embedding: Tensor, *more: Tensor) -> Tensor:
+        return cell(x, ops.silu(embedding), None, *more)
+
+    def expected(p: Params, x: Value, embedding: Value, *more: Value) -> Value:
+        return reference.resnet_block(p, PREFIX, anp.concatenate((x, *more), 1), embedding)
+
+    time_dim = 6
+    cell = accelerated.ResnetBlock(rng, dims[0], dims[1], time_dim)
+    inputs = {"x": (dims[0] - skip, *size), "embedding": (time_dim,)}
+    if skip:
+        inputs["skip"] = (skip, *size)
+    return Layer(cell, call, expected, (dims[1], *size), inputs)
+
+
 def linear_attention(rng: Rng, dims: Sizes, size: Sizes, heads: int, dim_head: int) -> Layer:
     def expected(p: Params, x: Value) -> Value:
         return reference.linear_attention(p, PREFIX, x)

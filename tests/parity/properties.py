@@ -331,6 +331,14 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "training: steps_compiled": (training.steps, {**STEPS, **AGAIN, "accumulate": 1, "count": 1}),
     "precision: left_out": (training.steps, {**STEPS, "scale": 1024.0, "spoiled": (1,)}),
     "precision: bfloat16_factors": (precision.factors, {**LAYER, "kernel": 3}),
+    "precision: whole_block": (
+        layers.layer,
+        {
+            **LAYER,
+            **{"kind": "whole_block", "dims": (32, 16), "skip": 16},
+            **{"level": "O1", "dtype": "bfloat16"},
+        },
+    ),
     "precision_levels: bfloat16_levels": (
         precision_levels.levels,
         {"level": "O1", "params": 3, "dtype": "bfloat16"},

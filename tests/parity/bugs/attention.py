@@ -1,10 +1,11 @@
-"""Bugs in compiled attention, and in what is compiled beside it."""
+"""Bugs in compiled attention, in what is compiled beside it, and in residual blocks as a whole."""
 
 from __future__ import annotations
 
 from ..planting import Bug
 
 KERNELS = "kernels.attention"
+BLOCK = "kernels.residual.CompiledResidualBlock"
 DENSE = "kernels.dense"
 
 ATTENTION = [
@@ -110,5 +111,41 @@ ATTENTION = [
         "return dout,",
         "text: group_norm",
         {"kernels": "auto", "silu": True},
+    ),
+    Bug(
+        "a residual block as a whole has one gain for both of its norms",
+        f"{BLOCK}.construct",
+        "w2, b2, g2, wr, br)",
+        "w2, b2, g1, wr, br)",
+        "precision: whole_block",
+    ),
+    Bug(
+        "backwards a residual block as a whole knows of no modulation",
+        f"{BLOCK}.bprop",
+        "self.gradient(x, y, modulation,",
+        "self.gradient(x, y, 0.0 * modulation,",
+        "precision: whole_block",
+    ),
+    Bug(
+        "a residual block as a whole takes its result for what comes backwards",
+        f"{BLOCK}.bprop",
+        "out[1], dout[0]",
+        "out[1], out[0]",
+        "precision: whole_block",
+    ),
+    Bug(
+        "a residual block does without what skips a level",
+        "networks.layers.ResnetBlock.construct",
+        "x = ops.concat((x, skip), 1)",
+        "x = ops.concat((x, 0.0 * skip), 1)",
+        "precision: whole_block",
+        {"level": "O0", "dtype": "float32"},
+    ),
+    Bug(
+        "a residual block as a whole does without what skips a level",
+        "networks.layers.ResnetBlock._as_a_whole",
+        "nothing if skip is None else skip,",
+        "nothing if skip is None else 0.0 * skip,",
+        "precision: whole_block",
     ),
 ]

@@ -1,0 +1,153 @@
+// A residual block of a U-Net (reference/networks/layers.py, resnet_block), products in bfloat16:
+//
+//   out = f(c_2, g_2) + r      c_2 = w_2 * f(c_1, g_1, modulation) + b_2,  c_1 = w_1 * x + b_1
+//
+// where * is a 3x3 convolution, f the norm, modulation and SiLU of blocked.h, and r = w_r * x + b_r by
+// a 1x1 convolution, or x. x may come in two parts, whose channels follow each other. Images are
+// rounded to bfloat16 between convolutions and norms and stay in blocks of 16 channels; x, out and all
+// gradients that leave the block are plain float32.
+
+#include <algorithm>
+
+#include "blocked.h"
+#include "convolution.h"
+
+namespace {
+
+// x, y, modulation, w_1, b_1, g_1, w_2, b_2, g_2, w_r, b_r: y of no channels where x is in one part,
+// w_r of one number where r is x.
+enum Input { kX, kY, kModulation, kW1, kB1, kG1, kW2, kB2, kG2, kWr, kBr, kInputs };
+
+struct Block {
+  Extent x, y, all, result;
+  Shape image, hidden, w1, w2, wr;
+  bool shortcut;  // by a convolution
+
+  explicit Block(const Arguments& args) : w1(args.shape(kW1)), w2(args.shape(kW2)), wr(args.shape(kWr)) {
+    image = args.shape(kX);
+    const int64_t pixels = image[2] * image[3];
+    const auto second = args.shape(kY);
+    x = {image[0], image[1], pixels};
+    y = {image[0], second.size() == 4 ? second[1] : 0, pixels};
+    image[1] = w1[1];
+    hidden = image;
+    hidden[1] = w1[0];
+    all = {image[0], image[1], pixels};
+    result = {image[0], hidden[1], pixels};
+    shortcut = wr.size() == 4;
+  }
+  NormSilu first(const Arguments& args) const {
+    return {result, args.floats(kG1), args.floats(kModulation)};
+  }
+  NormSilu second(const Arguments& args) const { return {result, args.floats(kG2), nullptr}; }
+  std::shared_ptr<const Plan> run(Kind kind, const Shape& from, const Shape& weight, int computed) const {
+    return planned({kind, onednn::bf16, from, weight, hidden, true, computed});
+  }
+};
+
+// What a block keeps for its gradients: x, c_1, what comes of it, and c_2.
+struct Kept {
+  Half *x, *c1, *a1, *c2;
+  Kept(float* data, const Block& b)
+      : x(reinterpret_cast<Half*>(data)),
+        c1(x + b.all.size()),
+        a1(c1 + b.result.size()),
+        c2(a1 + b.result.size()) {}
+};
+
+// Call work(first, number) for parts of n numbers.
+template <class Work>
+void for_each_part(int64_t n, Work work) {
+  auto& threads = library().threads_for(n * kWorkOfAnElement);
+  threads.parallel_for(4 * threads.get_num_threads(), [&](int part, int of) {
+    const int64_t first = n * part / of;
+    work(first, n * (part + 1) / of - first);
+  });
+}
+
+void copy(const float* from, int64_t n, float* to) {
+  for_each_part(n, [&](int64_t first, int64_t count) {
+    std::copy_n(from + first, count, to + first);
+  });
+}
+
+FOR_EVERY_CPU void add(const float* from, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
+}  // namespace
+
+// inputs -> out (B, O, H, W), kept
+DDPM_OPERATOR(residual) {
+  const Block b(args);
+  float* const out = args.floats(kInputs);
+  const Kept kept(args.floats(kInputs + 1), b);
+  to_blocks(args.floats(kX), b.x, b.all.channels, 0, kept.x);
+  if (b.y.channels > 0) to_blocks(args.floats(kY), b.y, b.all.channels, b.x.channels, kept.x);
+  (*b.run(kForward, b.image, b.w1, onednn::bf16))({kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
+  b.first(args).forward(kept.c1, kept.a1);
+  (*b.run(kForward, b.hidden, b.w2, onednn::bf16))({kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
+  if (b.shortcut) {
+    const Scratch scratch(b.result.size() * sizeof(float));
+    (*b.run(kForward, b.image, b.wr, onednn::f32))(
+        {kept.x, args.floats(kWr), args.floats(kBr), scratch.data()});
+    from_blocks(static_cast<float*>(scratch.data()), b.result.channels, 0, b.result, false, out);
+  } else {
+    copy(args.floats(kX), b.x.size(), out);
+  }
+  b.second(args).forward_onto(kept.c2, out);
+}
+
+// inputs, kept, dL/dout -> the gradients by all inputs
+DDPM_OPERATOR(residual_gradient) {
+  const Block b(args);
+  const Kept kept(args.floats(kInputs), b);
+  const float* const dout = args.floats(kInputs + 1);
+  const auto gradient = [&](int input) { return args.floats(kInputs + 2 + input); };
+  const Scratch halves(2 * b.result.size() * sizeof(Half));
+  const Scratch floats((std::max(b.all.size(), b.result.size()) + b.all.size()) * sizeof(float));
+  Half *const dc2 = static_cast<Half*>(halves.data()), *const dc1 = dc2 + b.result.size();
+  float *const back = static_cast<float*>(floats.data());
+  float *const aside = back + std::max(b.all.size(), b.result.size());
+
+  b.second(args).backward(kept.c2, dout, true, dc2, gradient(kG2), nullptr);
+  (*b.run(kWeightGradient, b.hidden, b.w2, onednn::bf16))({kept.a1, dc2, gradient(kW2), gradient(kB2)});
+  (*b.run(kInputGradient, b.hidden, b.w2, onednn::f32))({dc2, args.floats(kW2), back});
+  b.first(args).backward(kept.c1, back, false, dc1, gradient(kG1), gradient(kModulation));
+  (*b.run(kWeightGradient, b.image, b.w1, onednn::bf16))({kept.x, dc1, gradient(kW1), gradient(kB1)});
+  (*b.run(kInputGradient, b.image, b.w1, onednn::f32))({dc1, args.floats(kW1), back});
+  if (b.shortcut) {
+    to_blocks(dout, b.result, b.result.channels, 0, dc2);
+    (*b.run(kWeightGradient, b.image, b.wr, onednn::bf16))({kept.x, dc2, gradient(kWr), gradient(kBr)});
+    (*b.run(kInputGradient, b.image, b.wr, onednn::f32))({dc2, args.floats(kWr), aside});
+    for_each_part(b.all.size(), [&](int64_t first, int64_t count) {
+      add(aside + first, count, back + first);
+    });
+  } else {
+    copy(dout, b.x.size(), gradient(kX));
+    *gradient(kWr) = *gradient(kBr) = 0.0f;
+  }
+  from_blocks(back, b.all.channels, 0, b.x, !b.shortcut, gradient(kX));
+  if (b.y.channels > 0)
+    from_blocks(back, b.all.channels, b.x.channels, b.y, false, gradient(kY));
+  else
+    *gradient(kY) = 0.0f;
+}
+
+// Whether oneDNN would choose these blocks here itself.
+EXPORT int ddpm_kernels_blocks() {
+  const auto& dnn = library().dnn;
+  try {
+    const Shape image{8, 64, 32, 32}, weight{64, 64, 3, 3};
+    const onednn::dims ones{1, 1}, none{};
+    const Primitive chosen(make(dnn.primitive_desc_destroy,
+                                dnn.convolution_forward_primitive_desc_create, dnn.engine,
+                                onednn::forward_training, onednn::convolution_direct,
+                                any(image, onednn::bf16), any(weight, onednn::bf16),
+                                any({64}, onednn::f32), any(image, onednn::bf16), ones, none, ones,
+                                ones, attributes()));
+    return dnn.memory_desc_equal(chosen.layout(onednn::arg_src), blocked(image, onednn::bf16));
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
