@@ -69,7 +69,7 @@ class CompiledResidualBlock(nn.Cell):
         g2: Tensor,
         wr: Tensor,
         br: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Any:
         """The result, and what its gradients need of it.
 
         ``y`` (B, C', H, W): more channels after those of x, or ``nothing``; ``modulation``
@@ -93,5 +93,5 @@ class CompiledResidualBlock(nn.Cell):
         br: Tensor,
         out: tuple[Tensor, Tensor],
         dout: tuple[Tensor, Tensor],
-    ) -> tuple[Tensor, ...]:
+    ) -> Any:
         return self.gradient(x, y, modulation, w1, b1, g1, w2, b2, g2, wr, br, out[1], dout[0])

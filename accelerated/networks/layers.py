@@ -201,7 +201,7 @@ class ResnetBlock(nn.Cell):
         modulation = self.mlp[1](silu_time)
         fits = dropout_mask is None and x.shape[1] % CHANNELS == 0
         if self.whole is not None and fits and self.block1.proj.convolve.compute == ms.bfloat16:
-            return self._as_a_whole(x, skip, modulation)
+            return self._as_a_whole(self.whole, x, skip, modulation)
         if skip is not None:
             x = ops.concat((x, skip), 1)
         h = self.block1(x, modulation)
@@ -210,12 +210,14 @@ class ResnetBlock(nn.Cell):
         h = self.block2(h)
         return h + (x if self.res_conv is None else self.res_conv(x))
 
-    def _as_a_whole(self, x: Tensor, skip: Tensor | None, modulation: Tensor) -> Tensor:
-        first, second, nothing = self.block1, self.block2, self.whole.nothing
+    def _as_a_whole(
+        self, whole: CompiledResidualBlock, x: Tensor, skip: Tensor | None, modulation: Tensor
+    ) -> Tensor:
+        first, second, nothing = self.block1, self.block2, whole.nothing
         weight, bias = nothing, nothing
         if self.res_conv is not None:
             weight, bias = self.res_conv.weight, self.res_conv.bias
-        out, _ = self.whole(
+        out, _ = whole(
             x,
             nothing if skip is None else skip,
             modulation,

@@ -245,15 +245,15 @@ NETWORK = [
     Bug(
         "the skips are taken in the wrong order",
         "networks.unet.Unet.construct",
-        "skips[-1]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-2])",
-        "skips[-2]), 1), t, masks[0])\n        x = up[1](ops.concat((x, skips[-1])",
+        "masks[0], skips[-1])\n        x = up[1](x, t, masks[1], skips[-2])",
+        "masks[0], skips[-2])\n        x = up[1](x, t, masks[1], skips[-1])",
         "unet: forward",
     ),
     Bug(
         "the first convolution's output comes before, not after",
         "networks.unet.Unet.construct",
-        "(x, first)",
-        "(first, x)",
+        "self.final_res_block(x, t, masks[0], first)",
+        "self.final_res_block(first, t, masks[0], x)",
         "unet: forward",
     ),
     Bug(
