@@ -30,6 +30,7 @@ from ..precision import set_precision
 from ..runs.folder import RunFolder
 from ..runs.kept import digest
 from ..runs.names import ENCODED
+from ..system.memory import give_back
 from ..system.say import bar, say
 from ..weights.autoencoder import Coder, read_coder, write_coder
 from .place import Place
@@ -130,6 +131,7 @@ def encode(
     if diffusion.model.config.text_is_frozen:
         said = (text for i in images.encoded() for text in images.captions(i))
         diffusion.states = _states(place, folder, diffusion, ("", *texts), said, interrupted)
+    give_back()
     return coder
 
 

@@ -28,6 +28,7 @@ from ..runs.forms import Sequences, Vectors
 from ..runs.names import REPORT, sample_picture
 from ..runs.provenance import facts
 from ..system.files import replace_file
+from ..system.memory import give_back
 from ..system.say import bar, say
 from ..weights.autoencoder import Coder
 from .batches import said_of
@@ -125,6 +126,7 @@ class Samples:
             return
         if self.coder is not None:
             whole = self.coder.decoder()(whole)
+            give_back()
         drawn = whole[: trainer.num_samples]
         self._run.samples.mkdir(exist_ok=True)
         if drawn.ndim == 4:
