@@ -208,9 +208,9 @@ def _weights(
             raise ValueError(f"from {PAINTER} has an average alone: leave from_weights out")
         return shipped_arrays(), PAINTER
     if _is_published(source):
-        from ..weights.published import Published
+        from ..weights.published import published_arrays
 
-        return Published(source.path), str(source.path)
+        return published_arrays(source.path), str(source.path)
     from ..runs.base import whole
 
     group = WEIGHTS[config.from_weights]

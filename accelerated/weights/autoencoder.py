@@ -7,7 +7,7 @@ published checkpoint (``published.py``) that file has it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,6 @@ from ...reference.config import AutoencoderConfig, wukong
 from ..data.latents import Encode
 from ..latents import undo
 from ..networks.autoencoder import Autoencoder
-from ..networks.blocks import Values
 from ..process import to_unit_range
 from ..runs.config_file import read_document
 from ..runs.folder import RunFolder
@@ -33,7 +32,7 @@ from ..runs.opened import OpenedRun
 from ..system.compile_cache import compiled
 from ..system.files import replace_file
 from .checkpoint_file import CheckpointFile
-from .wukong import tensors_of
+from .wukong import Part
 
 Array = NDArray[np.float32]
 Decode = Callable[[Array], Array]
@@ -45,17 +44,29 @@ class Coder:
 
     Attributes:
         config: its sizes.
-        values: its parameters, by name and shape.
+        tensors: its parameters, by name.
+        source: where they are.
         scale: what its latents are multiplied by; None: it is to be measured.
     """
 
     config: AutoencoderConfig
-    values: Values
+    tensors: Mapping[str, NDArray[Any]]
+    source: Path
     scale: float | None = None
 
     def network(self) -> Autoencoder:
-        """With its weights; ValueError where they cannot be read, or are of other sizes."""
-        return Autoencoder(values=self.values, **self.config.to_dict())
+        """With its weights; ValueError where one is missing, or of another size."""
+
+        def value(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+            found = self.tensors.get(name, np.zeros(0))
+            if found.shape != shape:
+                raise ValueError(
+                    f"autoencoder {str(self.source)!r} has {name!r} of shape {found.shape}, and "
+                    f"{shape} is needed: these are weights of other sizes"
+                )
+            return found
+
+        return Autoencoder(values=value, **self.config.to_dict())
 
     def with_scale(self, scale: float) -> Coder:
         """The same, with this scale factor."""
@@ -64,7 +75,7 @@ class Coder:
     @cached_property
     def digest(self) -> str:
         """A text by which weights differ."""
-        return digest(self.network().arrays())
+        return digest(self.tensors)
 
     def encoder(self, network: Autoencoder | None = None, *, graph: bool = False) -> Encode:
         """From pictures (C, H, W) in [-1, 1] to their moments (2 latent_channels, h, w).
@@ -139,7 +150,7 @@ def coder_config(run: RunFolder) -> AutoencoderConfig:
 
 def write_coder(run: RunFolder, coder: Coder) -> None:
     """Leave it in a run, with the scale factor, where it stays."""
-    arrays = coder.network().arrays()
+    arrays = dict(coder.tensors)
     facts = {
         "autoencoder": json.dumps(coder.config.to_dict()),
         "scale_factor": repr(coder.scale),
@@ -149,26 +160,37 @@ def write_coder(run: RunFolder, coder: Coder) -> None:
 
 
 def _published(path: Path, config: AutoencoderConfig, scale: float) -> Coder:
-    value, prefix = tensors_of(CheckpointFile(path)), wukong.PREFIXES["autoencoder"]
-    return Coder(config, lambda name, shape: value(prefix + name, shape), scale)
+    prefix = wukong.PREFIXES["autoencoder"]
+    return Coder(config, Part(CheckpointFile(path), (prefix,), prefix), path, scale)
+
+
+class _File(Mapping[str, NDArray[Any]]):
+    """The tensors of a safetensors file, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        with safetensors.safe_open(self._path, "numpy") as file:
+            if name not in file.keys():  # noqa: SIM118
+                raise KeyError(name)
+            array: NDArray[Any] = file.get_tensor(name)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        with safetensors.safe_open(self._path, "numpy") as file:
+            return iter([*file.keys()])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _own(path: Path, source: Path) -> Coder:
-    def opened() -> Any:
-        return safetensors.safe_open(path, "numpy")
-
-    def value(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        with opened() as file:
-            array: NDArray[Any] = file.get_tensor(name)
-        if array.shape != shape:
-            raise ValueError(f"tensor {name!r} of {str(path)!r} has shape {array.shape}")
-        return array
-
     try:
-        with opened() as file:
+        with safetensors.safe_open(path, "numpy") as file:
             facts = file.metadata() or {}
         config = AutoencoderConfig(**json.loads(facts["autoencoder"]))
-        coder = Coder(config, value, float(facts["scale_factor"]))
+        coder = Coder(config, _File(path), path, float(facts["scale_factor"]))
         if coder.digest != facts["digest"]:
             raise ValueError("its checksum differs")
     except KeyError as error:

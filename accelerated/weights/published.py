@@ -9,12 +9,9 @@ run is opened. What the network draws are latents, which the autoencoder of the 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-from numpy.typing import NDArray
 
 from ...reference.config import (
     AutoencoderConfig,
@@ -33,7 +30,7 @@ from ..runs.opened import OpenedRun
 from ..runs.vocabulary import read_tokenizer, write_tokenizer
 from .autoencoder import read_coder, with_coder
 from .checkpoint_file import CheckpointFile
-from .wukong import tensors_of, unet_of
+from .wukong import Part, tensors_of, unet_of
 
 
 def import_published(
@@ -83,22 +80,10 @@ def import_published(
     return config
 
 
-class Published(Mapping[str, NDArray[Any]]):
+def published_arrays(run: Path) -> Part:
     """The parameters of such a run's network, each read from the file when it is asked for."""
-
-    def __init__(self, run: Path) -> None:
-        self._file = CheckpointFile(run / PUBLISHED)
-        parts = (wukong.PREFIXES["unet"], wukong.PREFIXES["text_encoder"])
-        self._names = [name for name in self._file.entries if name.startswith(parts)]
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._file.array(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+    parts = (wukong.PREFIXES["unet"], wukong.PREFIXES["text_encoder"])
+    return Part(CheckpointFile(run / PUBLISHED), parts)
 
 
 def open_published(run: RunFolder) -> OpenedRun:

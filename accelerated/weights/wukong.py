@@ -9,6 +9,7 @@ themselves only the largest tensor is in memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +84,32 @@ def load_wukong(path: Path, sizes: Sizes | None = None) -> Networks:
         Transformer(values=values("text_encoder"), **sizes.text_encoder.to_dict()),
     )
     return Networks(*networks, tuple(sorted(file.entries.keys() - asked - UNUSED)))
+
+
+class Part(Mapping[str, NDArray[Any]]):
+    """The tensors of a part of a file as float32, each read when it is asked for.
+
+    Args:
+        file: the checkpoint.
+        prefixes: one of these stands before their names there.
+        cut: what of that is left out of them here.
+    """
+
+    def __init__(self, file: CheckpointFile, prefixes: tuple[str, ...], cut: str = "") -> None:
+        self._file, self._cut = file, cut
+        found = (n for n in file.entries if n.startswith(prefixes) and n not in UNUSED)
+        self._names = dict.fromkeys(name.removeprefix(cut) for name in found)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._file.array(self._cut + name).astype(np.float32, copy=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def tensors_of(file: CheckpointFile) -> Values:
