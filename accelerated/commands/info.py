@@ -51,7 +51,7 @@ def gather(device: str = "auto") -> dict[str, Any]:
         "devices": runtime.devices_here(),
         "operators": kernels.describe(),
         "bfloat16": kernels.why_no_bfloat16() if chosen == "CPU" else "",
-        "whole_blocks": residual.usable(),
+        "whole_blocks": residual.usable("bfloat16"),
         "cpu": _cpu(),
         "memory": _memory(),
         "versions": {name: version(name) for name in PACKAGES}

@@ -14,12 +14,15 @@ INLINE float widened(Half half) {
   return x;
 }
 
-INLINE Half rounded(float x) {
+INLINE float widened(float x) { return x; }
+
+INLINE void put(float x, Half* to) {
   uint32_t bits;
   std::memcpy(&bits, &x, 4);
   const uint32_t to_even = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return static_cast<Half>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : to_even);
+  *to = static_cast<Half>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : to_even);
 }
+INLINE void put(float x, float* to) { *to = x; }
 
 // 16 rows of n pixels, which stand `stride` apart, to n pixels of 16 channels, and back.
 INLINE void turn(const float* __restrict rows, int64_t stride, int n, float* __restrict pixels) {
@@ -36,10 +39,11 @@ INLINE void turn_back(const float* __restrict pixels, int64_t stride, int n, boo
       for (int i = 0; i < n; ++i) rows[l * stride + i] = pixels[i * kBlock + l];
 }
 
-FOR_EVERY_CPU void round_turned(const float* rows, int64_t stride, int n, Half* to) {
+template <class T>
+INLINE void put_in_block(const float* rows, int64_t stride, int n, T* to) {
   float pixels[kTile * kBlock];
   turn(rows, stride, n, pixels);
-  for (int i = 0; i < n * kBlock; ++i) to[i] = rounded(pixels[i]);
+  for (int i = 0; i < n * kBlock; ++i) put(pixels[i], to + i);
 }
 
 FOR_EVERY_CPU void put_turned(const float* pixels, int64_t stride, int n, bool adds, float* rows) {
@@ -51,8 +55,8 @@ FOR_EVERY_CPU void turned(const float* rows, int64_t stride, int n, float* pixel
 }
 
 // 1 / max(||x||, 1e-12) of n pixels, whose blocks stand `stride` apart.
-FOR_EVERY_CPU void inverse_norms(const Half* x, int64_t blocks, int64_t stride, int n,
-                                 float* inverse) {
+template <class T>
+INLINE void invert_norms(const T* x, int64_t blocks, int64_t stride, int n, float* inverse) {
   float squares[kTile * kBlock] = {};
   for (int64_t b = 0; b < blocks; ++b)
     for (int i = 0; i < n * kBlock; ++i) {
@@ -66,9 +70,10 @@ FOR_EVERY_CPU void inverse_norms(const Half* x, int64_t blocks, int64_t stride, 
   }
 }
 
-FOR_EVERY_CPU void silu_block(const Half* __restrict x, const float* __restrict inverse,
-                              const float* __restrict gain, const float* __restrict shift, int n,
-                              float* __restrict out) {
+template <class T>
+INLINE void modulate_block(const T* __restrict x, const float* __restrict inverse,
+                           const float* __restrict gain, const float* __restrict shift, int n,
+                           float* __restrict out) {
   for (int i = 0; i < n; ++i)
     for (int l = 0; l < kBlock; ++l) {
       const float z = widened(x[i * kBlock + l]) * inverse[i] * gain[l] + shift[l];
@@ -76,17 +81,18 @@ FOR_EVERY_CPU void silu_block(const Half* __restrict x, const float* __restrict 
     }
 }
 
-FOR_EVERY_CPU void round_block(const float* __restrict x, int n, Half* __restrict out) {
-  for (int i = 0; i < n * kBlock; ++i) out[i] = rounded(x[i]);
+template <class T>
+INLINE void put_block(const float* __restrict x, int n, T* __restrict out) {
+  for (int i = 0; i < n * kBlock; ++i) put(x[i], out + i);
 }
 
 // dL/du of one block; adds to the sums of dz u and dz over the pixels, and to each pixel's <u, dL/du>.
-FOR_EVERY_CPU void silu_block_gradient(const Half* __restrict x, const float* __restrict inverse,
-                                       const float* __restrict gain,
-                                       const float* __restrict shift,
-                                       const float* __restrict dout, int n, float* __restrict du,
-                                       float* __restrict product, float* __restrict by_gain,
-                                       float* __restrict by_shift) {
+template <class T>
+INLINE void modulate_block_gradient(const T* __restrict x, const float* __restrict inverse,
+                                    const float* __restrict gain, const float* __restrict shift,
+                                    const float* __restrict dout, int n, float* __restrict du,
+                                    float* __restrict product, float* __restrict by_gain,
+                                    float* __restrict by_shift) {
   float gains[kBlock] = {}, shifts[kBlock] = {};
   for (int i = 0; i < n; ++i)
     for (int l = 0; l < kBlock; ++l) {
@@ -103,15 +109,42 @@ FOR_EVERY_CPU void silu_block_gradient(const Half* __restrict x, const float* __
   std::copy_n(shifts, kBlock, by_shift);
 }
 
-FOR_EVERY_CPU void project_block(const Half* __restrict x, const float* __restrict inverse,
-                                 const float* __restrict product, const float* __restrict du,
-                                 int n, Half* __restrict dx) {
+template <class T>
+INLINE void project_out(const T* __restrict x, const float* __restrict inverse,
+                        const float* __restrict product, const float* __restrict du, int n,
+                        T* __restrict dx) {
   for (int i = 0; i < n; ++i)
     for (int l = 0; l < kBlock; ++l) {
       const int at = i * kBlock + l;
-      dx[at] = rounded((du[at] - widened(x[at]) * inverse[i] * product[i]) * inverse[i]);
+      put((du[at] - widened(x[at]) * inverse[i] * product[i]) * inverse[i], dx + at);
     }
 }
+
+// The same for both types, compiled for every processor.
+#define FOR_NUMBERS(T)                                                                            \
+  FOR_EVERY_CPU void round_turned(const float* rows, int64_t stride, int n, T* to) {              \
+    put_in_block(rows, stride, n, to);                                                            \
+  }                                                                                               \
+  FOR_EVERY_CPU void inverse_norms(const T* x, int64_t blocks, int64_t stride, int n,             \
+                                   float* inverse) {                                              \
+    invert_norms(x, blocks, stride, n, inverse);                                                  \
+  }                                                                                               \
+  FOR_EVERY_CPU void silu_block(const T* x, const float* inverse, const float* gain,              \
+                                const float* shift, int n, float* out) {                          \
+    modulate_block(x, inverse, gain, shift, n, out);                                              \
+  }                                                                                               \
+  FOR_EVERY_CPU void round_block(const float* x, int n, T* out) { put_block(x, n, out); }         \
+  FOR_EVERY_CPU void silu_block_gradient(const T* x, const float* inverse, const float* gain,     \
+                                         const float* shift, const float* dout, int n, float* du, \
+                                         float* product, float* by_gain, float* by_shift) {       \
+    modulate_block_gradient(x, inverse, gain, shift, dout, n, du, product, by_gain, by_shift);    \
+  }                                                                                               \
+  FOR_EVERY_CPU void project_block(const T* x, const float* inverse, const float* product,        \
+                                   const float* du, int n, T* dx) {                               \
+    project_out(x, inverse, product, du, n, dx);                                                  \
+  }
+FOR_NUMBERS(float)
+FOR_NUMBERS(Half)
 
 int64_t runs_of(int64_t pixels) { return (pixels + kTile - 1) / kTile; }
 
@@ -132,7 +165,8 @@ void for_each_run(Extent e, Work work) {
 // Of a block of channels: gain and shift.
 struct Modulated {
   float gain[kBlock], shift[kBlock];
-  Modulated(const NormSilu& norm, int64_t image, int64_t first) {
+  template <class T>
+  Modulated(const NormSilu<T>& norm, int64_t image, int64_t first) {
     const int64_t channels = norm.extent.channels;
     const float root = std::sqrt(static_cast<float>(channels));
     const float* scale =
@@ -146,7 +180,8 @@ struct Modulated {
 
 }  // namespace
 
-void to_blocks(const float* x, Extent from, int64_t channels, int64_t first, Half* blocks) {
+template <class T>
+void to_blocks(const float* x, Extent from, int64_t channels, int64_t first, T* blocks) {
   for_each_run(from, [&](int64_t image, int64_t begin, int n, int64_t) {
     for (int64_t c = 0; c < from.channels; c += kBlock)
       round_turned(x + (image * from.channels + c) * from.pixels + begin, from.pixels, n,
@@ -166,12 +201,12 @@ void from_blocks(const float* blocks, int64_t channels, int64_t first, Extent to
 namespace {
 
 // Call give(image, channel, first pixel, number of pixels, result of the block).
-template <class Give>
-void normalize(const NormSilu& norm, const Half* x, Give give) {
+template <class T, class Give>
+void normalize(const NormSilu<T>& norm, const T* x, Give give) {
   const Extent e = norm.extent;
   for_each_run(e, [&](int64_t image, int64_t begin, int n, int64_t) {
     float inverse[kTile], result[kTile * kBlock];
-    const Half* const from = x + image * e.channels * e.pixels + begin * kBlock;
+    const T* const from = x + image * e.channels * e.pixels + begin * kBlock;
     inverse_norms(from, e.channels / kBlock, e.pixels * kBlock, n, inverse);
     for (int64_t c = 0; c < e.channels; c += kBlock) {
       const Modulated m(norm, image, c);
@@ -183,21 +218,24 @@ void normalize(const NormSilu& norm, const Half* x, Give give) {
 
 }  // namespace
 
-void NormSilu::forward(const Half* x, Half* out) const {
+template <class T>
+void NormSilu<T>::forward(const T* x, T* out) const {
   normalize(*this, x, [&](int64_t image, int64_t c, int64_t begin, int n, const float* result) {
     round_block(result, n, out + (image * extent.channels + c) * extent.pixels + begin * kBlock);
   });
 }
 
-void NormSilu::forward_onto(const Half* x, float* out) const {
+template <class T>
+void NormSilu<T>::forward_onto(const T* x, float* out) const {
   normalize(*this, x, [&](int64_t image, int64_t c, int64_t begin, int n, const float* result) {
     put_turned(result, extent.pixels, n, true,
                out + (image * extent.channels + c) * extent.pixels + begin);
   });
 }
 
-void NormSilu::backward(const Half* x, const float* dout, bool plain, Half* dx, float* dg,
-                        float* dmodulation) const {
+template <class T>
+void NormSilu<T>::backward(const T* x, const float* dout, bool plain, T* dx, float* dg,
+                           float* dmodulation) const {
   const Extent e = extent;
   const int64_t runs = runs_of(e.pixels);
   // The sums of each run, added up in their order: the result does not depend on the threads.
@@ -243,3 +281,8 @@ void NormSilu::backward(const Half* x, const float* dout, bool plain, Half* dx, 
     }
   }
 }
+
+template void to_blocks(const float*, Extent, int64_t, int64_t, float*);
+template void to_blocks(const float*, Extent, int64_t, int64_t, Half*);
+template struct NormSilu<float>;
+template struct NormSilu<Half>;

@@ -1,5 +1,5 @@
-// Images in blocks of 16 channels, (B, C / 16, N, 16), rounded to bfloat16: what becomes of them between
-// the convolutions of a residual block.
+// Images in blocks of 16 channels, (B, C / 16, N, 16): what becomes of them between the convolutions of
+// a residual block. T is what they consist of: floats, or halves that are rounded to bfloat16.
 #pragma once
 
 #include "products.h"
@@ -13,20 +13,22 @@ struct Extent {
 
 // Channels (B, from.channels, N) of plain images, as those from number `first` on of blocks of
 // `channels` in all.
-void to_blocks(const float* x, Extent from, int64_t channels, int64_t first, Half* blocks);
+template <class T>
+void to_blocks(const float* x, Extent from, int64_t channels, int64_t first, T* blocks);
 
 // The opposite, for blocks of floats; adds to what stands there, or takes its place.
 void from_blocks(const float* blocks, int64_t channels, int64_t first, Extent to, bool adds, float* x);
 
 // silu(gain u + shift), u = x / max(||x||, 1e-12) over the channels of a pixel, gain = sqrt(C) g
 // (scale + 1); scale and shift are the halves of the modulation (B, 2 C), or zeros where it is null.
+template <class T>
 struct NormSilu {
   Extent extent;
   const float *g, *modulation;
-  void forward(const Half* x, Half* out) const;
+  void forward(const T* x, T* out) const;
   // Into plain images, to which it adds.
-  void forward_onto(const Half* x, float* out) const;
+  void forward_onto(const T* x, float* out) const;
   // dL/dout in blocks, or plain -> dL/dx, dL/dg, dL/dmodulation (null where there is none).
-  void backward(const Half* x, const float* dout, bool plain, Half* dx, float* dg,
+  void backward(const T* x, const float* dout, bool plain, T* dx, float* dg,
                 float* dmodulation) const;
 };

@@ -1,11 +1,11 @@
-// A residual block of a U-Net (reference/networks/layers.py, resnet_block), products in bfloat16:
+// A residual block of a U-Net (reference/networks/layers.py, resnet_block):
 //
 //   out = f(c_2, g_2) + r      c_2 = w_2 * f(c_1, g_1, modulation) + b_2,  c_1 = w_1 * x + b_1
 //
 // where * is a 3x3 convolution, f the norm, modulation and SiLU of blocked.h, and r = w_r * x + b_r by
 // a 1x1 convolution, or x. x may come in two parts, whose channels follow each other. Images are
-// rounded to bfloat16 between convolutions and norms and stay in blocks of 16 channels; x, out and all
-// gradients that leave the block are plain float32.
+// stay in blocks of 16 channels between convolutions and norms, where they are rounded to bfloat16 if the
+// factors of products are to be; x, out and all gradients that leave the block are plain float32.
 
 #include <algorithm>
 
@@ -36,20 +36,25 @@ struct Block {
     result = {image[0], hidden[1], pixels};
     shortcut = wr.size() == 4;
   }
-  NormSilu first(const Arguments& args) const {
+  template <class T>
+  NormSilu<T> first(const Arguments& args) const {
     return {result, args.floats(kG1), args.floats(kModulation)};
   }
-  NormSilu second(const Arguments& args) const { return {result, args.floats(kG2), nullptr}; }
-  std::shared_ptr<const Plan> run(Kind kind, const Shape& from, const Shape& weight, int computed) const {
-    return planned({kind, onednn::bf16, from, weight, hidden, true, computed});
+  template <class T>
+  NormSilu<T> second(const Arguments& args) const { return {result, args.floats(kG2), nullptr}; }
+  // What computes it with factors, and a result, of these types.
+  std::shared_ptr<const Plan> run(Kind kind, int factors, const Shape& from, const Shape& weight,
+                                  int computed) const {
+    return planned({kind, factors, from, weight, hidden, true, computed});
   }
 };
 
 // What a block keeps for its gradients: x, c_1, what comes of it, and c_2.
+template <class T>
 struct Kept {
-  Half *x, *c1, *a1, *c2;
+  T *x, *c1, *a1, *c2;
   Kept(float* data, const Block& b)
-      : x(reinterpret_cast<Half*>(data)),
+      : x(reinterpret_cast<T*>(data)),
         c1(x + b.all.size()),
         a1(c1 + b.result.size()),
         c2(a1 + b.result.size()) {}
@@ -75,51 +80,51 @@ FOR_EVERY_CPU void add(const float* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; ++i) to[i] += from[i];
 }
 
-}  // namespace
-
-// inputs -> out (B, O, H, W), kept
-DDPM_OPERATOR(residual) {
+template <class T>
+void forward(const Arguments& args) {
+  constexpr int type = type_of<T>();
   const Block b(args);
   float* const out = args.floats(kInputs);
-  const Kept kept(args.floats(kInputs + 1), b);
+  const Kept<T> kept(args.floats(kInputs + 1), b);
   to_blocks(args.floats(kX), b.x, b.all.channels, 0, kept.x);
   if (b.y.channels > 0) to_blocks(args.floats(kY), b.y, b.all.channels, b.x.channels, kept.x);
-  (*b.run(kForward, b.image, b.w1, onednn::bf16))({kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
-  b.first(args).forward(kept.c1, kept.a1);
-  (*b.run(kForward, b.hidden, b.w2, onednn::bf16))({kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
+  (*b.run(kForward, type, b.image, b.w1, type))({kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
+  b.first<T>(args).forward(kept.c1, kept.a1);
+  (*b.run(kForward, type, b.hidden, b.w2, type))({kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
   if (b.shortcut) {
     const Scratch scratch(b.result.size() * sizeof(float));
-    (*b.run(kForward, b.image, b.wr, onednn::f32))(
+    (*b.run(kForward, type, b.image, b.wr, onednn::f32))(
         {kept.x, args.floats(kWr), args.floats(kBr), scratch.data()});
     from_blocks(static_cast<float*>(scratch.data()), b.result.channels, 0, b.result, false, out);
   } else {
     copy(args.floats(kX), b.x.size(), out);
   }
-  b.second(args).forward_onto(kept.c2, out);
+  b.second<T>(args).forward_onto(kept.c2, out);
 }
 
-// inputs, kept, dL/dout -> the gradients by all inputs
-DDPM_OPERATOR(residual_gradient) {
+template <class T>
+void backward(const Arguments& args) {
+  constexpr int type = type_of<T>();
   const Block b(args);
-  const Kept kept(args.floats(kInputs), b);
+  const Kept<T> kept(args.floats(kInputs), b);
   const float* const dout = args.floats(kInputs + 1);
   const auto gradient = [&](int input) { return args.floats(kInputs + 2 + input); };
-  const Scratch halves(2 * b.result.size() * sizeof(Half));
+  const Scratch factors(2 * b.result.size() * sizeof(T));
   const Scratch floats((std::max(b.all.size(), b.result.size()) + b.all.size()) * sizeof(float));
-  Half *const dc2 = static_cast<Half*>(halves.data()), *const dc1 = dc2 + b.result.size();
+  T *const dc2 = static_cast<T*>(factors.data()), *const dc1 = dc2 + b.result.size();
   float *const back = static_cast<float*>(floats.data());
   float *const aside = back + std::max(b.all.size(), b.result.size());
 
-  b.second(args).backward(kept.c2, dout, true, dc2, gradient(kG2), nullptr);
-  (*b.run(kWeightGradient, b.hidden, b.w2, onednn::bf16))({kept.a1, dc2, gradient(kW2), gradient(kB2)});
-  (*b.run(kInputGradient, b.hidden, b.w2, onednn::f32))({dc2, args.floats(kW2), back});
-  b.first(args).backward(kept.c1, back, false, dc1, gradient(kG1), gradient(kModulation));
-  (*b.run(kWeightGradient, b.image, b.w1, onednn::bf16))({kept.x, dc1, gradient(kW1), gradient(kB1)});
-  (*b.run(kInputGradient, b.image, b.w1, onednn::f32))({dc1, args.floats(kW1), back});
+  b.second<T>(args).backward(kept.c2, dout, true, dc2, gradient(kG2), nullptr);
+  (*b.run(kWeightGradient, type, b.hidden, b.w2, type))({kept.a1, dc2, gradient(kW2), gradient(kB2)});
+  (*b.run(kInputGradient, type, b.hidden, b.w2, onednn::f32))({dc2, args.floats(kW2), back});
+  b.first<T>(args).backward(kept.c1, back, false, dc1, gradient(kG1), gradient(kModulation));
+  (*b.run(kWeightGradient, type, b.image, b.w1, type))({kept.x, dc1, gradient(kW1), gradient(kB1)});
+  (*b.run(kInputGradient, type, b.image, b.w1, onednn::f32))({dc1, args.floats(kW1), back});
   if (b.shortcut) {
     to_blocks(dout, b.result, b.result.channels, 0, dc2);
-    (*b.run(kWeightGradient, b.image, b.wr, onednn::bf16))({kept.x, dc2, gradient(kWr), gradient(kBr)});
-    (*b.run(kInputGradient, b.image, b.wr, onednn::f32))({dc2, args.floats(kWr), aside});
+    (*b.run(kWeightGradient, type, b.image, b.wr, type))({kept.x, dc2, gradient(kWr), gradient(kBr)});
+    (*b.run(kInputGradient, type, b.image, b.wr, onednn::f32))({dc2, args.floats(kWr), aside});
     for_each_part(b.all.size(), [&](int64_t first, int64_t count) {
       add(aside + first, count, back + first);
     });
@@ -134,8 +139,19 @@ DDPM_OPERATOR(residual_gradient) {
     *gradient(kY) = 0.0f;
 }
 
-// Whether oneDNN would choose these blocks here itself.
-EXPORT int ddpm_kernels_blocks() {
+}  // namespace
+
+// inputs -> out (B, O, H, W), kept
+DDPM_OPERATOR(residual) { forward<float>(args); }
+DDPM_OPERATOR(residual_bfloat16) { forward<Half>(args); }
+
+// inputs, kept, dL/dout -> the gradients by all inputs
+DDPM_OPERATOR(residual_gradient) { backward<float>(args); }
+DDPM_OPERATOR(residual_bfloat16_gradient) { backward<Half>(args); }
+
+// Whether oneDNN would choose these blocks here itself, for float32 or bfloat16.
+EXPORT int ddpm_kernels_blocks(int bfloat16) {
+  const int type = bfloat16 ? onednn::bf16 : onednn::f32;
   const auto& dnn = library().dnn;
   try {
     const Shape image{8, 64, 32, 32}, weight{64, 64, 3, 3};
@@ -143,10 +159,10 @@ EXPORT int ddpm_kernels_blocks() {
     const Primitive chosen(make(dnn.primitive_desc_destroy,
                                 dnn.convolution_forward_primitive_desc_create, dnn.engine,
                                 onednn::forward_training, onednn::convolution_direct,
-                                any(image, onednn::bf16), any(weight, onednn::bf16),
-                                any({64}, onednn::f32), any(image, onednn::bf16), ones, none, ones,
+                                any(image, type), any(weight, type),
+                                any({64}, onednn::f32), any(image, type), ones, none, ones,
                                 ones, attributes()));
-    return dnn.memory_desc_equal(chosen.layout(onednn::arg_src), blocked(image, onednn::bf16));
+    return dnn.memory_desc_equal(chosen.layout(onednn::arg_src), blocked(image, type));
   } catch (const std::exception&) {
     return 0;
   }

@@ -1,7 +1,8 @@
-"""A whole residual block as one compiled operator: images in bfloat16 and in blocks of channels.
+"""A whole residual block as one compiled operator, its images in blocks of channels.
 
-Between its convolutions and norms images are rounded to bfloat16, and stay in the layout that
-convolutions compute in. Parameters, sums, norms and all gradients that leave it are float32.
+Between its convolutions and norms they stay in the layout that convolutions compute in; where the
+factors of products are bfloat16, they are rounded to it. Parameters, sums, norms and all gradients
+that leave the block are float32.
 """
 
 from __future__ import annotations
@@ -14,47 +15,48 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from ..system import runtime
-from . import _operator, loaded, why_no_bfloat16
+from . import _operator, in_use, loaded, why_no_bfloat16
 
 CHANNELS = 16
 """Whose multiple all numbers of channels have to be."""
 
 
-def usable() -> bool:
-    """Whether the processor multiplies bfloat16, and best in blocks of channels (AMX does not)."""
-    if why_no_bfloat16():
+def usable(factors: str) -> bool:
+    """Whether the processor convolves best in blocks of 16 channels (AVX2 and AMX do not)."""
+    if not in_use() or (factors == "bfloat16" and why_no_bfloat16()):
         return False
     library = runtime.kernel_library()
     assert library is not None
-    return _prefers_blocks(library)
+    return _prefers_blocks(library, factors)
 
 
 @lru_cache
-def _prefers_blocks(library: Path) -> bool:
-    return bool(loaded(library).ddpm_kernels_blocks())
+def _prefers_blocks(library: Path, factors: str) -> bool:
+    return bool(loaded(library).ddpm_kernels_blocks(int(factors == "bfloat16")))
 
 
 class CompiledResidualBlock(nn.Cell):
     """``reference/networks/layers.py``, ``resnet_block``, of x (B, C, H, W), without dropout.
 
     Args:
-        shortcut: whether a 1x1 convolution leads around the block.
+        factors: float32, or bfloat16.
     """
 
-    def __init__(self, shortcut: bool) -> None:
+    def __init__(self, factors: str) -> None:
         super().__init__()
-        self.shortcut = shortcut
+        name = "residual" if factors == "float32" else f"residual_{factors}"
+        share = 1 if factors == "float32" else 2
         self.nothing = ops.zeros((1,), ms.float32)
 
         def results(x: Any, y: Any, modulation: Any, w1: Any, *rest: Any) -> tuple[Any, Any]:
             pixels, (dim_out, dim, *_) = x[0] * x[2] * x[3], w1
-            return (x[0], dim_out, *x[2:]), ((dim + 3 * dim_out) * pixels // 2,)
+            return (x[0], dim_out, *x[2:]), ((dim + 3 * dim_out) * pixels // share,)
 
         def inputs(*shapes: Any) -> tuple[Any, ...]:
             return shapes[:11]
 
-        self.compute = _operator("residual", results, 2)
-        self.gradient = _operator("residual_gradient", inputs, 11)
+        self.compute = _operator(name, results, 2)
+        self.gradient = _operator(f"{name}_gradient", inputs, 11)
 
     def construct(
         self,

@@ -183,9 +183,13 @@ class ResnetBlock(nn.Cell):
         self.block2 = Block(rng, dim_out, dim_out, rank)
         self.res_conv = convolution(rng, dim, dim_out, 1, rank) if dim != dim_out else None
         self.kept_scale = 1.0 / (1.0 - dropout)
-        self.whole = None
-        if rank == 2 and dim % CHANNELS == dim_out % CHANNELS == 0 and usable():
-            self.whole = CompiledResidualBlock(dim != dim_out)
+        fits = rank == 2 and dim % CHANNELS == dim_out % CHANNELS == 0
+        self.exact = self.rounded = None
+        if fits and usable("float32"):
+            self.exact = CompiledResidualBlock("float32")
+        if fits and usable("bfloat16"):
+            self.rounded = CompiledResidualBlock("bfloat16")
+        self.fits = fits
 
     def construct(
         self,
@@ -199,9 +203,11 @@ class ResnetBlock(nn.Cell):
         ``skip``: more channels, after those of x.
         """
         modulation = self.mlp[1](silu_time)
-        fits = dropout_mask is None and x.shape[1] % CHANNELS == 0
-        if self.whole is not None and fits and self.block1.proj.convolve.compute == ms.bfloat16:
-            return self._as_a_whole(self.whole, x, skip, modulation)
+        whole = None
+        if self.fits and dropout_mask is None and x.shape[1] % CHANNELS == 0:
+            whole = self._form()
+        if whole is not None:
+            return self._as_a_whole(whole, x, skip, modulation)
         if skip is not None:
             x = ops.concat((x, skip), 1)
         h = self.block1(x, modulation)
@@ -209,6 +215,12 @@ class ResnetBlock(nn.Cell):
             h = h * cast(dropout_mask, h.dtype) * self.kept_scale
         h = self.block2(h)
         return h + (x if self.res_conv is None else self.res_conv(x))
+
+    def _form(self) -> CompiledResidualBlock | None:
+        compute = self.block1.proj.convolve.compute
+        if compute == ms.float32:
+            return self.exact
+        return self.rounded if compute == ms.bfloat16 else None
 
     def _as_a_whole(
         self, whole: CompiledResidualBlock, x: Tensor, skip: Tensor | None, modulation: Tensor
