@@ -27,6 +27,10 @@ from .networks import operators
 
 Vector = NDArray[np.float32]
 
+MANY = 400
+"""Sizes that a split may be told of: they are gone through at compile time, each in a call within
+that of the one before, and MindSpore allows 1,000."""
+
 
 @dataclass(frozen=True)
 class StepScalars:
@@ -93,7 +97,11 @@ def _put(parameter: Tensor, values: Tensor) -> Tensor:
     return ops.assign(parameter, values.reshape(parameter.shape))
 
 
-_each = ops.HyperMap()
+def _put_part(vector: Tensor, parameter: Tensor, start: int) -> Tensor:
+    return _put(parameter, _slice(vector, (start,), (parameter.size,)))
+
+
+_each, _slice = ops.HyperMap(), ops.Slice()
 
 
 def flatten(tensors: tuple[Tensor, ...]) -> Tensor:
@@ -117,9 +125,9 @@ class Optimizer:
         self.parameters = ParameterTuple(parameters)
         self.shapes = {p.name: tuple(p.shape) for p in parameters}
         self.sizes = tuple(p.size for p in parameters)
+        nothing = np.zeros(sum(self.sizes), np.float32)
+        self.m, self.v = _vector("adam_m", nothing), _vector("adam_v", nothing)
         start = self.own()
-        self.m = _vector("adam_m", np.zeros_like(start))
-        self.v = _vector("adam_v", np.zeros_like(start))
         self.ema = _vector("ema", start)
         names = [power_name(sigma_rel) for sigma_rel in options.ema_sigma_rels]
         self.powers = ParameterTuple([_vector(name, start) for name in names])
@@ -140,6 +148,7 @@ class Optimizer:
         self.adam = ops.Adam()
         self.mul_no_nan = ops.MulNoNan()
         self.split = SplitWithSize()
+        self.starts = tuple(np.cumsum((0, *self.sizes[:-1])).tolist())
 
     def update(
         self,
@@ -177,7 +186,10 @@ class Optimizer:
         # The powers of beta are in lr and eps already, in float64.
         done = self.adam(self.params, self.m, self.v, 0.0, 0.0, lr, beta_1, beta_2, eps, grad)
         params = ops.depend(self.params, done)
-        done = _each(_put, self.parameters, self.split(params, self.sizes, 0))
+        if len(self.sizes) <= MANY:
+            done = _each(_put, self.parameters, self.split(params, self.sizes, 0))
+        else:
+            done = _each(ops.partial(_put_part, params), self.parameters, self.starts)
         # lerp takes five times as long.
         averaged = ops.assign_add(self.ema, (params - self.ema) * ema)
         for i in range(len(self.powers)):
@@ -187,7 +199,11 @@ class Optimizer:
 
     def own(self) -> Vector:
         """A host copy of the network's parameters, (N,)."""
-        return np.concatenate([p.asnumpy().ravel() for p in self.parameters])
+        whole, start = np.empty(sum(self.sizes), np.float32), 0
+        for parameter, size in zip(self.parameters, self.sizes, strict=True):
+            whole[start : start + size] = parameter.asnumpy().ravel()
+            start += size
+        return whole
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -238,4 +254,4 @@ def _decaying(shapes: Mapping[str, tuple[int, ...]]) -> Parameter:
 
 
 def _vector(name: str, values: Vector) -> Parameter:
-    return Parameter(Tensor(values.copy()), name=f"optimizer.{name}", requires_grad=False)
+    return Parameter(Tensor(values), name=f"optimizer.{name}", requires_grad=False)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
+from ddpm_mindspore.accelerated import kernels
+from ddpm_mindspore.accelerated import optimizer as optimizers
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import (
     Optimizer,
@@ -123,6 +125,30 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average(limit: float) -> 
             np.testing.assert_array_equal(parameter.asnumpy(), array)
     assert not np.allclose(ema, p, atol=1e-4)
     assert min(lengths) < 1.5 < max(lengths)  # not clipped, and clipped
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(700, marks=pytest.mark.slow)])
+def test_any_number_of_parameters_is_cut_from_the_vector(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """By MindSpore's own operators: it compiles no split into 700, as the published U-Net has."""
+    monkeypatch.setattr(kernels, "in_use", lambda: False)
+    if count == 5:
+        monkeypatch.setattr(optimizers, "MANY", 2)
+    parameters = [
+        Parameter(Tensor(np.full(1 + i % 3, i, np.float32)), name=f"p{i}") for i in range(count)
+    ]
+    optimizer = Optimizer(parameters, OPTIONS)
+    before = optimizer.own()
+
+    def update(grad, *scalars):  # type: ignore[no-untyped-def]
+        return optimizer.update((grad,), Tensor(0.0, ms.float32), *scalars)
+
+    grad = np.linspace(0.1, 1.0, len(before)).astype(np.float32)
+    ms.jit(update)(Tensor(grad), *step_scalars(1, OPTIONS).tensors()).asnumpy()
+    after = optimizer.own()
+    assert (after < before).all()
+    np.testing.assert_array_equal(after, optimizer.params.asnumpy())
 
 
 def test_flattening_keeps_the_order() -> None:
