@@ -128,7 +128,7 @@ def encode(
         write_coder(place.run, coder)
     assert coder.scale is not None
     images.scale = coder.scale
-    if diffusion.model.config.text_is_frozen:
+    if diffusion.model.config.text_is_frozen and diffusion.states is None:
         said = (text for i in images.encoded() for text in images.captions(i))
         diffusion.states = _states(place, folder, diffusion, ("", *texts), said, interrupted)
     give_back()

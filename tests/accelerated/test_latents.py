@@ -123,6 +123,8 @@ def test_an_update_sees_what_the_reference_says(
 
     with_encoder, before = loss(), alive(Transformer)
     (batch,), _ = made.redo(1)
+    (again,), _ = made.redo(1)  # without the text encoder
+    np.testing.assert_array_equal(again.x_0, batch.x_0)
     assert (alive(Autoencoder), alive(Transformer)) == (0, before - 1)
     np.testing.assert_allclose(loss(), with_encoder, rtol=1e-5)
     # The latents.
