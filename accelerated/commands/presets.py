@@ -61,11 +61,20 @@ PICTURES = RunConfig(
         blocks=1,
         attention=(False, True, True),
         context_dim=128,
+        # With two, not half as many things are known after as many pictures.
+        text_layers=1,
     ),
-    diffusion=DiffusionConfig(),
+    # As for the scenes, and wider: what outlines are needs little noise.
+    diffusion=DiffusionConfig(time_distribution="log_normal", p_mean=1.0, p_std=1.7),
     sampling=SamplingConfig(cond_scale=2.0),
     trainer=replace(
-        DIGITS.trainer, train_num_steps=20_000, train_batch_size=32, train_lr=1e-3, num_samples=36
+        DIGITS.trainer,
+        train_num_steps=10_000,
+        train_batch_size=32,
+        train_lr=1e-3,
+        lr_schedule="cosine",
+        ema_decay=0.999,
+        num_samples=36,
     ),
 )
 """What trains on small pictures of many things and their names."""
