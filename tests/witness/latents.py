@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated.networks.autoencoder import Autoencoder
 from ddpm_mindspore.accelerated.networks.latent_unet import LatentUnet
 from ddpm_mindspore.accelerated.networks.transformer import Transformer
+from ddpm_mindspore.accelerated.system.runtime import select_device
 from ddpm_mindspore.reference.config import AutoencoderConfig, LatentUnetConfig, TransformerConfig
 from ddpm_mindspore.reference.networks import autoencoder, latent_unet, transformer
 
@@ -62,7 +62,7 @@ def rms(x: Array) -> float:
 
 
 def network_call(network: Callable[..., Any], *arrays: Array) -> Array:
-    ms.set_device("CPU")
+    select_device("CPU")
     return np.asarray(network(*map(Tensor, arrays)).asnumpy())
 
 
