@@ -138,8 +138,7 @@ ATTENTION = [
         "networks.layers.ResnetBlock.construct",
         "x = ops.concat((x, skip), 1)",
         "x = ops.concat((x, 0.0 * skip), 1)",
-        "precision: whole_block",
-        {"level": "O0", "dtype": "float32"},
+        "unet: forward",
     ),
     Bug(
         "a residual block as a whole does without what skips a level",
