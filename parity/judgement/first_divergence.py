@@ -59,7 +59,8 @@ def of_network(
 
 
 def _where(part: Part) -> str:
-    return source("networks/layers.py", rf"(class|def) {part.kind}\b")
+    file = "attention" if part.kind.endswith("Attention") else "layers"
+    return source(f"networks/{file}.py", rf"(class|def) {part.kind}\b")
 
 
 def _call(net: Unet, inputs: Arrays, time: Sequence[float], masks: Sequence[Array]) -> Array:

@@ -230,6 +230,7 @@ class Killed(BaseException):
     """What nobody catches: between two checkpoints nothing of a run is left."""
 
 
+@pytest.mark.slow
 def test_killed_a_run_goes_on_bit_for_bit_without_its_base(
     concept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +307,7 @@ def test_what_is_exported_adds_the_same_to_the_base(
     assert painted.diffusion.tokenizer.vocabulary == expected.diffusion.tokenizer.vocabulary
 
 
+@pytest.mark.slow
 def test_the_text_encoder_is_three_pairs_elsewhere(
     base: RunFolder, concept: Path, tmp_path: Path
 ) -> None:
@@ -435,6 +437,7 @@ def test_painting_with_a_file_says_so(
     assert "lora_scale 0.5 is of a file: name it (--lora)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_run_it_is_added_to_the_model_of_the_package(
     concept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -309,6 +309,7 @@ def test_half_precision_on_disk_paints_the_same_but_for_rounding(
         np.testing.assert_allclose(halved, array, rtol=2**-11, atol=2**-25)
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_list_of_captions_is_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

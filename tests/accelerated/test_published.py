@@ -86,6 +86,7 @@ def test_what_was_imported_paints(tmp_path: Path) -> None:
     np.testing.assert_allclose(drawn[1:] / 255.0, expected, atol=1.01 / 255)
 
 
+@pytest.mark.slow
 def test_what_inpaints_keeps_what_is_known_and_is_shown_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def test_key_and_counter_layout_never_change():
         ("SCENE", 16),
         ("REAL_TIME", 17),
         ("OFFSET", 18),
+        ("LATENT", 19),
     ]
     key, counter = np.array([11, 3], np.uint64), np.array([0, 7, 5, 0], np.uint64)
     plain = np.random.Philox(key=key, counter=counter)

@@ -170,14 +170,19 @@ def no_loss_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "loss_curve", lambda *_: None)
 
 
+USUAL = next(iter(EVERYDAY))
+"""What the others are beside it: slow."""
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * ("half precision" in n)) for n in EVERYDAY],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n != USUAL)) for n in EVERYDAY],
 )
 def test_a_resumed_run_is_the_run_bit_for_bit(tmp_path: Path, name: str) -> None:
     assert_resumes_exactly(tmp_path, *EVERYDAY[name], at=2)  # in the middle of an epoch
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_other_sampling_options_and_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

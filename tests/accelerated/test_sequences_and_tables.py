@@ -164,6 +164,7 @@ def test_options_start_from_what_the_data_are(here: Path) -> None:
     assert several("--a", ["--a=x"]) == ("x",) and several("--a", ["--b", "x"]) == ()
 
 
+@pytest.mark.slow
 def test_the_names_that_people_know(tmp_path: Path) -> None:
     diffusion = GaussianDiffusion1D(
         Unet1D(**TINY_1D | {"dim_mults": (1,)}, channels=2), seq_length=8, timesteps=5
