@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -70,9 +69,7 @@ class Product(Factored):
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         onednn = self.form()
         if onednn is not None:
-            if bias is None:
-                bias = ops.zeros((weight.shape[0],), ms.float32)
-            return cast(onednn(cast(x, ms.float32), weight, bias), self.result)
+            return self.product(onednn, x, weight, bias)
         x = cast(self.multiply(cast(x, self.compute), cast(weight, self.compute)), self.result)
         return x if bias is None else x + cast(bias, self.result)
 

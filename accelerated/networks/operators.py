@@ -82,6 +82,12 @@ class Factored(MixedCell):
             return self.exact
         return self.rounded if self.compute == ms.bfloat16 else None
 
+    def product(self, form: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What a form that multiplies makes of x, weight, and bias (O,) or None."""
+        if bias is None:
+            bias = ops.zeros((weight.shape[0],), ms.float32)
+        return cast(form(cast(x, ms.float32), weight, bias), self.result)
+
 
 class Convolution(Factored):
     """Cross-correlation of x (B, C, H, W) with weight (O, C, k, l), plus bias (O,) or None.
@@ -110,9 +116,7 @@ class Convolution(Factored):
     def construct(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         onednn = self.form()
         if onednn is not None:
-            if bias is None:
-                bias = ops.zeros((weight.shape[0],), ms.float32)
-            return cast(onednn(cast(x, ms.float32), weight, bias), self.result)
+            return self.product(onednn, x, weight, bias)
         x, weight = cast(x, self.compute), cast(weight, self.compute)
         x = cast(self.convolve(x, weight), self.result)
         return x if bias is None else self.add_bias(x, bias)
