@@ -21,6 +21,8 @@ import pytest
 CHROMIUM = shutil.which("chromium")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
 PATIENCE = 60.0  # seconds
+ALONE = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+"""No other machine has an address: whatever a page fetches from elsewhere fails."""
 
 
 class Page:
@@ -111,6 +113,7 @@ class Browser:
         ours, theirs = _pipe(), _pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--lang=en"]
         options += ["--disable-background-networking", f"--user-data-dir={folder / 'profile'}"]
+        options += [f"--host-resolver-rules={ALONE}"]
         shell = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]} 2>/dev/null'
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", str(CHROMIUM), *options, "--remote-debugging-pipe"],

@@ -1,9 +1,10 @@
-"""The site's figure with a slider: right without a script, and right at every time with one."""
+"""The site: its figure with a slider, and formulas that need no network."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,20 @@ LOOK = """(() => {
     nameless: document.querySelectorAll("svg:not([aria-label])").length,
   };
 })()"""
+FORMULAS = """document.fonts.ready.then(() => {
+  const boxes = [...document.querySelectorAll("div.math")];
+  const indices = [...document.querySelectorAll("msub")].map(
+    (e) => [...e.children].map((c) => c.getBoundingClientRect().bottom));
+  return {
+    count: document.querySelectorAll("math").length,
+    fonts: [...document.fonts].map((font) => font.status),
+    raw: /[\\\\$]/.test(document.body.innerText),
+    errors: document.querySelectorAll("merror").length,
+    wide: document.documentElement.scrollWidth - innerWidth,
+    cut: boxes.filter((e) => e.scrollWidth > e.clientWidth).length,
+    low: Math.min(...indices.map(([base, index]) => index - base)),
+  };
+})"""
 MOVE = """(() => {{
   const slider = document.getElementById("forward-t");
   slider.value = {};
@@ -142,3 +157,57 @@ def test_no_page_lies_where_a_host_leaves_it_out_and_all_links_lead_somewhere(
             assert (tmp_path / page.parent / link).exists(), (page, link)
     listed = re.findall(r"^(project/\S+)$", (tmp_path / "index.md").read_text(), re.MULTILINE)
     assert len(listed) == 3 and all((tmp_path / f"{name}.md").exists() for name in listed)
+
+
+def tutorial_formulas() -> dict[str, bool]:
+    """Those of both tutorials: on lines of their own, or not."""
+    found: dict[str, bool] = {}
+    for page in ("README.md", "README.zh.md"):
+        text = (ROOT / "reference" / page).read_text(encoding="utf-8")
+        found |= dict.fromkeys(re.findall(r"```math\n(.*?)\n```", text, re.DOTALL), True)
+        text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        found |= dict.fromkeys(re.findall(r"(?<!\\)\$([^$]+)\$", text), False)
+    return found
+
+
+@in_browser
+def test_formulas_are_drawn_without_a_network(opened: Browser, tmp_path: Path) -> None:
+    for package in ("math_core", "ziamath"):
+        pytest.importorskip(package, reason="pip install '.[test]' adds it")
+    site = loaded("formulas")
+    wanted = tutorial_formulas()
+    drawn = [site.mathml(formula, block=block) for formula, block in wanted.items()]
+    assert len(drawn) > 250 and sum(wanted.values()) > 40
+    lines = [
+        f'<div class="math">{formula}</div>' if block else f"<p>Where {formula} is.</p>"
+        for formula, block in zip(drawn, wanted.values(), strict=True)
+    ]
+    style = '<link rel="stylesheet" href="_static/math.css">'
+    file, static = tmp_path / "formulas.html", tmp_path / "_static"
+    file.write_text(SHELL.format(*PAPERS[True], "".join([style, *lines])), encoding="utf-8")
+    static.mkdir()
+    shutil.copy(SITE / "math.css", static)
+    site.write_font(tmp_path)
+    loaded("build").check_alone(tmp_path)
+    page = opened.page()
+    page.look(360)
+    page.go(file.as_uri())
+    seen = page.ask(FORMULAS)
+    assert seen["count"] == len(drawn) and seen["fonts"] == ["loaded"]
+    assert not seen["raw"] and not seen["errors"]
+    assert seen["wide"] <= 0 and seen["cut"] > 5  # a long one is moved, and not the page
+    assert seen["low"] > 1.5  # pixels; with a font that says nothing of indices it is 0
+    assert page.complaints == []
+    page.ask("fetch('https://example.com/').catch(() => 0)")
+    assert page.complaints  # the browser has no network
+
+
+def test_a_page_that_fetches_something_is_no_page_of_the_site(tmp_path: Path) -> None:
+    build, page = loaded("build"), tmp_path / "page.html"
+    for alone in ('<a href="https://example.com/">', '<script src="a.js">', "url(math.woff)"):
+        page.write_text(alone, encoding="utf-8")
+        build.check_alone(tmp_path)
+    for asks in ('<script defer src="https://a/b.js">', "<img src='//a/b'>", "url(https://a/b)"):
+        page.write_text(asks, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"page\.html fetches"):
+            build.check_alone(tmp_path)

@@ -2,8 +2,9 @@
 
     python .github/site/build.py FOLDER
 
-needs ``pip install numpy scipy autograd tyro pillow sphinx myst-parser furo jieba`` in a clone. A
-warning, as of a link that leads nowhere, is an error.
+needs ``pip install -r .github/site/requirements.txt`` in a clone, and a network for that alone. A
+warning, as of a link that leads nowhere, is an error, and so is a page that fetches something from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def gather(source: Path) -> None:
         text = page.read_text(encoding="utf-8")
         moved = re.sub(rf"(\]\((?:\.\./)*){re.escape(HIDDEN)}/", rf"\1{SHOWN}/", text)
         page.write_text(moved, encoding="utf-8")
-    for file in ("conf.py", "index.md"):
-        shutil.copy(Path(__file__).with_name(file), source / file)
+    for file, place in (("conf.py", ""), ("index.md", ""), ("math.css", "static")):
+        (source / place).mkdir(exist_ok=True)
+        shutil.copy(Path(__file__).with_name(file), source / place / file)
     (source / "api").mkdir()
     for name in modules():
         title = name.removeprefix(f"{HOUSE}.")
@@ -62,6 +64,22 @@ def check_search(folder: Path) -> None:
             raise ValueError(f"search calls its stemmer {name}, which language_data.js has not")
 
 
+FETCHED = (
+    r"""<(?:script|img|iframe|video|audio|source|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//"""
+    r"""|url\(["']?(?:https?:)?//|@import"""
+)
+"""What makes a browser fetch something from elsewhere as it opens a page."""
+
+
+def check_alone(folder: Path) -> None:
+    """Raise ValueError where a page needs more than what lies beside it."""
+    for kind in ("*.html", "*.css"):
+        for file in folder.rglob(kind):
+            found = re.search(FETCHED, file.read_text(encoding="utf-8"))
+            if found:
+                raise ValueError(f"{file.relative_to(folder)} fetches: {found[0]}")
+
+
 def main() -> int:
     """Build into a folder; the exit code of Sphinx."""
     parser = argparse.ArgumentParser(description="Build the site.")
@@ -74,14 +92,19 @@ def main() -> int:
         house.mkdir()
         for part in ("reference", "accelerated"):
             (house / part).symlink_to(source / part)
-        environment = {**os.environ, "PYTHONPATH": temporary}
+        paths = os.pathsep.join((temporary, str(Path(__file__).parent)))
+        environment = {**os.environ, "PYTHONPATH": paths}
         figure = [sys.executable, str(Path(__file__).with_name("figure.py")), str(source)]
         subprocess.run(figure, env=environment, check=True)
         sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-W", "--keep-going"]
         sphinx += ["-d", str(Path(temporary) / "doctrees")]
         done = subprocess.run([*sphinx, str(source), str(folder)], env=environment, check=False)
     if not done.returncode:
+        from formulas import write_font
+
+        write_font(folder)
         check_search(folder)
+        check_alone(folder)
     return done.returncode
 
 

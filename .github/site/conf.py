@@ -7,8 +7,11 @@ from typing import Any
 from sphinx.search.zh import SearchChinese
 
 project = "ddpm-mindspore"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "formulas"]
 html_theme = "furo"
+html_math_renderer = "mathml"
+html_static_path = ["static"]
+html_css_files = ["math.css"]
 html_title = project
 html_show_copyright = False
 root_doc = "index"
@@ -18,6 +21,7 @@ suppress_warnings = ["toc.not_included"]  # licences of data, which other pages 
 
 # The pages are written for GitHub, and read here as they are.
 myst_enable_extensions = ["dollarmath"]
+myst_update_mathjax = False
 myst_dmath_allow_digits = False
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
@@ -36,11 +40,16 @@ class Search(SearchChinese):
 
 
 def setup(app: Any) -> None:
-    """Show docstrings as they are: plain text, with formulas in columns."""
+    """Show docstrings as they are: plain text, with formulas in columns; say what is Chinese."""
     app.connect("autodoc-process-docstring", _as_it_is)
+    app.connect("html-page-context", _in_its_language)
     app.add_search_language(Search)
 
 
 def _as_it_is(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     if any(lines):
         lines[:] = [".. code-block:: text", "", *(f"    {line}" for line in lines), ""]
+
+
+def _in_its_language(app: Any, name: str, template: str, context: Any, doctree: Any) -> None:
+    context["language"] = "zh-CN" if name.endswith(".zh") else "en"
