@@ -11,8 +11,9 @@ AMP_DTYPES = ("float16", "bfloat16")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-PAINTER = "painter"
-"""What ``--from`` calls the model that comes with the program; a folder of that name: ./painter."""
+PAINTERS = ("painter-scenes", "painter-pictures")
+"""What ``--run`` and ``--from`` call the models that come with the program; where a folder has such
+a name: ./painter-scenes."""
 
 
 def check_sigma_rel(argument: str, value: float) -> None:

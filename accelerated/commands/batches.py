@@ -15,11 +15,12 @@ from ..diffusion import GaussianDiffusion
 from ..runs.config_file import versions
 from ..runs.drawing import Drawing
 from ..runs.kept import Kept
+from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..system.runtime import select_device
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
-from ..weights.shipped import open_shipped
+from ..weights.shipped import SHIPPED, open_shipped
 
 
 class Weights(Protocol):
@@ -40,19 +41,30 @@ class Weights(Protocol):
 def opened(config: Weights) -> tuple[str, OpenedRun]:
     """The device, and the run with the weights that were asked for; remarks on them are said.
 
-    No run is the model that comes with the program.
+    The run may be one of the models that come with the program.
 
     Raises:
         ValueError: a device that is not here, no run, or weights that it does not have.
     """
     device = select_device(config.device)
-    if config.run is None:
-        return device, open_shipped()
+    if config.run in SHIPPED:
+        return device, open_shipped(SHIPPED[config.run])
+    assert config.run is not None, "a command has to choose one"
     ema = None if config.ema == "default" else config.ema
     run = open_run(config.run, weights=config.weights, ema=ema, step=config.step)
     for remark in run.remarks:
         say(remark, error=True)
     return device, run
+
+
+def written_to(output: Path | None, run: Path, name: str = DRAWN, here: str | None = None) -> Path:
+    """Where drawings go: ``output``, or a folder of that name in the run.
+
+    What a model of the program draws goes into the folder where one is (``here``, or ``name``).
+    """
+    if output is not None:
+        return output
+    return Path(here or name) if run in SHIPPED else run / name
 
 
 def in_batches(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...reference.config import AutoencoderConfig, TextUnetConfig
-from ..choices import PAINTER
+from ..choices import PAINTERS
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import is_given, value_of
@@ -38,8 +38,8 @@ def train_defaults(args: list[str]) -> RunConfig:
     """What options start from: the run that is resumed, or a preset for the kind of data.
 
     A run that starts from another has its images and its network unless told otherwise. What is
-    added to weights (--lora-rank) is added to those of the model of the package where no run is
-    named.
+    added to weights (--lora-rank) is added to those of the package's model of scenes where no run
+    is named.
 
     Raises:
         ValueError: not a run folder, or options that exclude each other.
@@ -55,7 +55,7 @@ def train_defaults(args: list[str]) -> RunConfig:
         return _of_the_run(args)
     adds = is_given(ADDING[0], args)
     if source is None and adds:
-        source = PAINTER
+        source = PAINTERS[0]
     elif source is None or help_is_asked_for:
         start = preset(data, args)
         if (coder := value_of("--autoencoder", args)) is None:

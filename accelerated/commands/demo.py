@@ -11,10 +11,9 @@ from ..demo.artist import Artist
 from ..demo.jobs import CancelledError, Jobs
 from ..demo.page import page
 from ..demo.server import Server, serving
-from ..runs.folder import RunFolder
 from ..system.say import say
 from ..system.signals import first_interrupt_waits
-from ..weights.shipped import FOLDER
+from ..weights.shipped import place_of
 from .batches import opened
 from .demo_options import DemoConfig
 from .exit_codes import DONE
@@ -30,14 +29,13 @@ def demo(config: DemoConfig) -> int:
     Raises:
         ValueError: no run, one that draws no pictures, or a port that is taken.
     """
-    folder = FOLDER if config.run is None else config.run
-    RunFolder(folder).config.read()
+    place_of(config.run).config.read()
     _, run = opened(config)
     diffusion = run.diffusion
     network = run.config.network
     if len(diffusion.image_size) != 2 or network.cond_channels:
         raise ValueError(
-            f"run {str(folder)!r} does not draw pictures from nothing, which the page is for"
+            f"run {str(config.run)!r} does not draw pictures from nothing, which the page is for"
         )
     number = config.num_samples or (4 if math.prod(diffusion.image_size) <= TINY else 1)
     count = network.num_classes or 0
@@ -48,7 +46,7 @@ def demo(config: DemoConfig) -> int:
         told = tokenizer is not None and isinstance(network, TextUnetConfig)
         return remarks([text], tokenizer, network) if told else []  # type: ignore[arg-type]
 
-    artist, jobs = Artist(run, folder.absolute().name, number, labels, unknown), Jobs()
+    artist, jobs = Artist(run, config.run.absolute().name, number, labels, unknown), Jobs()
     try:
         server = Server(page(artist.facts()), artist.offer, jobs, config.port)
     except OSError as error:

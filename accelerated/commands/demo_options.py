@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.plain import check_choice, make_plain
-from ..choices import check_average
+from ..choices import PAINTERS, check_average
 from ..system.runtime import DEVICES
 
 
@@ -18,7 +18,8 @@ class DemoConfig:
     """Options of ``demo``.
 
     Attributes:
-        run: folder of a run (default: the model that comes with the program, which is told texts).
+        run: folder of a run, or a model that comes with the program and is told texts:
+            painter-pictures (default) or painter-scenes.
         num_samples: pictures of each drawing (default: 4 of tiny images, 1 of others).
         port: of the page (0: any that is free).
         weights: average (the moving average of the parameters) or trained.
@@ -27,7 +28,7 @@ class DemoConfig:
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
     """
 
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Path(PAINTERS[1])
     num_samples: int | None = None
     port: int = 0
     weights: Literal["average", "trained"] = "average"
@@ -45,5 +46,5 @@ class DemoConfig:
         if self.step is not None and self.step < 0:
             raise ValueError(f"step {self.step} must not be negative")
         check_average(self.ema, self.weights)
-        if self.run is None and (self.step is not None or self.ema != "default"):
-            raise ValueError("step and ema are of a run: name it")
+        if str(self.run) in PAINTERS and (self.step is not None or self.ema != "default"):
+            raise ValueError("step and ema are of a run of your own: name it")

@@ -34,7 +34,8 @@ from ..system.files import write_json
 from ..system.say import answer, bar, say
 from ..weights.autoencoder import coder_config
 from ..weights.features import FeatureWeights
-from .batches import opened
+from ..weights.shipped import place_of
+from .batches import opened, written_to
 from .bits import bits_of, check_images
 from .evaluation_options import USUAL, EvaluateConfig
 from .exit_codes import DONE, INTERRUPTED
@@ -55,7 +56,7 @@ def evaluate(config: EvaluateConfig) -> int:
             files. Nothing was drawn then.
         OSError: a full disk.
     """
-    began, folder = perf_counter(), RunFolder(config.run)
+    began, folder = perf_counter(), place_of(config.run)
     sampling, classes, size = asked_of(config, captions=True)
     run_config = folder.config.read()
     shape = (run_config.network.channels, *sides(size))
@@ -66,7 +67,7 @@ def evaluate(config: EvaluateConfig) -> int:
     _warn(space, weights)
     real = _opened(config, folder, shape, config.data, "data")
     unseen = _opened(config, folder, shape, config.against, "against") if config.against else None
-    output = config.run / EVALUATION if config.output is None else config.output
+    output = written_to(config.output, config.run, EVALUATION)
     number = USUAL if config.num_samples is None else config.num_samples
     device, run = opened(config)
     set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)

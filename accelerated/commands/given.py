@@ -24,13 +24,21 @@ from ..randomness import Purpose, normal
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
 from ..runs.images import class_names_of
-from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import drawn_by
 from ..runs.vocabulary import read_tokenizer
 from ..system.say import say
 from ..tasks import Solver
-from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
+from ..weights.shipped import place_of
+from .batches import (
+    even_batch_size,
+    in_batches,
+    opened,
+    tell_the_end,
+    usual_batch_size,
+    what_drew,
+    written_to,
+)
 from .exit_codes import DONE, INTERRUPTED
 from .task_options import PictureConfig
 
@@ -71,7 +79,7 @@ def asked(config: PictureConfig, enlarges: bool = False) -> Asked:
         ValueError: no run, one whose items are no images or that can only enlarge pictures, a class
             that it does not have, or more steps than it has.
     """
-    folder = RunFolder(config.run)
+    folder = place_of(config.run)
     run = folder.config.read()
     if folder.draws_latents():
         raise ValueError(
@@ -166,7 +174,7 @@ def carry_out(
         ValueError: weights, a device or an output that cannot be had.
         OSError: a full disk.
     """
-    output = config.run / DRAWN if config.output is None else config.output
+    output = written_to(config.output, config.run)
     with Drawing(output, number) as drawing:
         device, run = opened(config)
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")

@@ -9,8 +9,8 @@ import numpy as np
 from ...reference.degradations import masked
 from ..data.single import read_picture
 from ..process import to_model_range
-from ..runs.folder import RunFolder
 from ..tasks.inpainting import repaint
+from ..weights.shipped import place_of
 from .given import Array, Walk, asked, carry_out, evaluations, repeated
 from .inpaint_shown import inpaint_shown, is_shown, mask_of
 from .solve import solved
@@ -23,7 +23,7 @@ def inpaint(config: InpaintConfig) -> int:
     Raises:
         ValueError: wrong input, before any long work.
     """
-    if is_shown(RunFolder(config.run).config.read().network):
+    if is_shown(place_of(config.run).config.read().network):
         return inpaint_shown(config)
     if config.method == "shown":
         raise ValueError(

@@ -13,23 +13,30 @@ from numpy.typing import NDArray
 from ...reference.config import SamplingConfig, TextUnetConfig
 from ...reference.text.tokenizer import SPECIAL, Tokenizer
 from ..config import RunConfig
+from ..data.texts import EXAMPLES
 from ..precision import set_precision
 from ..runs.drawing import Drawing
-from ..runs.folder import RunFolder
 from ..runs.forms import Pictures
-from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import asked_again, facts, guidance, precision_text
 from ..system.say import say
 from ..weights.lora import add_lora, read_lora
-from ..weights.shipped import FOLDER
-from .batches import even_batch_size, in_batches, opened, tell_the_end, usual_batch_size, what_drew
+from ..weights.shipped import SHIPPED, painter_of, place_of
+from .batches import (
+    even_batch_size,
+    in_batches,
+    opened,
+    tell_the_end,
+    usual_batch_size,
+    what_drew,
+    written_to,
+)
 from .exit_codes import DONE, INTERRUPTED
 from .labels import check_guidance, sampling_of
 from .paint_options import PaintConfig
 
-PAINTED = Path("painted")
-"""Where pictures are written to that no run has drawn."""
+PAINTED = "painted"
+"""Where pictures are written to that a model of the program has drawn."""
 
 FEW = 60
 """So many pieces of a vocabulary are named in a warning."""
@@ -44,23 +51,23 @@ def paint(config: PaintConfig) -> int:
         OSError: a full disk.
     """
     texts = _texts(config)
-    known = RunFolder(FOLDER if config.run is None else config.run).config.read()
+    place = painter_of(texts) if config.run is None else config.run
+    config = replace(config, run=place)
+    known = place_of(place).config.read()
     if not isinstance(known.network, TextUnetConfig):
         raise ValueError(
-            f"run {str(config.run)!r} is told no texts: train one that is (train --data scenes), "
+            f"run {str(place)!r} is told no texts: train one that is (train --data scenes), "
             "or draw with ddpm-mindspore sample"
         )
     if known.network.extra_channels:
         raise ValueError(
-            f"run {str(config.run)!r} paints what a mask hides of a picture: use ddpm-mindspore "
-            "inpaint"
+            f"run {str(place)!r} paints what a mask hides of a picture: use ddpm-mindspore inpaint"
         )
     sampling = known.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
     replace(known, sampling=sampling)  # raises ValueError for more steps than there are
     factors = None if config.lora is None else read_lora(config.lora, known.network)
-    usual = PAINTED if config.run is None else config.run / DRAWN
-    output = usual if config.output is None else config.output
+    output = written_to(config.output, place, here=PAINTED)
     number = config.num_samples * len(texts)
     with Drawing(output, number, texts, Pictures(texts)) as drawing:
         device, run = opened(config)
@@ -70,9 +77,10 @@ def paint(config: PaintConfig) -> int:
         assert run.diffusion.tokenizer is not None
         for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
             say(remark, error=True)
-        say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
+        what = f"{place}, " if place in SHIPPED else ""
+        say(f"device: {device}; {what}weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
-        stopped = _draw(run, known, config, sampling, drawing, texts)
+        stopped = _draw(run, place, known, config, sampling, drawing, texts)
     done = f"done: {output}/grid.png, {output}/samples.npy, and each image as PNG"
     tell_the_end(drawing, stopped, done)
     return INTERRUPTED if stopped else DONE
@@ -107,12 +115,13 @@ def _texts(config: PaintConfig) -> tuple[str, ...]:
             ) from None
         texts += tuple(line.strip() for line in lines if line.strip())
     if not texts:
-        raise ValueError('say what to paint: ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"')
+        raise ValueError(f'say what to paint: ddpm-mindspore paint "{EXAMPLES["scenes"]}"')
     return texts
 
 
 def _draw(
     run: OpenedRun,
+    place: Path,
     known: RunConfig,
     config: PaintConfig,
     sampling: SamplingConfig,
@@ -141,7 +150,7 @@ def _draw(
         "guidance": guidance(sampling) or None,
         "precision": precision or None,
     }
-    written = what_drew(run, FOLDER if config.run is None else config.run, config.seed, **drawn_by)
+    written = what_drew(run, place, config.seed, **drawn_by)
 
     def draw(first: int, on_step: Callable[[], None]) -> NDArray[Any]:
         drawn = diffusion.sample(

@@ -10,7 +10,7 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.plain import check_choice, make_plain
-from ..choices import check_average, check_precision
+from ..choices import PAINTERS, check_average, check_precision
 from ..system.runtime import DEVICES
 from .options import at_least_1
 
@@ -22,7 +22,9 @@ class PaintConfig:
     Attributes:
         text: what to paint, or several texts.
         texts: a file with more of them, one a line.
-        run: folder of a run that is told texts (default: the model that comes with the program).
+        run: folder of a run that is told texts, or a model that comes with the program:
+            painter-scenes (two coloured digits) or painter-pictures (animals, plants, food, faces;
+            default: the one of them that knows more of the text).
         lora: a file of low-rank factors to add to its weights, as export writes them for a run that
             was trained with --lora-rank (arXiv 2106.09685).
         lora_scale: how much of that is added: 0 nothing, 1 all.
@@ -80,5 +82,6 @@ class PaintConfig:
             SamplingConfig(sampler=self.sampler)
         if self.lora is None and self.lora_scale != 1.0:
             raise ValueError(f"lora_scale {self.lora_scale} is of a file: name it (--lora)")
-        if self.run is None and (self.step is not None or self.ema != "default"):
-            raise ValueError("step and ema are of a run: name it (--run)")
+        own = self.run is not None and str(self.run) not in PAINTERS
+        if not own and (self.step is not None or self.ema != "default"):
+            raise ValueError("step and ema are of a run of your own: name it (--run)")

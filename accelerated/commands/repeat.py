@@ -27,7 +27,8 @@ from ..runs.names import REPEATED
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import asked_again, facts, guidance, precision_text, run_digest
 from ..system.say import say
-from .batches import in_batches, opened, tell_the_end, what_drew
+from ..weights.shipped import place_of
+from .batches import in_batches, opened, tell_the_end, what_drew, written_to
 from .exit_codes import DONE, FAILED, INTERRUPTED
 from .options import SampleConfig
 
@@ -72,12 +73,12 @@ def repeat(config: SampleConfig, like: Path) -> int:
     Raises:
         ValueError: no picture that says how this run has drawn it.
     """
-    folder = RunFolder(config.run)
+    folder = place_of(config.run)
     known = folder.config.read()
     text, pixels = _read(like)
     drawn = _parsed(text, known, config.run, like)
     replace(known, sampling=drawn.sampling, image_size=drawn.image_size)  # raises what is wrong
-    output = config.run / REPEATED if config.output is None else config.output
+    output = written_to(config.output, config.run, REPEATED)
     if like.resolve().parent == output.resolve():
         raise ValueError(
             f"output {str(output)!r} is where the picture is: choose another folder (--output)"

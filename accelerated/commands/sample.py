@@ -22,6 +22,7 @@ from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import asked_again, facts, guidance, precision_text
 from ..system.say import say
+from ..weights.shipped import place_of
 from .batches import (
     even_batch_size,
     in_batches,
@@ -48,7 +49,7 @@ def sample(config: SampleConfig) -> int:
     """
     if config.like is not None:
         return repeat(config, config.like)
-    run_config = RunFolder(config.run).config.read()
+    run_config = place_of(config.run).config.read()
     sampling, labels, size = asked_of(config)
     output = config.run / DRAWN if config.output is None else config.output
     scaling = from_dict(RunFolder(config.run).config.images().get("scaling"))
@@ -76,7 +77,7 @@ def asked_of(config: SampleConfig, captions: bool = False) -> tuple[SamplingConf
     Raises:
         ValueError: not a run folder, or options that do not fit the run.
     """
-    run_config = RunFolder(config.run).config.read()
+    run_config = place_of(config.run).config.read()
     captioned = isinstance(run_config.network, TextUnetConfig)
     if captioned and not captions:
         raise ValueError(
@@ -85,7 +86,7 @@ def asked_of(config: SampleConfig, captions: bool = False) -> tuple[SamplingConf
         )
     sampling = run_config.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
-    labels = Labels(config, RunFolder(config.run))
+    labels = Labels(config, place_of(config.run))
     if sampling.guides and not (labels.count or captioned or config.autoguidance is not None):
         raise ValueError(
             f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "

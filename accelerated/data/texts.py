@@ -14,6 +14,9 @@ from .listing import find
 from .pictures import BACKGROUNDS, STYLES, Shown, captions, concepts
 from .sayings import COLOURS, LAYOUTS, Facts, sayings
 
+EXAMPLES = {"scenes": "左边是红色的三，右边是蓝色的八", "pictures": "立体风格的熊猫，蓝色背景"}
+"""What one may ask a model for that was trained on such data."""
+
 
 def texts(source: Any, encoding: str | None = None) -> Iterable[str]:
     """The captions that :func:`.images.open_images` would find; no image is opened.

@@ -16,6 +16,7 @@ from ...reference.config.samplers import SAMPLERS
 from ...reference.schedule import spaced_timesteps
 from ...reference.tasks.paths import with_jumps
 from ..data.classes import numbers_of
+from ..data.texts import EXAMPLES
 from ..data.told import check_condition
 from ..denoiser import clipped, denoiser
 from ..process import to_model_range, to_uint8, to_unit_range
@@ -77,6 +78,7 @@ class Artist:
             **{"samplers": list(SAMPLERS), "sampler": sampling.name, "most": offer.steps},
             **{"steps": sampling.steps(run.diffusion.schedule.T), "guidance": sampling.cond_scale},
             **{"number": self.number, "fills": offer.fills},
+            "example": EXAMPLES.get(run.config.data, "") if offer.texts else "",
         }
 
     def draw(self, asked: Asked, show: Show) -> dict[str, Any]:

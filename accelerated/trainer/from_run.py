@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig, TextUnetConfig, merged_network, network_name
-from ..choices import PAINTER, WEIGHTS
+from ..choices import PAINTERS, WEIGHTS
 from ..config import RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 from ..runs.names import CHECKPOINTS, PUBLISHED, step_of
@@ -32,10 +32,10 @@ def source_run(from_run: str) -> tuple[RunFolder, int | None]:
     Raises:
         ValueError: a file, or a checkpoint's folder of another name than those have.
     """
-    if from_run == PAINTER:
-        from ..weights.shipped import FOLDER
+    if from_run in PAINTERS:
+        from ..weights.shipped import place_of
 
-        return RunFolder(FOLDER), None
+        return place_of(Path(from_run)), None
     path = Path(from_run).expanduser()
     if path.is_file():
         raise ValueError(
@@ -61,7 +61,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
     run, _ = source_run(from_run)
     source = run.config.read()
     published = _is_published(run)
-    if data is None and from_run != PAINTER and (published or run.imported()):
+    if data is None and from_run not in PAINTERS and (published or run.imported()):
         raise ValueError(
             f"from {from_run!r} holds imported weights, and no images to train on: say which "
             "(--data)"
@@ -82,7 +82,7 @@ def like_source(config: RunConfig, from_run: str, data: str | None) -> RunConfig
 
 def is_of_latents(from_run: str) -> bool:
     """Whether the network of a run to start from draws latents."""
-    return from_run != PAINTER and source_run(from_run)[0].draws_latents()
+    return from_run not in PAINTERS and source_run(from_run)[0].draws_latents()
 
 
 class Start(NamedTuple):
@@ -127,7 +127,7 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Start:
         if rank is not None:
             raise ValueError(
                 f"lora_rank {rank} adds to weights that have been trained: say to whose (--from "
-                f"RUN, or --from {PAINTER} for the model that comes with the program)"
+                f"RUN, or --from {PAINTERS[0]} for a model that comes with the program)"
             )
         return Start(config)
     source, step = source_run(config.from_run)
@@ -201,12 +201,12 @@ def _weights(
     source: RunFolder, step: int | None, network: NetworkConfig, config: TrainerConfig
 ) -> tuple[Mapping[str, NDArray[Any]], str]:
     """The parameters to start from, and what config.json calls the place that they are from."""
-    if config.from_run == PAINTER:
+    if config.from_run in PAINTERS:
         from ..weights.shipped import shipped_arrays
 
         if config.from_weights != "average":
-            raise ValueError(f"from {PAINTER} has an average alone: leave from_weights out")
-        return shipped_arrays(), PAINTER
+            raise ValueError(f"from {config.from_run} has an average alone: leave from_weights out")
+        return shipped_arrays(source.path), config.from_run
     if _is_published(source):
         from ..weights.published import published_arrays
 

@@ -1,11 +1,12 @@
-"""The model that comes with the package: it paints from Chinese texts without any training.
+"""The models that come with the package: they paint from Chinese texts without any training.
 
-``painter/``: config.json as of a run, vocabulary.txt, model.safetensors (the average of the
-weights, in half precision) and the licences (LICENSE.md).
+``painter-scenes/`` and ``painter-pictures/``: config.json as of a run, vocabulary.txt,
+model.safetensors (the average of the weights, in half precision) and the licences (LICENSE.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 import safetensors.numpy
 
 from ...reference.config import merged_network
+from ...reference.text.tokenizer import UNK
+from ..choices import PAINTERS
 from ..runs.base import whole
 from ..runs.checkpoint import Tensors, load_newest
 from ..runs.config_file import from_json, read_document
@@ -21,17 +24,35 @@ from ..runs.opened import OpenedRun, build
 from ..runs.vocabulary import read_tokenizer, write_tokenizer
 from ..system.files import replace_file
 
-FOLDER = Path(__file__).with_name("painter")
 WEIGHTS = "model.safetensors"
 
 
-def shipped_arrays(folder: Path = FOLDER) -> Tensors:
+SHIPPED = {Path(name): Path(__file__).with_name(name) for name in PAINTERS}
+"""What is to be named in place of a run's folder, and where it is."""
+
+
+def place_of(run: Path) -> RunFolder:
+    """Where a run is, or the model of that name."""
+    return RunFolder(SHIPPED.get(run, run))
+
+
+def painter_of(texts: Sequence[str]) -> Path:
+    """The name of the model that knows most of what is said; of scenes if both know as much."""
+
+    def unknown(name: Path) -> int:
+        tokenizer = read_tokenizer(place_of(name))
+        return sum(tokenizer.pieces(text).count(UNK) for text in texts)
+
+    return min(SHIPPED, key=unknown)
+
+
+def shipped_arrays(folder: Path) -> Tensors:
     """Its parameters, in float32."""
     arrays = safetensors.numpy.load_file(folder / WEIGHTS)
     return {name: a.astype(np.float32) for name, a in arrays.items()}
 
 
-def open_shipped(folder: Path = FOLDER) -> OpenedRun:
+def open_shipped(folder: Path) -> OpenedRun:
     """Open it to draw with it, as ``open_run`` opens a run."""
     run = RunFolder(folder)
     document = read_document(run.config.path)
@@ -42,7 +63,7 @@ def open_shipped(folder: Path = FOLDER) -> OpenedRun:
     return OpenedRun(diffusion, config, int(document["step"]), "average")
 
 
-def make_shipped(run: RunFolder, folder: Path = FOLDER) -> None:
+def make_shipped(run: RunFolder, folder: Path) -> None:
     """Write such a folder from a run's newest checkpoint; licences are for people to write.
 
     Raises:
@@ -52,7 +73,7 @@ def make_shipped(run: RunFolder, folder: Path = FOLDER) -> None:
     checkpoint = load_newest(run.path, ["ema"]).checkpoint
     arrays = whole(run, config.network, checkpoint.tensors["ema"])
     folder.mkdir(exist_ok=True)
-    trainer = replace(config.trainer, results_folder="painter", data_cache=None, from_run=None)
+    trainer = replace(config.trainer, results_folder=folder.name, data_cache=None, from_run=None)
     there = RunFolder(folder)
     config = replace(config, trainer=trainer, network=merged_network(config.network))
     there.config.write(config, step=checkpoint.step)

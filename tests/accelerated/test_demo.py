@@ -47,6 +47,7 @@ FACTS = {
     **{"name": f"run {EVIL}", "step": 1234, "weights": "average", "shape": OFFER.shape},
     **{"labels": OFFER.labels, "texts": False, "samplers": ["ddim", "unipc"], "sampler": "unipc"},
     **{"most": 50, "steps": 20, "guidance": 1.0, "number": 2, "fills": True},
+    "example": "",
 }
 
 
@@ -403,6 +404,7 @@ def test_a_text_is_painted_and_a_part_of_a_picture(tmp_path: Path) -> None:
     opened = open_run(make_text_run(tmp_path / "run", replace(SCENES, network=NETWORK)).path)
     artist = Artist(opened, "run", 2, remarks=lambda text: [text])
     offer, seen = artist.offer, list[dict[str, Any]]()
+    assert artist.facts()["example"] == "左边是红色的三，右边是蓝色的八"
     assert offer.texts and offer.fills and offer.labels == ()
     _, height, width = offer.shape
     done = artist.draw(Asked(prompt="红色的三", steps=3, guidance=2.0, seed=5), seen.append)

@@ -444,15 +444,15 @@ def test_without_a_run_it_is_added_to_the_model_of_the_package(
     from ddpm_mindspore.accelerated.commands.defaults import train_defaults
 
     config = train_defaults(["--lora-rank", "4", "--data", str(concept)])
-    assert config.trainer.from_run == "painter"
+    assert config.trainer.from_run == "painter-scenes"
     assert isinstance(config.network, TextUnetConfig) and config.network.vocabulary == 45
     words = ["--data", str(concept), "--caption-encoding", "utf-8", "--lora-rank", "1"]
     words += ["--steps", "1", "--num-samples", "1", "--sampling-timesteps", "1"]
     words += ["--batch-size", "2", "--results-folder", str(tmp_path / "run")]
     assert main(["train", *words]) == 0
     said = capsys.readouterr().out
-    assert "from painter (average)" in said and "of which" in said
-    assert RunFolder(tmp_path / "run").config.read().trainer.from_run == "painter"
+    assert "from painter-scenes (average)" in said and "of which" in said
+    assert RunFolder(tmp_path / "run").config.read().trainer.from_run == "painter-scenes"
     # Then all of it is trained on, from what was merged.
     words = ["--from", str(tmp_path / "run"), "--data", str(concept), "--caption-encoding", "utf-8"]
     config = train_defaults(words)
@@ -463,7 +463,7 @@ def test_without_a_run_it_is_added_to_the_model_of_the_package(
 def test_factors_need_weights(concept: Path, tmp_path: Path) -> None:
     network = replace(NETWORK, vocabulary=9, lora_rank=2)
     diffusion = build(replace(SCENES, network=network))
-    with pytest.raises(ValueError, match=r"lora_rank 2 adds to weights .*--from painter"):
+    with pytest.raises(ValueError, match=r"lora_rank 2 adds to weights .*--from painter-scenes"):
         Trainer(diffusion, str(concept), results_folder=str(tmp_path / "run"))
 
 

@@ -131,6 +131,7 @@ NOT_FINE = {
     (commands.SampleConfig, "weights", "20"),
     (PaintConfig, "weights", "20"),
     (DemoConfig, "weights", "20"),
+    (DemoConfig, "run", None),
     (PaintConfig, "num_samples", None),
     *(
         (type(config), "run", None)

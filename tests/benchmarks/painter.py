@@ -28,7 +28,7 @@ from ddpm_mindspore.accelerated.data.digits import load_digits
 from ddpm_mindspore.accelerated.data.scenes import HELD_OUT
 from ddpm_mindspore.accelerated.obedience.scenes import Reader, Scenes, sentences, told_of
 from ddpm_mindspore.accelerated.process import to_uint8
-from ddpm_mindspore.accelerated.weights.shipped import open_shipped
+from ddpm_mindspore.accelerated.weights.shipped import SHIPPED, open_shipped
 
 SCALES = (1.0, 1.5, 2.0, 3.0)
 
@@ -91,11 +91,12 @@ def measure(diffusion: Any, count: int) -> dict[str, Any]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--run", type=Path)
+    parser.add_argument("--run", type=Path, default=Path("painter-scenes"))
     parser.add_argument("--ask", type=int, default=400)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    run = open_shipped() if asked.run is None else open_run(asked.run)
+    own = asked.run not in SHIPPED
+    run = open_run(asked.run) if own else open_shipped(SHIPPED[asked.run])
     rows = measure(run.diffusion, asked.ask)
     if asked.json:
         asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
