@@ -128,6 +128,23 @@ def _told(
     return np.asarray(count, np.int32)
 
 
+def output_of(config: PictureConfig, command: str) -> Path:
+    """A folder for each command: to draw one's fill of a picture takes nothing of others away.
+
+    Raises:
+        ValueError: a given picture lies there, and would make room for what is drawn of it.
+    """
+    output = written_to(config.output, config.run, command)
+    for name in FILES:
+        given = getattr(config, name, None)
+        if given not in (None, "alpha") and Path(given).resolve().parent == output.resolve():
+            raise ValueError(
+                f"output {str(output)!r} is where {name} {str(given)!r} is, which would make room "
+                "for what is drawn of it: choose another folder (--output)"
+            )
+    return output
+
+
 @dataclass(frozen=True)
 class Walk:
     """What a task is given for one batch.
@@ -174,7 +191,7 @@ def carry_out(
         ValueError: weights, a device or an output that cannot be had.
         OSError: a full disk.
     """
-    output = written_to(config.output, config.run)
+    output = output_of(config, task["task"])
     with Drawing(output, number) as drawing:
         device, run = opened(config)
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")

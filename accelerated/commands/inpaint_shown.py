@@ -18,13 +18,13 @@ from ..process import to_model_range, to_uint8, to_unit_range
 from ..runs.config_file import read_document
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
-from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun
 from ..runs.provenance import drawn_by, guidance
 from ..system.say import say
 from ..tasks.inpainting import Shown
 from .batches import in_batches, opened, tell_the_end, what_drew
 from .exit_codes import DONE, INTERRUPTED
+from .given import output_of
 from .paint import remarks
 from .task_options import InpaintConfig
 
@@ -57,7 +57,7 @@ def inpaint_shown(config: InpaintConfig) -> int:
     mask = mask_of(config, (height, width))
     sampling = known.sampling.but(sampling_timesteps=config.sampling_timesteps)
     prompt = config.prompt or ""
-    output = config.run / DRAWN if config.output is None else config.output
+    output = output_of(config, "inpaint")
     with Drawing(output, config.num_samples) as drawing:
         device, run = opened(config)
         tokenizer = run.diffusion.tokenizer

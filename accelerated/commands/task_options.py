@@ -32,8 +32,8 @@ class PictureConfig:
         ema: with which average: "default", or the length of one as a share of training.
         step: draw with the checkpoint of this step (default: the newest).
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
-        output: folder to write to (default: RUN/drawn); new, empty, or of an earlier drawing, whose
-            files make room.
+        output: folder to write to (default: one in RUN with the command's name); new, empty, or of
+            an earlier drawing, whose files make room.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

@@ -25,7 +25,12 @@ PUBLISHED, REPORT = "published.ckpt", "report.html"
 BASE, LORA = "base.safetensors", "lora.safetensors"
 AUTOENCODER, ENCODED = "autoencoder.safetensors", "encoded"
 PRIOR = "prior"
-FOLDERS = (CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION, PRIOR, ENCODED)
+TASKS = ("inpaint", "super-resolve", "restore", "edit", "invert", "interpolate")
+"""What the command of this name makes of given pictures."""
+FOLDERS = (
+    *(CHECKPOINTS, SAMPLES, TENSORBOARD, DRAWN, REPEATED, EVALUATION, PRIOR, ENCODED),
+    *TASKS,
+)
 
 ASIDE = ".old"
 """The ending of a checkpoint that makes room for another one of the same step."""

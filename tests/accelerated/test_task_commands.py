@@ -132,16 +132,16 @@ def test_enlarging_and_restoring_keep_to_the_measurement() -> None:
 
 
 def test_a_picture_is_inverted_and_the_error_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["invert", "run", "digit.png", "--output", "i"]) == 0
+    assert main(["invert", "run", "digit.png"]) == 0
     said = capsys.readouterr().out
     assert "the picture drawn from it differs by" in said
-    assert np.load("i/noise.npy").shape == (1, 1, 8, 8)
-    assert said_by("i/00000.png") == {
+    assert np.load("run/invert/noise.npy").shape == (1, 1, 8, 8)
+    assert said_by("run/invert/00000.png") == {
         **{"Step": "5", "Weights": "average", "Task": "invert", "Iterations": "50"},
         **{"Sampler": "ddim", "Sampling steps": "4", "Spacing": "uniform", "Seed": "0"},
     }
     error = float(said.partition("differs by ")[2].split()[0])
-    off = (drawn("i")[0, 0].astype(float) - DIGIT) / 255
+    off = (drawn("run/invert")[0, 0].astype(float) - DIGIT) / 255
     assert np.sqrt(np.mean(off**2)) == pytest.approx(error, abs=0.01)
 
 
@@ -221,6 +221,7 @@ REFUSED = [
     ("edit run digit.png --device abacus", "device 'abacus'"),
     ("edit run digit.png --ema 0.1 --weights trained", "ema 0.1 is the length of an average"),
     ("edit run digit.png --output run", "holds what is no drawing"),
+    ("edit run digit.png --output .", "output '.' is where image 'digit.png' is"),
     ("invert run digit.png --iterations 0", "iterations 0 must be at least 1"),
     ("interpolate run digit.png", "IMAGE"),
     ("interpolate run digit.png large.png", "image 'large.png' is 8 x 12"),
