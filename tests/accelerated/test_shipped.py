@@ -145,7 +145,7 @@ def test_a_model_of_the_package_changes_pictures_and_is_measured(
     few = ["--sampling-timesteps", "3"]
     words = ["scene.png", "--prompt", "左边是红色的三，右边是蓝色的八", "--num-samples", "1", *few]
     assert main(["edit", str(SCENE), *words]) == 0
-    assert (tmp_path / "drawn" / "00000.png").exists()
+    assert (tmp_path / "edit" / "00000.png").exists()
     assert main(["evaluate", str(SCENE), "--num-samples", "40", *few]) == 0
     found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     assert found["obedience"]["rows"]["seen"]["layouts"]["of"] == 40
