@@ -43,6 +43,8 @@ class TrainerConfig(OptimizerConfig):
         train_num_steps: optimiser steps in all.
         train_batch_size: images that one gradient is computed from.
         gradient_accumulate_every: gradients that are averaged for one optimiser step.
+        recompute: keep less of what gradients need, and compute it again: less memory, a little
+            more time and the same numbers (with compiled operators, so on a CPU).
         train_lr: learning rate of Adam.
         ema_sigma_rels: more averages, over the whole of training: their lengths as a share of it,
             up to 0.28 (arXiv 2312.02696). Two, as 0.05 0.10, let sample --ema X make one of any
@@ -111,6 +113,7 @@ class TrainerConfig(OptimizerConfig):
     train_num_steps: Annotated[int, tyro.conf.arg(name="steps")] = 100_000
     train_batch_size: Annotated[int, tyro.conf.arg(name="batch-size")] = 16
     gradient_accumulate_every: int = 1
+    recompute: bool = False
     train_lr: Annotated[float, tyro.conf.arg(name="lr")] = 1e-4
     ema_sigma_rels: tuple[float, ...] = ()
     amp_level: str = "O0"

@@ -40,10 +40,14 @@ class CompiledResidualBlock(nn.Cell):
 
     Args:
         factors: float32, or bfloat16.
+
+    Attributes:
+        again: compute what the gradients need a second time, rather than keep it.
     """
 
     def __init__(self, factors: str) -> None:
         super().__init__()
+        self.again = False
         name = "residual" if factors == "float32" else f"residual_{factors}"
         share = 1 if factors == "float32" else 2
         self.nothing = ops.zeros((1,), ms.float32)
@@ -96,4 +100,9 @@ class CompiledResidualBlock(nn.Cell):
         out: tuple[Tensor, Tensor],
         dout: tuple[Tensor, Tensor],
     ) -> Any:
-        return self.gradient(x, y, modulation, w1, b1, g1, w2, b2, g2, wr, br, out[1], dout[0])
+        kept = out[1]
+        if self.again:
+            # Not before it is needed, and no common subexpression with the first time.
+            later = ops.depend(x, dout[0])
+            _, kept = self.compute(later, y, modulation, w1, b1, g1, w2, b2, g2, wr, br)
+        return self.gradient(x, y, modulation, w1, b1, g1, w2, b2, g2, wr, br, kept, dout[0])

@@ -36,6 +36,7 @@ from .log import Measured, TrainLog
 from .nonfinite import NonfiniteSteps
 from .place import Place, take_place
 from .prior import make_prior, read_prior, read_texts
+from .recomputation import recompute
 from .samples import Samples
 from .state import Saver, check_same_run, check_same_start, other_sampling, restore_newest, snapshot
 from .tensorboard import check_tensorboard
@@ -80,6 +81,8 @@ class Trainer:
         self.world, self.run = place
         self.diffusion, self.step = diffusion, 0
         set_precision(model, config.amp_level, config.amp_dtype)
+        if config.recompute:
+            recompute(model)
         self.config, self._rows = start_from(config, self.run, model)
         config = self.config
         self._run_config = RunConfig(
@@ -108,13 +111,8 @@ class Trainer:
             describe=self._batches.describe,
         )
         self._reducer = GradientReducer(self.world)
-        self._train_step = TrainStep(
-            diffusion.loss,
-            self._optimizer,
-            config.gradient_accumulate_every,
-            self._reducer,
-            scaled=self._nonfinite.scaled,
-        )
+        every, scaled = config.gradient_accumulate_every, self._nonfinite.scaled
+        self._train_step = TrainStep(diffusion.loss, self._optimizer, every, self._reducer, scaled)
         self._samples = Samples(place, self._run_config, diffusion, self._optimizer, self.images)
         self._save = Saver(self.run, config)
         self._saved = self.run.steps()

@@ -12,10 +12,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ...accelerated import kernels
 from ...accelerated.networks import attention as pixel_attention
 from ...accelerated.networks import convolutions, operators
 from ...accelerated.networks import layers as accelerated
 from ...accelerated.precision import cast
+from ...accelerated.trainer.recomputation import recompute
 from ...reference.networks import layers as reference
 from ...reference.networks.layers import Array as Value
 from ...reference.networks.layers import Params
@@ -224,8 +226,11 @@ def resnet_block(rng: Rng, dims: Sizes, size: Sizes, dropout: float) -> Layer:
     return Layer(cell, call, expected, shape, inputs, mask=shape)
 
 
-def whole_block(rng: Rng, dims: Sizes, size: Sizes, skip: int) -> Layer:
-    """A residual block without dropout, of whose channels the last ``skip`` are given apart."""
+def whole_block(rng: Rng, dims: Sizes, size: Sizes, skip: int, recomputed: bool = False) -> Layer:
+    """A residual block without dropout, of whose channels the last ``skip`` are given apart.
+
+    ``recomputed``: what its gradients need is computed a second time.
+    """
 
     def call(x: Tensor, embedding: Tensor, *more: Tensor) -> Tensor:
         return cell(x, ops.silu(embedding), None, *more)
@@ -235,6 +240,8 @@ def whole_block(rng: Rng, dims: Sizes, size: Sizes, skip: int) -> Layer:
 
     time_dim = 6
     cell = accelerated.ResnetBlock(rng, dims[0], dims[1], time_dim)
+    if recomputed and kernels.in_use():
+        recompute(cell)
     inputs = {"x": (dims[0] - skip, *size), "embedding": (time_dim,)}
     if skip:
         inputs["skip"] = (skip, *size)

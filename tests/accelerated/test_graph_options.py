@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet, kernels
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.accelerated.system.distributed import GradientReducer, World
 from ddpm_mindspore.accelerated.system.fingerprint import fingerprint
+from ddpm_mindspore.accelerated.trainer.recomputation import recompute
 from ddpm_mindspore.accelerated.training import TrainStep
 from ddpm_mindspore.reference.config import DiffusionConfig, SamplingConfig, UnetConfig
 
@@ -109,10 +110,13 @@ def training(
     level: str = "O0",
     processes: int = 1,
     arguments: tuple[Any, ...] | None = None,
+    recomputed: bool = False,
     **options: Any,
 ) -> str:
     """The key of a training step's graph."""
-    model = network(tuple({**NET, **(net or {})}.items()))
+    model = Unet(**NET) if recomputed else network(tuple({**NET, **(net or {})}.items()))
+    if recomputed:
+        recompute(model)
     set_precision(model, level, "float16")
     made = GaussianDiffusion(model, image_size=SIZE, **{**DIFFUSION, **(diffusion or {})})
     updates = Optimizer(model.trainable_params(), TrainerConfig(**(optimizer or {})))
@@ -149,6 +153,8 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
     keys |= {f"optimizer {n}": training(optimizer={n: v}) for n, v in OPTIMIZERS.items()}
     keys["heads of half the size"] = training(net={"attn_heads": 4, "attn_dim_head": 2})
     keys["other frequencies"] = training(net={**fourier, "learned_sinusoidal_dim": 4})
+    if kernels.in_use():
+        keys["recomputed"] = training(recomputed=True)
     keys["sampling"] = sampling()
     keys["no clip"] = sampling({"clip_denoised": False})
     keys |= {f"threshold {s}": sampling({"dynamic_threshold": s}) for s in (0.9, 0.99)}

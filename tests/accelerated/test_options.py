@@ -59,6 +59,7 @@ BOOLEAN = {
         "resume",
         "distributed",
         "strict",
+        "recompute",
         "json",
         "full_attn",
         "fail_fast",

@@ -62,6 +62,7 @@ NO_NUMBERS = {
     "SampleConfig.device": "what is checked",
     "SampleConfig.amp_level": "test_precision_levels asks for more than the usual error",
     "SampleConfig.amp_dtype": "likewise; what files say of it: tests/accelerated/test_repeat.py",
+    "TrainerConfig.recompute": "the same numbers, as tests/accelerated/test_recomputation.py sees",
     "TrainerConfig.prior": "of networks that are told texts: tests/accelerated/test_prior.py",
     "TrainerConfig.prior_number": "likewise",
     "TrainerConfig.prior_weight": "likewise",

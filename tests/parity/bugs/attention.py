@@ -129,9 +129,17 @@ ATTENTION = [
     Bug(
         "a residual block as a whole takes its result for what comes backwards",
         f"{BLOCK}.bprop",
-        "out[1], dout[0]",
-        "out[1], out[0]",
+        "kept, dout[0]",
+        "kept, out[0]",
         "precision: whole_block",
+    ),
+    Bug(
+        "a residual block that is computed again does without what skips a level",
+        f"{BLOCK}.bprop",
+        "self.compute(later, y,",
+        "self.compute(later, 0.0 * y,",
+        "precision: whole_block",
+        {"recomputed": True},
     ),
     Bug(
         "a residual block does without what skips a level",
