@@ -43,8 +43,8 @@ class TrainerConfig(OptimizerConfig):
         train_num_steps: optimiser steps in all.
         train_batch_size: images that one gradient is computed from.
         gradient_accumulate_every: gradients that are averaged for one optimiser step.
-        recompute: keep less of what gradients need, and compute it again: less memory, a little
-            more time and the same numbers (with compiled operators, so on a CPU).
+        recompute: keep less of what gradients need, and compute it again: less memory, more time
+            and the same numbers.
         train_lr: learning rate of Adam.
         ema_sigma_rels: more averages, over the whole of training: their lengths as a share of it,
             up to 0.28 (arXiv 2312.02696). Two, as 0.05 0.10, let sample --ema X make one of any

@@ -1,9 +1,12 @@
 """Activations that are computed a second time, where a gradient needs them, rather than kept.
 
 The same numbers by the same operations, of which a third more are done (arXiv 1604.06174). Noise
-and dropout masks are arguments, and so the same both times. Not kept is what compiled operators
-make. What MindSpore's own make between them is; a residual block that is one operator keeps nothing
-but what goes into it.
+and dropout masks are arguments, and so the same both times.
+
+Of MindSpore's own operators, as on a card, blocks keep nothing but what goes into them
+(``Cell.recompute``). That leaves compiled operators as they are, which have gradients of their own:
+those are marked one by one, and what MindSpore's own make between them is kept; a residual block
+that is one operator keeps nothing but what goes into it.
 """
 
 from __future__ import annotations
@@ -17,21 +20,28 @@ from mindspore import Tensor, nn
 
 from .. import kernels
 from ..kernels.residual import CompiledResidualBlock
+from ..networks.attention import Attention, LinearAttention
+from ..networks.conditioning import SpatialTransformer
+from ..networks.latent_unet import ResidualBlock
+from ..networks.layers import ResnetBlock
+from ..networks.transformer import Block
 
 GRADIENTS = "Gradients"
 """The scope in which MindSpore looks for what needs a result that is computed again."""
 
 
-def recompute(network: nn.Cell) -> None:
-    """Let a network keep less for its gradients, from the next time that it is compiled.
+BLOCKS = (ResnetBlock, Attention, LinearAttention, ResidualBlock, SpatialTransformer, Block)
+"""None of them is within another."""
 
-    Raises:
-        ValueError: there are no compiled operators in use.
-    """
+
+def recompute(network: nn.Cell) -> None:
+    """Let a network keep less for its gradients, from the next time that it is compiled."""
     if not kernels.in_use():
-        raise ValueError(
-            f"recompute is for compiled operators: leave it out ({kernels.describe()})"
-        )
+        for _, cell in network.cells_and_names():
+            if isinstance(cell, BLOCKS):
+                cell.recompute()
+                cell.recomputed = True  # by which a kept graph is told apart
+        return
     for _, operator in [*network.cells_and_names()]:
         if isinstance(operator, CompiledResidualBlock):
             operator.again = True

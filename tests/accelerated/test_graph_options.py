@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from ddpm_mindspore.accelerated import GaussianDiffusion, Unet, kernels
+from ddpm_mindspore.accelerated import GaussianDiffusion, Unet
 from ddpm_mindspore.accelerated.config import TrainerConfig
 from ddpm_mindspore.accelerated.optimizer import Optimizer, StepScalars
 from ddpm_mindspore.accelerated.precision import set_precision
@@ -153,8 +153,7 @@ def test_every_option_of_a_graph_is_told_apart() -> None:
     keys |= {f"optimizer {n}": training(optimizer={n: v}) for n, v in OPTIMIZERS.items()}
     keys["heads of half the size"] = training(net={"attn_heads": 4, "attn_dim_head": 2})
     keys["other frequencies"] = training(net={**fourier, "learned_sinusoidal_dim": 4})
-    if kernels.in_use():
-        keys["recomputed"] = training(recomputed=True)
+    keys["recomputed"] = training(recomputed=True)
     keys["sampling"] = sampling()
     keys["no clip"] = sampling({"clip_denoised": False})
     keys |= {f"threshold {s}": sampling({"dynamic_threshold": s}) for s in (0.9, 0.99)}

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from ddpm_mindspore.accelerated import Unet, kernels
+from ddpm_mindspore.accelerated import kernels
 from ddpm_mindspore.accelerated.kernels.residual import usable
 from ddpm_mindspore.accelerated.system.runtime import KERNELS
-from ddpm_mindspore.accelerated.trainer.recomputation import recompute
 
 UPDATES = """
 import hashlib, json, sys
@@ -60,12 +59,6 @@ def updates(*given: Any) -> tuple[list[Any], int]:
     return json.loads(told[1]), int(peak[1])
 
 
-def test_without_compiled_operators_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(KERNELS, "stock")
-    with pytest.raises(ValueError, match=r"leave it out .*=stock"):
-        recompute(Unet(4, dim_mults=(1,), attn_heads=1, attn_dim_head=4))
-
-
 UNET = {"dim": 16, "dim_mults": (1,), "attn_heads": 1, "attn_dim_head": 16}
 TEXT = {
     **{"dim": 32, "dim_mults": (1, 2), "blocks": 1, "context_dim": 32, "text_layers": 1},
@@ -74,18 +67,29 @@ TEXT = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not kernels.in_use(), reason="stock operators have memory of their own")
 @pytest.mark.parametrize(
-    ("kind", "size", "batch", "options", "share"),
+    ("stock", "kind", "size", "batch", "options", "share"),
     [
-        ("unet", 64, 16, UNET, 0.9 if usable("float32") else 1.0),
-        ("unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0),
-        ("text", 32, 16, TEXT, 0.9),
+        (False, "unet", 64, 16, UNET, 0.9 if usable("float32") else 1.0),
+        (False, "unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0),
+        (False, "text", 32, 16, TEXT, 0.9),
+        (True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9),
+        (True, "text", 16, 8, TEXT, 0.9),
     ],
 )
 def test_the_same_numbers_in_less_memory(
-    kind: str, size: int, batch: int, options: dict[str, Any], share: float
+    stock: bool,
+    kind: str,
+    size: int,
+    batch: int,
+    options: dict[str, Any],
+    share: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if stock:
+        monkeypatch.setenv(KERNELS, "stock")
+    elif not kernels.in_use():
+        pytest.skip("there are no compiled operators")
     told, most = updates(kind, False, size, batch, options)
     again, least = updates(kind, True, size, batch, options)
     assert again == told
