@@ -182,7 +182,7 @@ def test_a_text_that_is_too_long_is_named(run: RunFolder) -> None:
         (["一", "--guidance", "-1"], "guidance -1.0 must not be negative"),
         (["一", "--guidance", "1", "--negative", "蓝"], "negative 蓝 changes nothing without guid"),
         (["一", "--run", "missing"], "'missing' is not a run folder"),
-        (["一", "--step", "3"], "step and ema are of a run: name it (--run)"),
+        (["一", "--step", "3"], "step and ema are of a run of your own: name it (--run)"),
         (["一", "--sampling-timesteps", "1001"], "sampling_timesteps 1001 must be from 1 to"),
     ],
 )
