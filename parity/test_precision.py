@@ -28,7 +28,12 @@ from ddpm_mindspore.reference.precision import to_bfloat16
 
 SIZES: Case = {"dims": (32, 16), "size": (4, 6), "batch": 2, "scale": 1.0, "seed": 0}
 LEVELS = (("O1", "bfloat16"), ("O0", "float32"))
-WHOLE = [{**SIZES, "skip": 16, "level": level, "dtype": dtype} for level, dtype in LEVELS]
+WHOLE = [
+    {**SIZES, "skip": 16, "recomputed": again, "level": level, "dtype": dtype}
+    for again, (level, dtype) in zip((False, True), LEVELS, strict=True)
+]
+# Without a convolution in its shortcut, whose two parts are then added as they are.
+WHOLE += [{**WHOLE[1], "dims": (32, 32), "recomputed": again} for again in (False, True)]
 
 
 @first(LEFT_OUT)
@@ -67,7 +72,7 @@ def test_bfloat16(case: Case) -> None:
 @budget.examples(0.1)
 @given(case=whole_cases())
 def test_whole_block(case: Case) -> None:
-    """a residual block whose images are in bfloat16, or nothing is; channels given in two parts"""
+    """a residual block, its images in bfloat16 or not, in two parts, computed again or not"""
     if case["dtype"] == "bfloat16":
         _need("bfloat16")
     layer(kind="whole_block", **case, modes=("eager",))

@@ -70,9 +70,16 @@ void for_each_part(int64_t n, Work work) {
   });
 }
 
-void copy(const float* from, int64_t n, float* to) {
-  for_each_part(n, [&](int64_t first, int64_t count) {
-    std::copy_n(from + first, count, to + first);
+// Copy a part of every image's channels from or to images of so many channels.
+void copy(const Extent& part, const float* from, int64_t from_channels, float* to, int64_t to_channels) {
+  const int64_t own = part.channels * part.pixels;
+  for_each_part(part.size(), [&](int64_t first, int64_t count) {
+    for (const int64_t end = first + count; first < end;) {
+      const int64_t image = first / own, within = first % own, n = std::min(end - first, own - within);
+      std::copy_n(from + image * from_channels * part.pixels + within, n,
+                  to + image * to_channels * part.pixels + within);
+      first += n;
+    }
   });
 }
 
@@ -97,7 +104,8 @@ void forward(const Arguments& args) {
         {kept.x, args.floats(kWr), args.floats(kBr), scratch.data()});
     from_blocks(static_cast<float*>(scratch.data()), b.result.channels, 0, b.result, false, out);
   } else {
-    copy(args.floats(kX), b.x.size(), out);
+    copy(b.x, args.floats(kX), b.x.channels, out, b.all.channels);
+    copy(b.y, args.floats(kY), b.y.channels, out + b.x.channels * b.x.pixels, b.all.channels);
   }
   b.second<T>(args).forward_onto(kept.c2, out);
 }
@@ -129,12 +137,13 @@ void backward(const Arguments& args) {
       add(aside + first, count, back + first);
     });
   } else {
-    copy(dout, b.x.size(), gradient(kX));
+    copy(b.x, dout, b.all.channels, gradient(kX), b.x.channels);
+    copy(b.y, dout + b.x.channels * b.x.pixels, b.all.channels, gradient(kY), b.y.channels);
     *gradient(kWr) = *gradient(kBr) = 0.0f;
   }
   from_blocks(back, b.all.channels, 0, b.x, !b.shortcut, gradient(kX));
   if (b.y.channels > 0)
-    from_blocks(back, b.all.channels, b.x.channels, b.y, false, gradient(kY));
+    from_blocks(back, b.all.channels, b.x.channels, b.y, !b.shortcut, gradient(kY));
   else
     *gradient(kY) = 0.0f;
 }

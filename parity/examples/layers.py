@@ -60,6 +60,7 @@ def whole_cases(draw: st.DrawFn) -> Case:
         **draw(layer_cases()),
         "dims": dims,
         "skip": skip,
+        "recomputed": draw(st.booleans()),
         "size": draw(st.sampled_from(((4, 6), (8, 9), (1, 1)))),
         "level": level,
         "dtype": dtype,
