@@ -20,7 +20,7 @@ from ..runs.opened import OpenedRun, open_run
 from ..system.runtime import select_device
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
-from ..weights.shipped import SHIPPED, open_shipped
+from ..weights.shipped import SHIPPED, open_shipped, place_of
 
 
 class Weights(Protocol):
@@ -131,7 +131,7 @@ def what_drew(run: OpenedRun, folder: Path, seed: int, **more: Any) -> dict[str,
     """What drew pictures, for drawn.json."""
     return {
         "versions": versions(),
-        "run": str(folder.absolute()),
+        "run": str(place_of(folder).path.absolute()),
         "step": run.step,
         "weights": run.weights,
         **more,

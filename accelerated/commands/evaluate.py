@@ -104,7 +104,7 @@ def evaluate(config: EvaluateConfig) -> int:
         )
         what = {
             "version": VERSION,
-            "run": str(config.run.absolute()),
+            "run": str(folder.path.absolute()),
             **{name: by[name] for name in _SAID},
             "device": device,
             "data": config.data or place_of_images(folder),

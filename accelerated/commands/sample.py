@@ -15,10 +15,8 @@ from ..config import Sides, sides
 from ..data.scaling import from_dict
 from ..precision import set_precision
 from ..runs.drawing import Drawing
-from ..runs.folder import RunFolder
 from ..runs.forms import form_of
 from ..runs.kept import Kept
-from ..runs.names import DRAWN
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import asked_again, facts, guidance, precision_text
 from ..system.say import say
@@ -30,6 +28,7 @@ from .batches import (
     tell_the_end,
     usual_batch_size,
     what_drew,
+    written_to,
 )
 from .exit_codes import DONE, INTERRUPTED
 from .labels import Captions, Labels, check_guidance, sampling_of
@@ -49,10 +48,11 @@ def sample(config: SampleConfig) -> int:
     """
     if config.like is not None:
         return repeat(config, config.like)
-    run_config = place_of(config.run).config.read()
+    folder = place_of(config.run)
+    run_config = folder.config.read()
     sampling, labels, size = asked_of(config)
-    output = config.run / DRAWN if config.output is None else config.output
-    scaling = from_dict(RunFolder(config.run).config.images().get("scaling"))
+    output = written_to(config.output, config.run)
+    scaling = from_dict(folder.config.images().get("scaling"))
     form = form_of(len(sides(run_config.image_size)), scaling, labels.names)
     with Drawing(output, labels.number(config.num_samples), labels.names, form) as drawing:
         device, run = opened(config)
@@ -77,7 +77,8 @@ def asked_of(config: SampleConfig, captions: bool = False) -> tuple[SamplingConf
     Raises:
         ValueError: not a run folder, or options that do not fit the run.
     """
-    run_config = place_of(config.run).config.read()
+    folder = place_of(config.run)
+    run_config = folder.config.read()
     captioned = isinstance(run_config.network, TextUnetConfig)
     if captioned and not captions:
         raise ValueError(
@@ -86,7 +87,7 @@ def asked_of(config: SampleConfig, captions: bool = False) -> tuple[SamplingConf
         )
     sampling = run_config.sampling.but(**sampling_of(config))
     check_guidance(config, sampling)
-    labels = Labels(config, place_of(config.run))
+    labels = Labels(config, folder)
     if sampling.guides and not (labels.count or captioned or config.autoguidance is not None):
         raise ValueError(
             f"guidance {sampling.cond_scale} needs a run with classes (train --conditional), or an "

@@ -107,6 +107,7 @@ def test_it_paints_without_a_run(
     assert np.load(tmp_path / "painted" / "samples.npy").shape == (2, 3, 16, 16)
     drawn = json.loads((tmp_path / "painted" / "drawn.json").read_text(encoding="utf-8"))
     assert drawn["texts"] == ["左边是红色的三，右边是紫色的八"]
+    assert drawn["run"] == str(SHIPPED[SCENE])  # where it is, and not where it would be as a run
 
 
 @pytest.mark.slow
