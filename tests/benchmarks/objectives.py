@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.data import load_digits
@@ -67,6 +68,12 @@ def row_of(name: str, options: tuple[str, ...], distances: list[float]) -> str:
     return f"| {name} | `{' '.join(options)}` | {mean:.3f} ± {spread:.3f} |"
 
 
+def page_of(rows: Sequence[Pixels], names: Sequence[str], scale: int = 5) -> Image.Image:
+    """Rows of as many images each, with their names."""
+    mixed = np.stack(rows, axis=1)  # image i is of row i mod n
+    return pictures.rows_of_classes(mixed.reshape(-1, *rows[0].shape[1:]), names, scale)
+
+
 HEAD = "| objective | `train` | Fréchet distance over pixels |\n|---|---|---|"
 
 
@@ -91,10 +98,7 @@ def main() -> None:
         first.append(drawn[0][:12])
     print("\n".join((HEAD, *lines)))
     if asked.picture:
-        # Image i is of row i mod n.
-        mixed: Any = np.stack(first, axis=1).reshape(-1, *real.shape[1:])
-        page = pictures.rows_of_classes(mixed, list(asked.only), scale=5)
-        pictures.save_png(page.convert("L"), asked.picture)
+        pictures.save_png(page_of(first, asked.only).convert("L"), asked.picture)
 
 
 if __name__ == "__main__":

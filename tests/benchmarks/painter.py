@@ -88,6 +88,12 @@ def measure(diffusion: Any, count: int) -> dict[str, Any]:
     return rows
 
 
+def painter(run: Path) -> Any:
+    """The diffusion of a run, or of a model that comes with the package."""
+    opened = open_shipped(SHIPPED[run]) if run in SHIPPED else open_run(run)
+    return opened.diffusion
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -95,9 +101,7 @@ def main() -> None:
     parser.add_argument("--ask", type=int, default=400)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    own = asked.run not in SHIPPED
-    run = open_run(asked.run) if own else open_shipped(SHIPPED[asked.run])
-    rows = measure(run.diffusion, asked.ask)
+    rows = measure(painter(asked.run), asked.ask)
     if asked.json:
         asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpm_mindspore.accelerated import open_run
 from ddpm_mindspore.accelerated.data import read_spread
 from ddpm_mindspore.accelerated.data.pictures import (
     STYLES,
@@ -40,10 +39,9 @@ from ddpm_mindspore.accelerated.obedience.judge import Pixels
 from ddpm_mindspore.accelerated.obedience.pictures import Asked, Pictures, asked_of
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports.pictures import grid, save_png
-from ddpm_mindspore.accelerated.weights.shipped import SHIPPED, open_shipped
 from ddpm_mindspore.reference.evaluation.neighbours import nearest
 
-from .painter import SCALES, row_of
+from .painter import SCALES, painter, row_of
 
 COLUMNS = 12
 """Pictures in a row of the sheet, which has four."""
@@ -138,9 +136,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    own = asked.run not in SHIPPED
-    run = open_run(asked.run) if own else open_shipped(SHIPPED[asked.run])
-    rows = measure(run.diffusion, asked.ask, asked.picture)
+    rows = measure(painter(asked.run), asked.ask, asked.picture)
     if asked.json:
         asked.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

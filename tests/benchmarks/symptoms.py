@@ -22,7 +22,7 @@ from ddpm_mindspore.accelerated.data import load_digits
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports import pictures
 
-from .objectives import train
+from .objectives import page_of, train
 
 Pixels = NDArray[np.uint8]
 SHOWN, FEW, EARLY = 12, 16, 60
@@ -109,10 +109,7 @@ def main() -> None:
     names.append(f"the nearest of the {FEW}")
     rows.append(nearest(rows[-1], load_digits()[:FEW]))
     if asked.picture:
-        # Image i is of row i mod n.
-        mixed: Any = np.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:])
-        page = pictures.rows_of_classes(mixed, names, scale=5)
-        pictures.save_png(page.convert("L"), asked.picture)
+        pictures.save_png(page_of(rows, names).convert("L"), asked.picture)
 
 
 if __name__ == "__main__":

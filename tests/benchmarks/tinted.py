@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from ddpm_mindspore.accelerated.data import load_digits
 from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports import pictures
 
-from .objectives import train
+from .objectives import page_of, train
 
 Pixels = NDArray[np.uint8]
 SHOWN, COUNT, SIDE, STEPS = 14, 1000, 16, 800
@@ -88,9 +87,7 @@ def main() -> None:
         names.append(name)
         subprocess.run(["ddpm-mindspore", "evaluate", str(run)], check=True)
     if asked.picture:
-        # Image i is of row i mod n.
-        mixed: Any = np.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:])
-        pictures.save_png(pictures.rows_of_classes(mixed, names, scale=2), asked.picture)
+        pictures.save_png(page_of(rows, names, scale=2), asked.picture)
 
 
 if __name__ == "__main__":
