@@ -12,7 +12,6 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ...accelerated import kernels
 from ...accelerated.networks import attention as pixel_attention
 from ...accelerated.networks import convolutions, operators
 from ...accelerated.networks import layers as accelerated
@@ -240,7 +239,7 @@ def whole_block(rng: Rng, dims: Sizes, size: Sizes, skip: int, recomputed: bool 
 
     time_dim = 6
     cell = accelerated.ResnetBlock(rng, dims[0], dims[1], time_dim)
-    if recomputed and kernels.in_use():
+    if recomputed:
         recompute(cell)
     inputs = {"x": (dims[0] - skip, *size), "embedding": (time_dim,)}
     if skip:
