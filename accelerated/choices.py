@@ -11,7 +11,7 @@ AMP_DTYPES = ("float16", "bfloat16")
 WEIGHTS = {"average": "ema", "trained": "model"}
 """What one may draw with or start from, and which tensors of a checkpoint that is."""
 
-PAINTERS = ("painter-scenes", "painter-pictures")
+PAINTERS = SCENE_PAINTER, PICTURE_PAINTER = ("painter-scenes", "painter-pictures")
 """What ``--run`` and ``--from`` call the models that come with the program; where a folder has such
 a name: ./painter-scenes."""
 
@@ -26,6 +26,17 @@ def check_precision(amp_level: str, amp_dtype: str) -> None:
     """Raise ValueError unless these are names of a level and of a half precision."""
     check_choice("amp_level", amp_level, AMP_LEVELS)
     check_choice("amp_dtype", amp_dtype, AMP_DTYPES)
+
+
+def check_checkpoint(
+    run: object, step: int | None, ema: float | Literal["default"], how: str = ""
+) -> None:
+    """Raise ValueError where a checkpoint is asked for of what has none: a model of the program.
+
+    ``run``: None where the program chooses one; ``how``: to name another.
+    """
+    if (run is None or str(run) in PAINTERS) and (step is not None or ema != "default"):
+        raise ValueError(f"step and ema are of a run of your own: name it{how}")
 
 
 def check_average(ema: float | Literal["default"], weights: str) -> None:

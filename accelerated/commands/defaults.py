@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...reference.config import AutoencoderConfig, TextUnetConfig
-from ..choices import PAINTERS
+from ..choices import SCENE_PAINTER
 from ..config import DIGITS, FOLDER, RunConfig
 from ..system.runtime import process_count
 from .parse import is_given, value_of
@@ -55,7 +55,7 @@ def train_defaults(args: list[str]) -> RunConfig:
         return _of_the_run(args)
     adds = is_given(ADDING[0], args)
     if source is None and adds:
-        source = PAINTERS[0]
+        source = SCENE_PAINTER
     elif source is None or help_is_asked_for:
         start = preset(data, args)
         if (coder := value_of("--autoencoder", args)) is None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ...reference.plain import check_choice, make_plain
-from ..choices import PAINTERS, check_average
+from ..choices import PICTURE_PAINTER, check_average, check_checkpoint
 from ..system.runtime import DEVICES
 
 
@@ -28,7 +28,7 @@ class DemoConfig:
         device: auto (an Ascend card if there is one, else the CPU), Ascend, GPU or CPU.
     """
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Path(PAINTERS[1])
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Path(PICTURE_PAINTER)
     num_samples: int | None = None
     port: int = 0
     weights: Literal["average", "trained"] = "average"
@@ -46,5 +46,4 @@ class DemoConfig:
         if self.step is not None and self.step < 0:
             raise ValueError(f"step {self.step} must not be negative")
         check_average(self.ema, self.weights)
-        if str(self.run) in PAINTERS and (self.step is not None or self.ema != "default"):
-            raise ValueError("step and ema are of a run of your own: name it")
+        check_checkpoint(self.run, self.step, self.ema)

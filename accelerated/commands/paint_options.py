@@ -10,7 +10,7 @@ import tyro
 
 from ...reference.config import SamplingConfig
 from ...reference.plain import check_choice, make_plain
-from ..choices import PAINTERS, check_average, check_precision
+from ..choices import check_average, check_checkpoint, check_precision
 from ..system.runtime import DEVICES
 from .options import at_least_1
 
@@ -82,6 +82,4 @@ class PaintConfig:
             SamplingConfig(sampler=self.sampler)
         if self.lora is None and self.lora_scale != 1.0:
             raise ValueError(f"lora_scale {self.lora_scale} is of a file: name it (--lora)")
-        own = self.run is not None and str(self.run) not in PAINTERS
-        if not own and (self.step is not None or self.ema != "default"):
-            raise ValueError("step and ema are of a run of your own: name it (--run)")
+        check_checkpoint(self.run, self.step, self.ema, " (--run)")

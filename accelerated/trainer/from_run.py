@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from ...reference.config import NetworkConfig, TextUnetConfig, merged_network, network_name
-from ..choices import PAINTERS, WEIGHTS
+from ..choices import PAINTERS, SCENE_PAINTER, WEIGHTS
 from ..config import RunConfig, TrainerConfig
 from ..runs.folder import RunFolder
 from ..runs.names import CHECKPOINTS, PUBLISHED, step_of
@@ -127,7 +127,7 @@ def start_from(config: TrainerConfig, run: RunFolder, model: Network) -> Start:
         if rank is not None:
             raise ValueError(
                 f"lora_rank {rank} adds to weights that have been trained: say to whose (--from "
-                f"RUN, or --from {PAINTERS[0]} for a model that comes with the program)"
+                f"RUN, or --from {SCENE_PAINTER} for a model that comes with the program)"
             )
         return Start(config)
     source, step = source_run(config.from_run)
