@@ -33,13 +33,23 @@ def describe() -> str:
     if reason:
         return f"stock MindSpore operators: {reason}"
     library = runtime.kernel_library()
-    used = "convolutions, linear maps, attention, norms"
+    filters = " (of 3x3 pixels by Winograd's filtering)" if by_winograd() else ""
+    used = f"convolutions{filters}, linear maps, attention, norms"
     return f"{used}: compiled operators on oneDNN ({library}, {threads()} threads)"
 
 
 def threads() -> int:
     """How many threads the operators run on: MindSpore's number, but no more than processors."""
     return min(runtime.usable_cores(), int(ms.get_context("runtime_num_threads")))
+
+
+def by_winograd() -> bool:
+    """Whether convolutions of 3x3 pixels take less than half of their products here (AVX-512)."""
+    if _reason_against():
+        return False
+    library = runtime.kernel_library()
+    assert library is not None
+    return bool(loaded(library).ddpm_kernels_winograd())
 
 
 def why_no_bfloat16() -> str:
@@ -117,7 +127,9 @@ class CompiledConvolution(nn.Cell):
     Args:
         stride: s.
         factors: float32, or bfloat16: then the two factors of every product are rounded to it,
-            forwards and backwards. Sums, biases and results are float32.
+            forwards and backwards. Sums, biases and results are float32. Where :func:`by_winograd`,
+            numbers of channels are multiples of 16 and images are large enough, those of a 3x3
+            kernel are the numbers that Winograd's filtering makes of pixels and weights.
     """
 
     def __init__(self, stride: int | tuple[int, int] = 1, factors: str = "float32") -> None:

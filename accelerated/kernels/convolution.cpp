@@ -10,7 +10,8 @@
 // Forwards, weights may be for fewer channels than the image has: groups of channels then have
 // filters of their own, down to (C, 1, k, l) with one for each channel.
 
-#include "convolution.h"
+#include "pointwise.h"
+#include "winograd.h"
 
 #include <memory>
 #include <utility>
@@ -84,31 +85,32 @@ std::shared_ptr<const Plan> plan(const Convolution& p, Threads& threads) {
 
 }  // namespace
 
-std::shared_ptr<const Plan> planned(const Convolution& convolution) {
-  return remembered(convolution, [&] {
+void convolve(const Convolution& convolution, const std::vector<void*>& data) {
+  if (by_winograd(convolution)) return convolve_by_winograd(convolution, data);
+  if (by_product(convolution)) return convolve_by_product(convolution, data);
+  const auto run = remembered(convolution, [&] {
     Threads& threads = library().threads_for(convolution.work());
     return made_for(threads, [&] { return plan(convolution, threads); });
   });
+  (*run)(data);
 }
 
 // x (B, C, H, W), weight (O, C / groups, k, l), bias (O,) -> result (B, O, H', W')
 static void forwards(const Arguments& args, int factors) {
-  const auto run = planned({kForward, factors, args.shape(0), args.shape(1), args.shape(3)});
-  (*run)({args.floats(0), args.floats(1), args.floats(2), args.floats(3)});
+  convolve({kForward, factors, args.shape(0), args.shape(1), args.shape(3)},
+           {args.floats(0), args.floats(1), args.floats(2), args.floats(3)});
 }
 
 // x (only its shape is read), weight, dL/dresult -> dL/dx
 static void input_gradient(const Arguments& args, int factors) {
-  const auto run =
-      planned({kInputGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
-  (*run)({args.floats(2), args.floats(1), args.floats(3)});
+  convolve({kInputGradient, factors, args.shape(0), args.shape(1), args.shape(2)},
+           {args.floats(2), args.floats(1), args.floats(3)});
 }
 
 // x, weight (only its shape is read), dL/dresult -> dL/dweight, dL/dbias
 static void weight_gradient(const Arguments& args, int factors) {
-  const auto run =
-      planned({kWeightGradient, factors, args.shape(0), args.shape(1), args.shape(2)});
-  (*run)({args.floats(0), args.floats(2), args.floats(3), args.floats(4)});
+  convolve({kWeightGradient, factors, args.shape(0), args.shape(1), args.shape(2)},
+           {args.floats(0), args.floats(2), args.floats(3), args.floats(4)});
 }
 
 DDPM_OPERATOR(convolution) { forwards(args, onednn::f32); }

@@ -1,8 +1,8 @@
-// Convolutions by oneDNN, as operators and as parts of larger ones.
+// Convolutions, as operators and as parts of larger ones.
 #pragma once
 
-#include <memory>
 #include <tuple>
+#include <vector>
 
 #include "plans.h"
 
@@ -30,6 +30,6 @@ struct Convolution {
   }
 };
 
-// What computes it. Arguments are, forwards: image, weight, bias, result; for the gradient by the
-// image: dL/dresult, weight, dL/dimage; for the other: image, dL/dresult, dL/dweight, dL/dbias.
-std::shared_ptr<const Plan> planned(const Convolution& convolution);
+// Compute it. Data are, forwards: image, weight, bias, result; for the gradient by the image:
+// dL/dresult, weight, dL/dimage; for the other: image, dL/dresult, dL/dweight, dL/dbias.
+void convolve(const Convolution& convolution, const std::vector<void*>& data);

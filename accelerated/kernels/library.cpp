@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -19,11 +20,22 @@ Library the_library;
 struct Piece {
   size_t bytes;
   void* data;
+  int cpu;  // whose caches may hold it
 };
 
-// Pieces are as many as there have been calls at the same time, each as large as its largest use.
+// Pieces are as many as there have been calls at the same time.
 std::mutex pieces_mutex;
 std::vector<Piece> pieces;
+
+// Whether a is to be taken rather than b: the smallest of those that are large enough, first of those
+// that this processor used last; if none is, the largest, which is then made anew.
+bool is_better(const Piece& a, const Piece& b, size_t bytes, int cpu) {
+  const bool fits = a.bytes >= bytes, other_fits = b.bytes >= bytes;
+  if (fits != other_fits) return fits;
+  if (!fits) return a.bytes > b.bytes;
+  if ((a.cpu == cpu) != (b.cpu == cpu)) return a.cpu == cpu;
+  return a.bytes < b.bytes;
+}
 
 bool is_right_version(const onednn::version_info& version) {
   return version.major == onednn::kMajor && version.minor == onednn::kMinor &&
@@ -62,10 +74,14 @@ int run_operator(const char* name, void (*body)(const Arguments&), const Argumen
 Scratch::Scratch(size_t bytes) {
   {
     std::lock_guard<std::mutex> lock(pieces_mutex);
-    if (!pieces.empty()) {
-      bytes_ = pieces.back().bytes;
-      data_ = pieces.back().data;
-      pieces.pop_back();
+    const int cpu = sched_getcpu();
+    const auto best = std::min_element(pieces.begin(), pieces.end(), [&](auto& a, auto& b) {
+      return is_better(a, b, bytes, cpu);
+    });
+    if (best != pieces.end()) {
+      bytes_ = best->bytes;
+      data_ = best->data;
+      pieces.erase(best);
     }
   }
   if (bytes_ >= bytes) return;
@@ -77,7 +93,7 @@ Scratch::Scratch(size_t bytes) {
 
 Scratch::~Scratch() {
   std::lock_guard<std::mutex> lock(pieces_mutex);
-  pieces.push_back({bytes_, data_});
+  pieces.push_back({bytes_, data_, sched_getcpu()});
 }
 
 // Find oneDNN at `path` (MindSpore has it loaded already, so this is the same copy) and start the
@@ -98,6 +114,8 @@ EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
 #undef ONEDNN_LOOK_UP
   if (dnn.engine_create(&dnn.engine, onednn::engine_cpu, 0) != onednn::success)
     return "oneDNN has no CPU engine";
+  const int wide = onednn::isa_avx512_core;
+  opened.has_lanes = (dnn.get_effective_cpu_isa() & wide) == wide;
   try {
     auto alone = std::make_unique<Threads>(1);
     opened.threads = new Threads(threads < 1 ? 1 : threads);

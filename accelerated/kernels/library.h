@@ -15,6 +15,7 @@ struct Library {
   onednn::functions dnn;
   Threads* threads = nullptr;
   Threads* alone = nullptr;  // the caller's thread only
+  bool has_lanes = false;    // whether the processor has what lanes.h is for
 
   // Who is to do an operator of so many floating-point operations: to share a small one would take
   // longer than to do it.

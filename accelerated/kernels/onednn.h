@@ -28,7 +28,8 @@ enum { success = 0 };
 enum { engine_cpu = 1 };
 enum { bf16 = 2, f32 = 3 };
 enum { tag_any = 1, tag_blocks_of_16 = 78 };  // the latter: 16 channels of a pixel side by side
-enum { isa_avx512_core_bf16 = 0xe7 };  // a set of bits, which that of what came later contains
+// Sets of bits, which those of what came later contain.
+enum { isa_avx512_core = 0x27, isa_avx512_core_bf16 = 0xe7, isa_amx_tile = 0x200 };
 enum { forward_training = 64 };
 enum { convolution_direct = 1 };
 enum { scratchpad_user = 1 };

@@ -42,10 +42,10 @@ struct Block {
   }
   template <class T>
   NormSilu<T> second(const Arguments& args) const { return {result, args.floats(kG2), nullptr}; }
-  // What computes it with factors, and a result, of these types.
-  std::shared_ptr<const Plan> run(Kind kind, int factors, const Shape& from, const Shape& weight,
-                                  int computed) const {
-    return planned({kind, factors, from, weight, hidden, true, computed});
+  // Of an image of this shape, with factors, and a result, of these types.
+  void run(Kind kind, int factors, const Shape& from, const Shape& weight, int computed,
+           const std::vector<void*>& data) const {
+    convolve({kind, factors, from, weight, hidden, true, computed}, data);
   }
 };
 
@@ -95,12 +95,14 @@ void forward(const Arguments& args) {
   const Kept<T> kept(args.floats(kInputs + 1), b);
   to_blocks(args.floats(kX), b.x, b.all.channels, 0, kept.x);
   if (b.y.channels > 0) to_blocks(args.floats(kY), b.y, b.all.channels, b.x.channels, kept.x);
-  (*b.run(kForward, type, b.image, b.w1, type))({kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
+  b.run(kForward, type, b.image, b.w1, type,
+        {kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
   b.first<T>(args).forward(kept.c1, kept.a1);
-  (*b.run(kForward, type, b.hidden, b.w2, type))({kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
+  b.run(kForward, type, b.hidden, b.w2, type,
+        {kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
   if (b.shortcut) {
     const Scratch scratch(b.result.size() * sizeof(float));
-    (*b.run(kForward, type, b.image, b.wr, onednn::f32))(
+    b.run(kForward, type, b.image, b.wr, onednn::f32,
         {kept.x, args.floats(kWr), args.floats(kBr), scratch.data()});
     from_blocks(static_cast<float*>(scratch.data()), b.result.channels, 0, b.result, false, out);
   } else {
@@ -124,15 +126,21 @@ void backward(const Arguments& args) {
   float *const aside = back + std::max(b.all.size(), b.result.size());
 
   b.second<T>(args).backward(kept.c2, dout, true, dc2, gradient(kG2), nullptr);
-  (*b.run(kWeightGradient, type, b.hidden, b.w2, type))({kept.a1, dc2, gradient(kW2), gradient(kB2)});
-  (*b.run(kInputGradient, type, b.hidden, b.w2, onednn::f32))({dc2, args.floats(kW2), back});
+  b.run(kWeightGradient, type, b.hidden, b.w2, type,
+        {kept.a1, dc2, gradient(kW2), gradient(kB2)});
+  b.run(kInputGradient, type, b.hidden, b.w2, onednn::f32,
+        {dc2, args.floats(kW2), back});
   b.first<T>(args).backward(kept.c1, back, false, dc1, gradient(kG1), gradient(kModulation));
-  (*b.run(kWeightGradient, type, b.image, b.w1, type))({kept.x, dc1, gradient(kW1), gradient(kB1)});
-  (*b.run(kInputGradient, type, b.image, b.w1, onednn::f32))({dc1, args.floats(kW1), back});
+  b.run(kWeightGradient, type, b.image, b.w1, type,
+        {kept.x, dc1, gradient(kW1), gradient(kB1)});
+  b.run(kInputGradient, type, b.image, b.w1, onednn::f32,
+        {dc1, args.floats(kW1), back});
   if (b.shortcut) {
     to_blocks(dout, b.result, b.result.channels, 0, dc2);
-    (*b.run(kWeightGradient, type, b.image, b.wr, type))({kept.x, dc2, gradient(kWr), gradient(kBr)});
-    (*b.run(kInputGradient, type, b.image, b.wr, onednn::f32))({dc2, args.floats(kWr), aside});
+    b.run(kWeightGradient, type, b.image, b.wr, type,
+        {kept.x, dc2, gradient(kWr), gradient(kBr)});
+    b.run(kInputGradient, type, b.image, b.wr, onednn::f32,
+        {dc2, args.floats(kWr), aside});
     for_each_part(b.all.size(), [&](int64_t first, int64_t count) {
       add(aside + first, count, back + first);
     });
