@@ -32,6 +32,8 @@ WHOLE = [
     {**SIZES, "skip": 16, "recomputed": again, "level": level, "dtype": dtype}
     for again, (level, dtype) in zip((False, True), LEVELS, strict=True)
 ]
+# Of as many pixels as convolutions by Winograd's filtering need.
+WHOLE += [{**case, "size": (16, 10)} for case in WHOLE]
 # Without a convolution in its shortcut, whose two parts are then added as they are.
 WHOLE += [{**WHOLE[1], "dims": (32, 32), "recomputed": again} for again in (False, True)]
 

@@ -17,8 +17,9 @@ class Bug:
     Attributes:
         name: what is wrong.
         where: the function that has it, as "networks.attention.Attention.construct", below
-            ``accelerated``; or a whole file, as "randomness". What the host computes once for both
-            sides is below ``reference``, as "reference.optimizer.learning_rate".
+            ``accelerated``; or a whole file, as "randomness", or in C++ "kernels/winograd.cpp".
+            What the host computes once for both sides is below ``reference``, as
+            "reference.optimizer.learning_rate".
         old: a piece of that function's source, without its indentation, which occurs there once.
         new: what stands there instead.
         caught_by: the file and name of the property, as "layers: gelu"; or, for what no property
@@ -46,6 +47,8 @@ def place_of(where: str, house: Path) -> tuple[Path, tuple[str, ...]]:
     Raises:
         AssertionError: there is no such file.
     """
+    if "/" in where and (house / "accelerated" / where).is_file():
+        return house / "accelerated" / where, ()
     parts = tuple(where.split("."))
     if parts[0] != "reference":
         parts = ("accelerated", *parts)

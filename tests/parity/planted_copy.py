@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .bug import Bug, changed, place_of
+from .compiled import build_with, is_compiled
 
 PARTS = ("reference", "accelerated", "parity")
 
@@ -33,7 +34,21 @@ def importing(site: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def planted_in(site: Path, bug: Bug) -> Iterator[Path]:
-    """Within it, the copy below ``site`` has the bug, in the file that is yielded."""
+    """Within it, the copy below ``site`` has the bug, in the file that is yielded.
+
+    That of a bug in C++ is the library.
+    """
+    if is_compiled(bug):
+        library = next((site / "ddpm_mindspore" / "accelerated" / "kernels").glob("*.so"))
+        right_one = library.read_bytes()
+        library.unlink()
+        build_with(bug, library)
+        try:
+            yield library
+        finally:
+            library.unlink()
+            library.write_bytes(right_one)
+        return
     file, names = place_of(bug.where, site / "ddpm_mindspore")
     right = file.read_text(encoding="utf-8")
     file.write_text(with_bug(right, names, bug), encoding="utf-8")

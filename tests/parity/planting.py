@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
@@ -16,9 +17,11 @@ from types import FunctionType
 from typing import Any
 
 from ddpm_mindspore import accelerated
+from ddpm_mindspore.accelerated.system import runtime
 from ddpm_mindspore.parity.sides import device
 
 from .bug import Bug, changed, place_of
+from .compiled import build_with, is_compiled
 
 PACKAGE = "ddpm_mindspore"
 __all__ = ["Bug", "planted"]
@@ -27,6 +30,10 @@ __all__ = ["Bug", "planted"]
 @contextlib.contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """Within it, the accelerated code has the bug, wherever the function is known by name."""
+    if is_compiled(bug):
+        with _planted_library(bug):
+            yield
+        return
     house = Path(accelerated.__path__[0]).parent
     file, path = place_of(bug.where, house)
     module = ".".join((PACKAGE, *file.relative_to(house).with_suffix("").parts))
@@ -51,6 +58,24 @@ def planted(bug: Bug) -> Iterator[None]:
         yield
     finally:
         put(original)
+
+
+@contextlib.contextmanager
+def _planted_library(bug: Bug) -> Iterator[None]:
+    right = runtime.kernel_library
+
+    def put(function: Any) -> None:
+        device.clear()
+        runtime.kernel_library = function
+
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "_cpu.abi3.so"
+        build_with(bug, library)
+        put(lambda: library)
+        try:
+            yield
+        finally:
+            put(right)
 
 
 def _rewritten(original: Any, owner: Any, namespace: dict[str, Any], bug: Bug) -> Any:

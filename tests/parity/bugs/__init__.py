@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .attention import ATTENTION
 from .casts import CASTS
+from .compiled import COMPILED
 from .distributed import DISTRIBUTED
 from .door import FILES, RUNS, SAMPLING
 from .efficientnet import EFFICIENTNET
@@ -45,6 +46,7 @@ BUGS = [
     *LAYERS,
     *KERNELS,
     *ATTENTION,
+    *COMPILED,
     *NETWORK,
     *SHAPES,
     *TEXT,

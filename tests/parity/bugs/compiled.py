@@ -1,0 +1,104 @@
+"""Bugs in the C++ of the compiled operators."""
+
+from __future__ import annotations
+
+from ..planting import Bug
+from ..properties import CONV2D
+
+WINOGRAD = "kernels/winograd.cpp"
+POINTWISE = "kernels/pointwise.cpp"
+TILES = "kernels/winograd_tiles.h"
+SUM = {**CONV2D, "dims": (32, 48), "size": (16, 18), "batch": 3}
+BLOCK = {"dims": (32, 16), "size": (16, 10), "batch": 2}
+
+COMPILED = [
+    Bug(
+        "the compiled filters are not turned for the gradient by the image",
+        WINOGRAD,
+        "transform_weight(from, stride * 9, by_input, transformed)",
+        "transform_weight(from, stride * 9, false, transformed)",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "the last row of pixels counts as the margin",
+        TILES,
+        "2 * ty + r <= height",
+        "2 * ty + r < height",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "a tile takes one column of pixels from the tile before it, not two",
+        TILES,
+        "columns[c][r] = columns[c + 2][r]",
+        "columns[c][r] = columns[c + 1][r]",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "all results of a tiled convolution have the bias of the first sixteen",
+        WINOGRAD,
+        "bias + block * kBlock",
+        "bias",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "the gradient by the weights is that of each thread's last tiles",
+        WINOGRAD,
+        "chunk > first,",
+        "false,",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "of a filter's gradient the last column has the wrong sign",
+        TILES,
+        "g[2] = ends + u3",
+        "g[2] = ends - u3",
+        "exact: large",
+        SUM,
+    ),
+    Bug(
+        "every second bfloat16 of a sum over rows is lost",
+        "kernels/lane_products.h",
+        "pair = _mm512_or_si512(_mm512_slli_epi32(pair, 16), _mm512_loadu_si512(words));",
+        "pair = _mm512_loadu_si512(words);",
+        "precision: whole_block",
+        BLOCK,
+    ),
+    Bug(
+        "a tile's result lacks one of four products' sums",
+        TILES,
+        "rows[r][1] - rows[r][2] - rows[r][3] + plus",
+        "rows[r][1] - rows[r][2] + plus",
+        "precision: whole_block",
+        {**BLOCK, "level": "O0", "dtype": "float32"},
+    ),
+    Bug(
+        "single pixels' weights are not turned for the gradient by the image",
+        POINTWISE,
+        "floats(1), true, inner, outer,",
+        "floats(1), false, inner, outer,",
+        "exact: large",
+        {**SUM, "kernel": 1},
+    ),
+    Bug(
+        "the gradient by single pixels' bias is that of each thread's last pixels",
+        POINTWISE,
+        "dbias[i] = (adds ? dbias[i] : 0.0f) +",
+        "dbias[i] =",
+        "exact: large",
+        {**SUM, "kernel": 1},
+    ),
+    Bug(
+        "a shortcut without a convolution leaves out what skips a level",
+        "kernels/residual.cpp",
+        "copy(b.y, args.floats(kY),",
+        "copy({0, 0, 1}, args.floats(kY),",
+        "precision: whole_block",
+        {"dims": (32, 32), "skip": 16},
+    ),
+]
+"""Where the processor has AVX-512: others convolve by the definition, which oneDNN has."""
