@@ -43,13 +43,13 @@ def threads() -> int:
     return min(runtime.usable_cores(), int(ms.get_context("runtime_num_threads")))
 
 
-def by_winograd() -> bool:
+def by_winograd(factors: str = "float32") -> bool:
     """Whether convolutions of 3x3 pixels take less than half of their products here (AVX-512)."""
     if _reason_against():
         return False
     library = runtime.kernel_library()
     assert library is not None
-    return bool(loaded(library).ddpm_kernels_winograd())
+    return bool(loaded(library).ddpm_kernels_winograd(int(factors == "bfloat16")))
 
 
 def why_no_bfloat16() -> str:

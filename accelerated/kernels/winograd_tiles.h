@@ -8,7 +8,17 @@
 
 #include "lane_products.h"
 
-constexpr int kPositions = 16;  // of a transformed tile
+// Which rows and columns of a transformed tile there are: all four or, where every pixel stands in a
+// 2x2 square of equal ones, all but the third, which is d_2 - d_1 = 0.
+struct Whole {
+  static constexpr int n = 4, row[4] = {0, 1, 2, 3};
+};
+struct Doubled {
+  static constexpr int n = 3, row[4] = {0, 1, 3, 3};
+};
+
+template <class Rows>
+constexpr int kPositions = Rows::n * Rows::n;
 
 // B^T d of four pixels.
 AVX512_INLINE void spread(const Lanes& d0, const Lanes& d1, const Lanes& d2, const Lanes& d3,
@@ -21,7 +31,7 @@ AVX512_INLINE void spread(const Lanes& d0, const Lanes& d1, const Lanes& d2, con
 
 // B^T d B of `count` tiles of one row of tiles, the first of them number `tx`; each position's
 // numbers begin `position` after the last one's.
-template <class Put, class T>
+template <class Rows, class Put, class T>
 AVX512 void transform_image(const T* image, int64_t height, int64_t width, int64_t ty, int64_t tx,
                             int64_t count, T* v, int64_t first, int64_t position) {
   __mmask16 there[4];
@@ -41,16 +51,45 @@ AVX512 void transform_image(const T* image, int64_t height, int64_t width, int64
       spread(load(from, there[0] & in), load(from + down, there[1] & in),
              load(from + 2 * down, there[2] & in), load(from + 3 * down, there[3] & in), columns[c]);
     }
-    for (int r = 0; r < 4; ++r) {
+    for (int r = 0; r < Rows::n; ++r) {
+      const int at = Rows::row[r];
       Lanes row[4];
-      spread(columns[0][r], columns[1][r], columns[2][r], columns[3][r], row);
-      for (int c = 0; c < 4; ++c) Put::put(row[c], first + i, v + (4 * r + c) * position);
+      spread(columns[0][at], columns[1][at], columns[2][at], columns[3][at], row);
+      for (int c = 0; c < Rows::n; ++c)
+        Put::put(row[Rows::row[c]], first + i, v + (Rows::n * r + c) * position);
+    }
+  }
+}
+
+// The same of an image whose pixels stand for squares of four: one for each tile, given their size.
+template <class Put, class T>
+AVX512 void transform_small(const T* image, int64_t height, int64_t width, int64_t ty, int64_t tx,
+                            int64_t count, T* v, int64_t first, int64_t position) {
+  const __mmask16 above = ty > 0 ? kAll : 0, below = ty + 1 < height ? kAll : 0;
+  const T* const from = image + (ty * width + tx) * kBlock;
+  const int64_t down = width * kBlock;
+  for (int64_t i = 0; i < count; ++i) {
+    Lanes columns[3][3];
+    for (int c = 0; c < 3; ++c) {
+      const int64_t x = tx + i + c - 1;
+      const __mmask16 in = x >= 0 && x < width ? kAll : 0;
+      const T* const at = from + (i + c - 1) * kBlock;
+      const Lanes middle = load(at, in);
+      columns[c][0] = load(at - down, above & in) - middle;
+      columns[c][1] = middle + middle;
+      columns[c][2] = middle - load(at + down, below & in);
+    }
+    for (int r = 0; r < 3; ++r) {
+      T* const to = v + 3 * r * position;
+      Put::put(columns[0][r] - columns[1][r], first + i, to);
+      Put::put(columns[1][r] + columns[1][r], first + i, to + position);
+      Put::put(columns[1][r] - columns[2][r], first + i, to + 2 * position);
     }
   }
 }
 
 // A dy A^T of the same tiles; adds dy to `sum`.
-template <class T>
+template <class Rows, class T>
 AVX512 void transform_gradient(const T* dy, int64_t width, int64_t ty, int64_t tx, int64_t count,
                                T* z, int64_t first, int64_t position, float* sum) {
   Lanes all = _mm512_loadu_ps(sum);
@@ -66,35 +105,66 @@ AVX512 void transform_gradient(const T* dy, int64_t width, int64_t ty, int64_t t
       rows[3][c] = -below;
     }
     all += rows[1][0] + rows[1][1];
-    for (int r = 0; r < 4; ++r) {
-      T* const to = z + 4 * r * position;
-      DownRows::put(rows[r][0], first + i, to);
-      DownRows::put(rows[r][0] + rows[r][1], first + i, to + position);
-      DownRows::put(rows[r][0] - rows[r][1], first + i, to + 2 * position);
-      DownRows::put(-rows[r][1], first + i, to + 3 * position);
+    for (int r = 0; r < Rows::n; ++r) {
+      const Lanes left = rows[Rows::row[r]][0], right = rows[Rows::row[r]][1];
+      const Lanes row[4] = {left, left + right, left - right, -right};
+      for (int c = 0; c < Rows::n; ++c)
+        DownRows::put(row[Rows::row[c]], first + i, z + (Rows::n * r + c) * position);
     }
   }
   _mm512_storeu_ps(sum, all);
 }
 
+// A^T m of four numbers, or of three where the third of them is 0.
+AVX512_INLINE void gather(const Lanes* m, Whole, Lanes* y) {
+  y[0] = m[0] + m[1] + m[2];
+  y[1] = m[1] - m[2] - m[3];
+}
+AVX512_INLINE void gather(const Lanes* m, Doubled, Lanes* y) {
+  y[0] = m[0] + m[1];
+  y[1] = m[1] - m[2];
+}
+
 // A^T m A, plus bias.
-template <class T>
+template <class Rows, class T>
 AVX512 void transform_result(const float* m, int64_t first, int64_t position, const float* bias,
                              int64_t width, int64_t ty, int64_t tx, int64_t count, T* result) {
-  const Lanes plus = bias == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(bias);
+  const Lanes plus = bias == nullptr ? _mm512_setzero_ps() : load(bias);
   for (int64_t i = 0; i < count; ++i) {
     Lanes rows[2][4];
-    for (int c = 0; c < 4; ++c) {
-      const float* const from = m + c * position + (first + i) * kBlock;
-      const Lanes m1 = _mm512_loadu_ps(from + 4 * position), m2 = _mm512_loadu_ps(from + 8 * position);
-      rows[0][c] = _mm512_loadu_ps(from) + m1 + m2;
-      rows[1][c] = m1 - m2 - _mm512_loadu_ps(from + 12 * position);
+    for (int c = 0; c < Rows::n; ++c) {
+      Lanes column[4], both[2];
+      for (int r = 0; r < Rows::n; ++r)
+        column[r] = load(m + (Rows::n * r + c) * position + (first + i) * kBlock);
+      gather(column, Rows(), both);
+      rows[0][c] = both[0];
+      rows[1][c] = both[1];
     }
     for (int r = 0; r < 2; ++r) {
       T* const to = result + ((2 * ty + r) * width + 2 * (tx + i)) * kBlock;
-      store(rows[r][0] + rows[r][1] + rows[r][2] + plus, to);
-      store(rows[r][1] - rows[r][2] - rows[r][3] + plus, to + kBlock);
+      Lanes y[2];
+      gather(rows[r], Rows(), y);
+      store(y[0] + plus, to);
+      store(y[1] + plus, to + kBlock);
     }
+  }
+}
+
+// The sum of the four results of each tile: (1, 2, 0, -1) m (1, 2, 0, -1)^T.
+AVX512_INLINE Lanes sum_of(const Lanes& m0, const Lanes& m1, const Lanes& m3) {
+  return m0 + m1 + m1 - m3;
+}
+
+template <class T>
+AVX512 void transform_sum(const float* m, int64_t first, int64_t position, int64_t width, int64_t ty,
+                          int64_t tx, int64_t count, T* result) {
+  for (int64_t i = 0; i < count; ++i) {
+    Lanes rows[3];
+    for (int r = 0; r < 3; ++r) {
+      const float* const from = m + 3 * r * position + (first + i) * kBlock;
+      rows[r] = sum_of(load(from), load(from + position), load(from + 2 * position));
+    }
+    store(sum_of(rows[0], rows[1], rows[2]), result + (ty * width + tx + i) * kBlock);
   }
 }
 

@@ -49,7 +49,7 @@ def half_cases(draw: st.DrawFn) -> Case:
     scales = (1.0,) if kind in ("conv2d", "linear") else (300.0, 1.0)
     level = draw(st.sampled_from(("O2", "O1", "O3")))
     case = {"kind": kind, "level": level, **draw(layer_cases(scales=scales, **options[kind]))}
-    if kind == "conv2d" and draw(st.booleans()):
+    if kind in ("conv2d", "upsample") and draw(st.booleans()):
         case |= {"dims": (32, 48), "size": (16, 10), "batch": 2}
     return case
 

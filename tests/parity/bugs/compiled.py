@@ -9,6 +9,7 @@ WINOGRAD = "kernels/winograd.cpp"
 POINTWISE = "kernels/pointwise.cpp"
 TILES = "kernels/winograd_tiles.h"
 SUM = {**CONV2D, "dims": (32, 48), "size": (16, 18), "batch": 3}
+UPSAMPLE = {"kind": "upsample", "dims": (32, 48), "size": (8, 9), "batch": 3}
 BLOCK = {"dims": (32, 16), "size": (16, 10), "batch": 2}
 
 COMPILED = [
@@ -59,6 +60,22 @@ COMPILED = [
         "g[2] = ends - u3",
         "exact: large",
         SUM,
+    ),
+    Bug(
+        "a pixel that is enlarged counts for one of its rows",
+        TILES,
+        "columns[c][1] = middle + middle",
+        "columns[c][1] = middle",
+        "exact: large",
+        UPSAMPLE,
+    ),
+    Bug(
+        "the gradient by an enlarged pixel lacks one of its rows",
+        TILES,
+        "m0 + m1 + m1 - m3",
+        "m0 + m1 - m3",
+        "exact: large",
+        UPSAMPLE,
     ),
     Bug(
         "every second bfloat16 of a sum over rows is lost",
