@@ -13,24 +13,29 @@
 
 namespace {
 
-constexpr int kTile = 256;
+constexpr int kTile = 64;
 
-// The softmax of n columns of d numbers, which stand `stride` apart.
+// The softmax of n columns of d numbers, which stand `stride` apart: rows that are a power of two apart
+// share few places in the caches, so each is read and written once, by way of `space`.
 FOR_EVERY_CPU void column_softmax(const float* __restrict x, int64_t d, int64_t stride, int n,
-                                  float* __restrict y) {
+                                  float* __restrict space, float* __restrict y) {
   float most[kTile], sums[kTile] = {};
   std::copy_n(x, n, most);
-  for (int64_t c = 1; c < d; ++c)
-    for (int i = 0; i < n; ++i) most[i] = x[c * stride + i] > most[i] ? x[c * stride + i] : most[i];
   for (int64_t c = 0; c < d; ++c)
     for (int i = 0; i < n; ++i) {
-      const float power = power_below(x[c * stride + i], most[i]);
-      y[c * stride + i] = power;
+      const float each = x[c * stride + i];
+      space[c * kTile + i] = each;
+      most[i] = each > most[i] ? each : most[i];
+    }
+  for (int64_t c = 0; c < d; ++c)
+    for (int i = 0; i < n; ++i) {
+      const float power = power_below(space[c * kTile + i], most[i]);
+      space[c * kTile + i] = power;
       sums[i] += power;
     }
   for (int i = 0; i < n; ++i) sums[i] = 1.0f / sums[i];
   for (int64_t c = 0; c < d; ++c)
-    for (int i = 0; i < n; ++i) y[c * stride + i] *= sums[i];
+    for (int i = 0; i < n; ++i) y[c * stride + i] = space[c * kTile + i] * sums[i];
 }
 
 // dL/dx of its result y, given dL/dy.
@@ -93,13 +98,14 @@ struct Problem {
 
 template <class T>
 struct Space {
-  float *q, *k, *v, *context;
+  float *q, *k, *v, *context, *columns;
   T *rounded_q, *rounded_k, *rounded_v, *rounded_context;
   Space(Parts& parts, const Problem& p)
       : q(parts.take<float>(p.d * p.pixels)),
         k(parts.take<float>(p.d * p.keys())),
         v(parts.take<float>(p.d * p.keys())),
         context(parts.take<float>(p.d * p.d)),
+        columns(parts.take<float>(p.d * kTile)),
         rounded_q(parts.take<T>(p.d * p.pixels)),
         rounded_k(parts.take<T>(p.d * p.keys())),
         rounded_v(parts.take<T>(p.d * p.keys())),
@@ -137,7 +143,7 @@ Factors<T> compute(const Problem& p, int64_t item, Space<T>& s, const Product& c
   const float* q = p.qkv + p.at(item, 0);
   for (int64_t i = 0; i < p.pixels; i += kTile)
     column_softmax(q + i, p.d, p.pixels, static_cast<int>(std::min<int64_t>(kTile, p.pixels - i)),
-                   s.q + i);
+                   s.columns, s.q + i);
   p.read(item, 1, s.k);
   p.read(item, 2, s.v);
   softmax(s.k, p.d, p.keys());
