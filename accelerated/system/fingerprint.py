@@ -139,6 +139,8 @@ class _Walk:
             yield f"{array.shape} {array.dtype} {digest}"
         elif isinstance(thing, (tuple, list)):
             yield from self._all(thing)
+        elif isinstance(thing, (set, frozenset)):  # texts stand in another order in every process
+            yield from sorted(map(repr, thing))
         elif isinstance(thing, Mapping):
             for key, value in thing.items():
                 yield from self._all((key, value))

@@ -56,6 +56,10 @@ def test_a_fingerprint_is_of_code_constants_tables_and_shapes() -> None:
         fingerprint(_doubled, one),
     }
     assert len(others) == 9
+    one_order, another = frozenset([0, 8]), frozenset([8, 0])
+    assert list(one_order) != list(another)
+    sets = [fingerprint(made(2.0, x), one) for x in (one_order, another, frozenset([8]))]
+    assert sets[0] == sets[1] != sets[2]
 
 
 def test_parameters_are_found_wherever_they_are() -> None:
