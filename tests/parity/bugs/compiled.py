@@ -88,8 +88,8 @@ COMPILED = [
     Bug(
         "a tile's result lacks one of four products' sums",
         TILES,
-        "rows[r][1] - rows[r][2] - rows[r][3] + plus",
-        "rows[r][1] - rows[r][2] + plus",
+        "y[1] = m[1] - m[2] - m[3];",
+        "y[1] = m[1] - m[2];",
         "precision: whole_block",
         {**BLOCK, "level": "O0", "dtype": "float32"},
     ),
