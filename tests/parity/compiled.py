@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,12 +13,18 @@ from pathlib import Path
 from .bug import Bug, changed, place_of
 
 ROOT = Path(__file__).parents[2]
+COMPILER = os.environ.get("CXX", "g++")
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-w")
 
 
 def is_compiled(bug: Bug) -> bool:
     """Whether it stands in C++."""
     return bug.where.startswith("kernels/")
+
+
+def has_compiler() -> bool:
+    """Whether a library can be built here."""
+    return shutil.which(COMPILER) is not None
 
 
 def build_with(bug: Bug, library: Path) -> None:
@@ -64,6 +71,5 @@ def _needed(unit: str, texts: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _compiler(*arguments: str) -> None:
-    command = [os.environ.get("CXX", "g++"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
