@@ -32,10 +32,9 @@ def describe() -> str:
     reason = _reason_against()
     if reason:
         return f"stock MindSpore operators: {reason}"
-    library = runtime.kernel_library()
     filters = " (of 3x3 pixels by Winograd's filtering)" if by_winograd() else ""
     used = f"convolutions{filters}, linear maps, attention, norms"
-    return f"{used}: compiled operators on oneDNN ({library}, {threads()} threads)"
+    return f"{used}: compiled operators on oneDNN ({runtime.kernel_library()}, {threads()} threads)"
 
 
 def threads() -> int:
@@ -45,20 +44,14 @@ def threads() -> int:
 
 def by_winograd(factors: str = "float32") -> bool:
     """Whether convolutions of 3x3 pixels take less than half of their products here (AVX-512)."""
-    if _reason_against():
-        return False
-    library = runtime.kernel_library()
-    assert library is not None
-    return bool(loaded(library).ddpm_kernels_winograd(int(factors == "bfloat16")))
+    return in_use() and bool(_opened().ddpm_kernels_winograd(int(factors == "bfloat16")))
 
 
 def why_no_bfloat16() -> str:
     """Why convolutions cannot multiply bfloat16 here, or nothing."""
     if reason := _reason_against():
         return reason
-    library = runtime.kernel_library()
-    assert library is not None
-    if loaded(library).ddpm_kernels_bfloat16():
+    if _opened().ddpm_kernels_bfloat16():
         return ""
     return "the processor has no instructions for it (AVX-512 BF16, AMX)"
 
@@ -86,6 +79,12 @@ def _open(library: Path, onednn: Path) -> str:
     return "" if reason is None else reason.decode()
 
 
+def _opened() -> ctypes.CDLL:
+    library = runtime.kernel_library()
+    assert library is not None
+    return loaded(library)
+
+
 def loaded(path: Path) -> ctypes.CDLL:
     """The library of the operators in this file."""
     return ctypes.CDLL(str(path))
@@ -96,8 +95,7 @@ def _operator(name: str, shapes: Any, results: int, told: Any = "") -> ops.Custo
     if reason := _reason_against():  # opens the library, without which it would crash
         raise RuntimeError(f"compiled operators are not in use here: {reason}")
     library = runtime.kernel_library()
-    assert library is not None
-    if not hasattr(loaded(library), name):
+    if not hasattr(_opened(), name):
         raise RuntimeError(
             f"{library} has no operator {name!r}: it was built from other sources; "
             "install the package again"
@@ -127,23 +125,25 @@ class CompiledConvolution(nn.Cell):
     Args:
         stride: s.
         factors: float32, or bfloat16: then the two factors of every product are rounded to it,
-            forwards and backwards. Sums, biases and results are float32. Where :func:`by_winograd`,
-            numbers of channels are multiples of 16 and images are large enough, those of a 3x3
-            kernel are the numbers that Winograd's filtering makes of pixels and weights.
+            forwards and backwards. Sums, biases and results are float32. Of a 3x3 kernel they are
+            what Winograd's filtering makes of pixels and weights, where it is used (the manual).
+        enlarged: how many times higher and wider x is made first (``upsampling.py``).
     """
 
-    def __init__(self, stride: int | tuple[int, int] = 1, factors: str = "float32") -> None:
+    def __init__(
+        self, stride: int | tuple[int, int] = 1, factors: str = "float32", enlarged: int = 1
+    ) -> None:
         super().__init__()
         name = "convolution" if factors == "float32" else f"convolution_{factors}"
         down, across = (stride, stride) if isinstance(stride, int) else stride
 
         def result(x: Any, weight: Any, bias: Any) -> tuple[int, ...]:
-            return (x[0], weight[0], x[2] // down, x[3] // across)
+            return (x[0], weight[0], enlarged * x[2] // down, enlarged * x[3] // across)
 
         def like_weight_and_bias(x: Any, weight: Any, dout: Any) -> tuple[Any, Any]:
             return weight, (weight[0],)
 
-        self.convolve = _operator(name, result, 1, (down, across))
+        self.convolve = _operator(name, result, 1, (down, across, enlarged))
         self.input_gradient = _operator(f"{name}_input_gradient", _first, 1)
         self.weight_gradient = _operator(f"{name}_weight_gradient", like_weight_and_bias, 2)
 

@@ -18,7 +18,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ...reference.config import NetworkConfig
-from ..kernels import upsampling
+from ..kernels import CompiledConvolution, upsampling
 from ..kernels.residual import CHANNELS, CompiledResidualBlock, usable
 from ..precision import MixedCell, cast
 from .convolutions import Conv2d, Linear, Rng, convolution
@@ -49,10 +49,9 @@ class Upsample(nn.SequentialCell):
     def __init__(self, rng: Rng, dim: int, dim_out: int, rank: int = 2) -> None:
         super().__init__([nn.Identity(), convolution(rng, dim, dim_out, 3, rank)])
         self.exact = self.rounded = None
-        if rank == 2 and upsampling.usable("float32", dim, dim_out):
-            self.exact = upsampling.CompiledUpsampling("float32")
-        if rank == 2 and upsampling.usable("bfloat16", dim, dim_out):
-            self.rounded = upsampling.CompiledUpsampling("bfloat16")
+        if rank == 2:
+            self.exact = upsampling.enlarging("float32", dim, dim_out)
+            self.rounded = upsampling.enlarging("bfloat16", dim, dim_out)
 
     def construct(self, x: Tensor) -> Tensor:
         whole = self._form()
@@ -60,7 +59,7 @@ class Upsample(nn.SequentialCell):
             return self[1].convolve.product(whole, x, self[1].weight, self[1].bias)
         return self[1](upsample_nearest(x))
 
-    def _form(self) -> upsampling.CompiledUpsampling | None:
+    def _form(self) -> CompiledConvolution | None:
         compute = self[1].convolve.compute
         if compute == ms.float32:
             return self.exact
