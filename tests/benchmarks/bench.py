@@ -7,6 +7,7 @@ are those of this package's public constructors.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,11 @@ class Bench:
     def few(self, count: int) -> int:
         """Fewer rounds, for what takes long."""
         return min(self.pairs, count)
+
+    def peer_has(self, *modules: str) -> bool:
+        """Whether the peer's environment has these."""
+        command = [self.peer, "-c", f"import {', '.join(modules)}"]
+        return subprocess.run(command, capture_output=True).returncode == 0
 
     def compare(self, sides: Mapping[str, Spec], steps: int) -> Measured:
         """Measure sides in turn: "ours..." and "stock" are ours, the others the peer's."""

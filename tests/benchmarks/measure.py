@@ -11,6 +11,9 @@ E  time to the first step, to help, to an import
 F  decoding and feeding image files
 G  peak memory of A (measured with A's training step)
 H  A and C in bfloat16, and against PyTorch compiled, in bfloat16 and channels last
+O  A's sampling step beside OpenVINO
+P  share of the machine's peak that A's training step reaches
+T  text to image beside diffusers: digit scenes' training step, one paint from the shell
 
 tests/benchmarks/run makes the environments and calls this. It writes results.json and results.md.
 """
@@ -88,7 +91,7 @@ def parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", default="ABCDEFGH", help="workloads, as A,C")
+    parser.add_argument("--only", default="ABCDEFGHOPT", help="workloads, as A,C")
     parser.add_argument("--pairs", type=int, default=7, help="rounds that are counted (7)")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor of the steps of each measurement (1)"
@@ -109,11 +112,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer", default=sys.executable, help=argparse.SUPPRESS)
     options = parser.parse_args()
     letters = set(options.only.upper().replace(",", ""))
-    if unknown := letters - set("ABCDEFGH"):
+    if unknown := letters - set("ABCDEFGHOPT"):
         parser.error(f"--only {options.only}: there is no workload {', '.join(sorted(unknown))}")
     if options.pairs < 1 or options.scale <= 0:
         parser.error("--pairs must be at least 1, and --scale positive")
-    whole = letters == set("ABCDEFGH")
+    whole = letters == set("ABCDEFGHOPT")
     options.only = letters
     options.output = options.output or (HERE if whole else ROOT / "results" / "benchmarks")
     return options

@@ -35,10 +35,10 @@ class Pipe:
         return int(json.loads(line)["steps"])
 
 
-def serve(pipe: Pipe, parameters: int, block: Callable[[int], float]) -> None:
+def serve(pipe: Pipe, parameters: int, block: Callable[[int], float], **more: Any) -> None:
     """Say the size of the network, then answer orders with the seconds of ``block(steps)``."""
     block(2)
-    pipe.say(parameters=parameters)
+    pipe.say(parameters=parameters, **more)
     while True:
         pipe.say(seconds=block(pipe.hear()))
 

@@ -19,8 +19,8 @@ import pytest
 
 HERE = Path(__file__).parent
 PARTS = (
-    *("rows", "serving", "processes", "starts", "machine", "bench", "strongest", "workloads"),
-    "measure",
+    *("rows", "serving", "processes", "starts", "machine", "bench", "strongest", "texts"),
+    *("others", "workloads", "measure"),
 )
 
 
@@ -57,6 +57,13 @@ def test_a_goal_is_for_the_ratio_or_for_ours_alone(rows: ModuleType) -> None:
     assert rows.Row("E", "", [6.0, 1.0, 7.0], limit=5.0).passed() is False
     assert rows.Row("E", "", [6.0]).passed() is None
     assert rows.Row("E", "", limit=5.0, failed="ended").passed() is None
+
+
+def test_a_share_of_the_peak_is_what_products_would_take_of_the_time(
+    parts: dict[str, ModuleType],
+) -> None:
+    # 6 GFLOP at 2 GFLOP/s take 3 of 4 and of 6 seconds.
+    assert parts["others"]._shares(6e9, [4.0, 6.0], [0.5e-9, 0.5e-9]) == [0.75, 0.5]
 
 
 def test_a_slope_is_the_exponent(rows: ModuleType) -> None:
@@ -298,7 +305,7 @@ def test_the_command_explains_itself_and_refuses_what_it_does_not_know() -> None
     assert "there is no workload X" in told.stderr
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(11))
 def test_every_workload_makes_rows_of_what_was_measured(
     parts: dict[str, ModuleType], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,7 +316,7 @@ def test_every_workload_makes_rows_of_what_was_measured(
         asked.append(json.loads(json.dumps(sides)))
         seconds = {side: [float(i + 1), float(i + 1)] for i, side in enumerate(sides)}
         peak = dict.fromkeys(sides, 2**30)
-        ready = {side: {"parameters": 7, "prepared": 1.0} for side in sides}
+        ready = {side: {"parameters": 7, "prepared": 1.0, "flops": 3.0} for side in sides}
         return parts["processes"].Measured(seconds, ready, peak)
 
     def told(*command: str) -> str:
@@ -318,9 +325,11 @@ def test_every_workload_makes_rows_of_what_was_measured(
         return '{"images": 10, "opened": 2.0, "batch": 0.01}'
 
     monkeypatch.setattr(bench.Bench, "compare", compare)
+    monkeypatch.setattr(bench.Bench, "peer_has", lambda *_: True)
     monkeypatch.setattr(workloads, "_told", told)
     monkeypatch.setattr(parts["strongest"].shutil, "which", lambda name: name)
-    monkeypatch.setattr(workloads, "seconds_of", lambda command, rounds: [1.0] * rounds)
+    for part in (workloads, parts["texts"]):
+        monkeypatch.setattr(part, "seconds_of", lambda command, rounds: [1.0] * rounds)
     monkeypatch.setattr(workloads, "first_steps", lambda program, rounds: ([2.0], [1.0]))
     monkeypatch.setattr(workloads, "waiting", lambda *_: (0.01, 0.2))
     letters, workload = workloads.WORKLOADS[number]
@@ -330,5 +339,7 @@ def test_every_workload_makes_rows_of_what_was_measured(
     assert len(parts["rows"].table(rows).splitlines()) >= 2 + len(rows)
     for sides in asked:
         own = ("compile", "compile_cache", "amp", "autocast", "channels_last")
-        kept = [{k: v for k, v in s.items() if k not in own} for s in sides.values()]
+        own += ("conv_precision", "openvino", "count")
+        networks = [spec for spec in sides.values() if spec["task"] != "product"]
+        kept = [{k: v for k, v in s.items() if k not in own} for s in networks]
         assert all(spec == kept[0] for spec in kept)

@@ -21,8 +21,11 @@ import numpy as np
 from serving import Pipe, idle_since, serve
 
 from ddpm_mindspore.accelerated import GaussianDiffusion, Trainer, Unet
+from ddpm_mindspore.accelerated.data.texts import texts
+from ddpm_mindspore.accelerated.networks.text_unet import TextUnet
 from ddpm_mindspore.accelerated.precision import set_precision
 from ddpm_mindspore.accelerated.system import runtime
+from ddpm_mindspore.reference.text.tokenizer import shipped
 
 
 class Pace:
@@ -71,8 +74,9 @@ class PacedDiffusion(GaussianDiffusion):
 
 def make(spec: dict[str, Any]) -> tuple[PacedDiffusion, int]:
     """The diffusion, and how many parameters it has."""
+    network = TextUnet if spec.get("captioned") else Unet
     diffusion = PacedDiffusion(
-        Unet(**spec["unet"]), image_size=spec["image_size"], **spec["diffusion"]
+        network(**spec["unet"]), image_size=spec["image_size"], **spec["diffusion"]
     )
     return diffusion, sum(p.size for p in diffusion.model.trainable_params())
 
@@ -83,10 +87,12 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
     diffusion.pace = Pace(pipe, parameters)
     shape = (spec["images"], *diffusion.shape)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    if captioned := spec.get("captioned"):
+        diffusion.tokenizer = shipped().only(texts("scenes"))
     level, dtype = spec.get("amp", ("O0", "float16"))
     trainer = Trainer(
         diffusion,
-        images,
+        "scenes" if captioned else images,
         **spec["trainer"],
         amp_level=level,
         amp_dtype=dtype,

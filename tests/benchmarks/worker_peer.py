@@ -2,6 +2,8 @@
 
     python tests/benchmarks/worker_peer.py SPECIFICATION     (JSON: see workloads.py)
 
+Or multiplies matrices with PyTorch; or what its networks are in diffusers or OpenVINO.
+
 Its Trainer reads image files only. The training step here is made of the parts that its Trainer
 uses, in that order, on an array: its diffusion's loss, backward, clip_grad_norm_, torch's Adam and
 ema-pytorch's moving average, and the loss read at every step.
@@ -20,10 +22,16 @@ from peer_digits import batches, import_peer
 from serving import Pipe, serve
 
 THREADS = 2
+SIDE = 4096
 
 
 def make(spec: dict[str, Any]) -> tuple[Any, int]:
     """The diffusion, and how many parameters it has."""
+    if spec.get("captioned"):
+        from peer_texts import Captioned
+
+        captioned = Captioned(spec["unet"])
+        return captioned, sum(p.numel() for p in captioned.parameters())
     unet, gaussian_diffusion, _ = import_peer()
     known = inspect.signature(unet).parameters
     network = unet(**{name: value for name, value in spec["unet"].items() if name in known})
@@ -36,7 +44,29 @@ def make(spec: dict[str, Any]) -> tuple[Any, int]:
         network.to(memory_format=torch.channels_last)
     if spec.get("compile"):
         network.compile()
-    return diffusion, sum(p.numel() for p in network.parameters())
+    parameters = sum(p.numel() for p in network.parameters())
+    if precision := spec.get("openvino"):
+        diffusion.model = in_openvino(diffusion, spec["batch_size"], precision)
+    return diffusion, parameters
+
+
+def in_openvino(diffusion: Any, batch_size: int, precision: str) -> Any:
+    """Its network, computed by OpenVINO for batches of this size."""
+    import openvino
+    import torch
+
+    shape = (batch_size, diffusion.channels, *diffusion.image_size)
+    example = (torch.randn(shape), torch.zeros(batch_size, dtype=torch.long))
+    options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": THREADS}
+    converted = openvino.convert_model(diffusion.model.eval(), example_input=example)
+    converted.reshape({0: list(shape), 1: [batch_size]})
+    compiled = openvino.Core().compile_model(converted, "CPU", options)
+
+    class Network(torch.nn.Module):
+        def forward(self, x: Any, t: Any, x_self_cond: Any = None) -> Any:
+            return torch.from_numpy(compiled([x.numpy(), t.numpy()])[0])
+
+    return Network()
 
 
 def half(spec: dict[str, Any]) -> Any:
@@ -49,6 +79,7 @@ def half(spec: dict[str, Any]) -> Any:
 def train(spec: dict[str, Any], pipe: Pipe) -> None:
     """Train until the parent hangs up."""
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     diffusion, parameters = make(spec)
     options = spec["trainer"]
@@ -80,7 +111,31 @@ def train(spec: dict[str, Any], pipe: Pipe) -> None:
             step()
         return time.perf_counter() - begin
 
-    serve(pipe, parameters, block)
+    counted = {}
+    if spec.get("count"):
+        with FlopCounterMode(display=False) as counter:
+            step()
+        counted["flops"] = counter.get_total_flops()
+    serve(pipe, parameters, block, **counted)
+
+
+def multiply(spec: dict[str, Any], pipe: Pipe) -> None:
+    """Multiply two matrices; a step is one floating-point operation of it."""
+    import torch
+
+    a, b = torch.randn(2, SIDE, SIDE, dtype=getattr(torch, spec.get("dtype", "float32")))
+    out = torch.empty_like(a)
+
+    def block(steps: int) -> float:
+        torch.mm(a, b, out=out)
+        times = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            torch.mm(a, b, out=out)
+            times.append(time.perf_counter() - begin)
+        return min(times) / (2 * SIDE**3) * steps
+
+    serve(pipe, 0, block)
 
 
 def sample(spec: dict[str, Any], pipe: Pipe) -> None:
@@ -107,7 +162,10 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     spec = json.loads(sys.argv[1])
-    {"train": train, "sample": sample}[spec["task"]](spec, Pipe())
+    if precision := spec.get("conv_precision"):
+        torch.backends.mkldnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    tasks = {"train": train, "sample": sample, "product": multiply}
+    tasks[spec["task"]](spec, Pipe())
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import HERE, NETWORK_A, NETWORK_C, Bench, memory, sampling, training, versus
+from others import openvino, share_of_peak
 from rows import Row, show, slope
 from starts import first_steps, seconds_of, waiting
 from strongest import strongest
+from texts import text_to_image
 
 NETWORK_D = {"dim": 32, "dim_mults": [1, 2], "channels": 3}
 
@@ -178,5 +180,8 @@ WORKLOADS: list[tuple[str, Callable[[Bench], Iterator[Row]]]] = [
     ("E", e_starting),
     ("F", f_feeding),
     ("H", strongest),
+    ("T", text_to_image),
+    ("P", share_of_peak),
+    ("O", openvino),
 ]
 """Which workloads, by their letters, a function measures."""
