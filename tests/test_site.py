@@ -52,6 +52,14 @@ FORMULAS = """document.fonts.ready.then(() => {
     low: Math.min(...indices.map(([base, index]) => index - base)),
   };
 })"""
+FIGURES = """(() => {
+  const figures = [...document.querySelectorAll("p > img")];
+  return {
+    wide: figures.map((e) => e.getBoundingClientRect().width),
+    moved: figures.map((e) => e.parentNode.scrollWidth > e.parentNode.clientWidth),
+    page: document.documentElement.scrollWidth - innerWidth,
+  };
+})()"""
 MOVE = """(() => {{
   const slider = document.getElementById("forward-t");
   slider.value = {};
@@ -182,11 +190,11 @@ def test_formulas_are_drawn_without_a_network(opened: Browser, tmp_path: Path) -
         f'<div class="math">{formula}</div>' if block else f"<p>Where {formula} is.</p>"
         for formula, block in zip(drawn, wanted.values(), strict=True)
     ]
-    style = '<link rel="stylesheet" href="_static/math.css">'
+    style = '<link rel="stylesheet" href="_static/site.css">'
     file, static = tmp_path / "formulas.html", tmp_path / "_static"
     file.write_text(SHELL.format(*PAPERS[True], "".join([style, *lines])), encoding="utf-8")
     static.mkdir()
-    shutil.copy(SITE / "math.css", static)
+    shutil.copy(SITE / "site.css", static)
     site.write_font(tmp_path)
     loaded("build").check_alone(tmp_path)
     page = opened.page()
@@ -200,6 +208,25 @@ def test_formulas_are_drawn_without_a_network(opened: Browser, tmp_path: Path) -
     assert page.complaints == []
     page.ask("fetch('https://example.com/').catch(() => 0)")
     assert page.complaints  # the browser has no network
+
+
+@in_browser
+def test_the_letters_of_a_figure_can_be_read_on_a_phone(opened: Browser, tmp_path: Path) -> None:
+    shutil.copy(SITE / "site.css", tmp_path)
+    theme = "<style>img { max-width: 100%; height: auto }</style>"  # furo's
+    parts = [theme, '<link rel="stylesheet" href="site.css">']
+    for figure in ("tutorial/noise.png", "table.png"):
+        parts.append(f'<p><img alt="" src="{(SITE.parent / figure).as_uri()}"></p>')
+    file = tmp_path / "figures.html"
+    file.write_text(SHELL.format(*PAPERS[False], "".join(parts)), encoding="utf-8")
+    page = opened.page()
+    for width, moved in ((360, True), (1280, False)):
+        page.look(width)
+        page.go(file.as_uri())
+        seen = page.ask(FIGURES)
+        assert len(seen["wide"]) == 2 and min(seen["wide"]) > 639, width
+        assert seen["moved"] == [moved] * 2 and seen["page"] <= 0, width
+    assert page.complaints == []
 
 
 def test_a_page_that_fetches_something_is_no_page_of_the_site(tmp_path: Path) -> None:

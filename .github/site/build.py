@@ -46,7 +46,7 @@ def gather(source: Path) -> None:
         text = page.read_text(encoding="utf-8")
         moved = re.sub(rf"(\]\((?:\.\./)*){re.escape(HIDDEN)}/", rf"\1{SHOWN}/", text)
         page.write_text(moved, encoding="utf-8")
-    for file, place in (("conf.py", ""), ("index.md", ""), ("math.css", "static")):
+    for file, place in (("conf.py", ""), ("index.md", ""), ("site.css", "static")):
         (source / place).mkdir(exist_ok=True)
         shutil.copy(Path(__file__).with_name(file), source / place / file)
     (source / "api").mkdir()

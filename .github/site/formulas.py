@@ -55,7 +55,7 @@ def font(characters: set[str]) -> bytes:
 
 
 def write_font(folder: Path) -> None:
-    """Add the font of a built site, which math.css names."""
+    """Add the font of a built site, which site.css names."""
     pages = "".join(page.read_text(encoding="utf-8") for page in folder.rglob("*.html"))
     (folder / "_static" / "math.woff").write_bytes(font(drawn_with(pages)))
 
