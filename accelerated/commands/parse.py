@@ -7,6 +7,7 @@ in a box, whose first part says what is wrong and whose second shows the option'
 from __future__ import annotations
 
 import io
+import re
 from contextlib import redirect_stderr
 from itertools import dropwhile, takewhile
 from typing import TypeVar, cast
@@ -71,12 +72,20 @@ def _complaint(box: str) -> str:
     """What the first part of tyro's box says."""
     title, *lines = map(_inside, box.splitlines())
     wrong = " ".join(takewhile(bool, dropwhile(lambda line: not line, lines)))
+    if wrong.startswith("Missing from "):
+        parts = wrong.partition(": ")[2].split("(required)")[:-1]
+        return f"missing: {'; '.join(map(_named, parts))}"
     _, _, message = wrong.partition("Error parsing ")
     if not message:
         return wrong if wrong.startswith(title) else f"{title}: {wrong}"
     if message.startswith("-"):
         return message
     return message.partition(": ")[2]  # after the name of a part of the configuration
+
+
+def _named(part: str) -> str:
+    """An option with its help behind it, in brackets."""
+    return re.sub(r"^(--\S+ \S+|\S+) (.*)$", r"\1 (\2)", part.strip(" ."))
 
 
 def _inside(line: str) -> str:

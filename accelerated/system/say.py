@@ -120,10 +120,12 @@ def can_show(text: str) -> bool:
 
 
 def bar(*arguments: Any, **options: Any) -> Any:
-    """A tqdm bar on ``stderr``, as wide as the terminal."""
+    """A tqdm bar on ``stderr``, as wide as the terminal; in a file it is seldom drawn anew."""
     from tqdm import tqdm
 
-    return tqdm(*arguments, **{"file": ERR, "dynamic_ncols": True, **options})
+    often = 0.1 if ERR.isatty() else 10.0  # seconds; days of training would fill a log with it
+    usual = {"file": ERR, "dynamic_ncols": True, "mininterval": often}
+    return tqdm(*arguments, **{**usual, **options})
 
 
 def open_streams() -> None:

@@ -70,7 +70,7 @@ def _require_packages() -> None:
     }
     missing = [name for name, module in packages.items() if find_spec(module) is None]
     if missing:
-        raise CannotRunError(f"{' and '.join(missing)} not installed: {INSTALL}")
+        raise CannotRunError(f"not installed: {', '.join(missing)} ({INSTALL})")
 
 
 def _prepare_folder(folder: Path) -> None:

@@ -147,7 +147,15 @@ WRONG: list[tuple[str, str]] = [
     ("train --steps", "'--steps'. Expected 1 values"),
     ("train --step 3", "Unrecognized options: --step, 3 (see ddpm-mindspore train --help)"),
     ("train more", "Unrecognized options: more (see ddpm-mindspore train --help)"),
-    ("sample", "RUN folder of a run, as train has written it. (required) (see ddpm-mindspore samp"),
+    ("sample", ": missing: RUN (folder of a run, as train has written it) (see ddpm-mindspore sam"),
+    (
+        "inpaint empty",
+        ": missing: IMAGE (a picture, of the size and the colours of the run's images",
+    ),
+    (
+        "inpaint empty a.png",
+        ": missing: --mask STR (a picture that is white where it is to be pain",
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_a_log_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "first\nthird\n", "")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_bar_does_not_fill_a_log(monkeypatch: pytest.MonkeyPatch, watched: bool) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(file, "isatty", lambda: watched)
+    monkeypatch.setattr(sys, "stderr", file)
+    with bar(total=6) as shown:
+        for _ in range(6):
+            time.sleep(0.11)
+            shown.update()
+    drawn = file.getvalue().count("/6")
+    assert drawn > 5 if watched else drawn <= 3  # at its beginning and its end
 
 
 def test_a_bar_that_is_left_open_does_not_change_the_exit_code() -> None:

@@ -320,10 +320,10 @@ def test_a_missing_package_exits_with_2(
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         "ddpm_mindspore.parity.report.command.find_spec",
-        lambda name: None if name == "hypothesis" else find_spec(name),
+        lambda name: None if name in ("pytest", "hypothesis") else find_spec(name),
     )
     assert run(ParityConfig(report=tmp_path / "report")) == 2
-    reason = f"ddpm-mindspore parity could not run: hypothesis not installed: {INSTALL}\n"
+    reason = f"ddpm-mindspore parity could not run: not installed: pytest, hypothesis ({INSTALL})\n"
     assert capsys.readouterr().err == reason
     assert not list(tmp_path.iterdir())
 
