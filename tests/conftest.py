@@ -9,6 +9,9 @@ import pytest
 
 from ddpm_mindspore.parity.report.workers import take_a_core
 
+LONG = ("tests/reference/test_readme.py", "tests/accelerated/test_sequences_and_tables.py")
+"""Files with few tests that take minutes: started last, one worker would be alone with them."""
+
 take_a_core()
 
 # Who starts a runner in the background, or with nohup, has it ignore Ctrl-C or a closed terminal,
@@ -37,5 +40,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
             return f"{file}::{property_of.get(test.partition('[')[2].rstrip(']'), '')}"
+
+        def schedule(self) -> None:
+            super().schedule()
+            for scope in [scope for scope in self.workqueue if scope.startswith(LONG)]:
+                self.workqueue.move_to_end(scope, last=False)
 
     return Scheduling(config, log)
