@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..system.files import replace_file, write_json
+from ..system.say import say
 from .forms import GRID, PLOT, TABLE, Form, Pictures
 from .growing import GrowingArray
 from .lock import lock_output
@@ -90,6 +91,8 @@ class Drawing:
         except ValueError:
             self._release()
             raise
+        if _begun(self.folder):  # while there is time yet to choose another one
+            say(f"the drawing in {self.folder} will make room (--output FOLDER would keep it)")
         return self
 
     def __exit__(

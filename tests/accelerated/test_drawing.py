@@ -68,15 +68,20 @@ def test_pictures_are_there_as_soon_as_they_are_finished(tmp_path: Path, channel
     assert {path.name for path in drawing.folder.iterdir()} == names
 
 
-def test_a_drawing_makes_room_for_the_next_one_and_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_a_drawing_makes_room_for_the_next_one_and_takes_nothing_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "drawn"
     draw(folder, some(6))
+    assert capsys.readouterr().out == ""
     (folder / "notes.txt").write_text("mine")
     (folder / "00009.png").write_text("mine: the drawing had six")
     (folder / "best").mkdir()
     (folder / "best" / "00001.png").write_text("mine")
     images = some(2, seed=1)
     draw(folder, images)
+    told = f"the drawing in {folder} will make room (--output FOLDER would keep it)\n"
+    assert capsys.readouterr().out == told
     check(folder, images, 2)
     assert {path.name for path in folder.iterdir()} == {
         *("drawn.json", "samples.npy", "grid.png", "00000.png", "00001.png"),
