@@ -21,8 +21,8 @@ from .convolutions import Product
 from .layers import upsample_nearest
 from .operators import Convolution, GroupNormalize, GroupNormalizeSilu, LayerNormalize, fastest
 
-Values: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any]]
-"""From a parameter's name and shape to its value."""
+Values: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any] | Parameter]
+"""From a parameter's name and shape to its value, or to a parameter to share memory with."""
 
 
 def drawn(rng: np.random.Generator) -> Values:
@@ -42,8 +42,13 @@ class Part(MixedCell):
 
 
 def parameter(values: Values, name: str, *shape: int) -> Parameter:
-    """The parameter of this name."""
-    return Parameter(Tensor(np.asarray(values(name, shape), np.float32)), name=name)
+    """The parameter of this name; in the memory of another one, where ``values`` gives that."""
+    given = values(name, shape)
+    if not isinstance(given, Parameter):
+        return Parameter(Tensor(np.asarray(given, np.float32)), name=name)
+    own = Parameter(Tensor(given.asnumpy()), name=name)
+    own.set_data(given)
+    return own
 
 
 def cells(*parts: nn.Cell) -> nn.CellList:

@@ -56,6 +56,10 @@ class Network(Weighted):
     conditional: bool = False
     captioned: bool = False
 
+    def beside(self) -> Network:
+        """Another network of this configuration, for weights of its own."""
+        return type(self)(**self.config.to_dict())
+
     def dropout_shapes(self, image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Shape (C, *spatial) of each residual block's dropout mask, in forward order."""
         return self.config.dropout_shapes(image_size)

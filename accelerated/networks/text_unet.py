@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from mindspore import Tensor
 
 from ...reference.config import TextUnetConfig
@@ -79,6 +80,12 @@ class TextUnet(Network):
         if condition is None or condition.ndim != 3:
             states = self.text(condition)
         return self.unet(x, time, x_self_cond, dropout_masks, states)
+
+    def beside(self) -> TextUnet:
+        """Another one, which shares the parameters that are not trained: of a base, nearly all."""
+        fixed = {p.name: p for p in self.get_parameters() if not p.requires_grad}
+        values: Values = lambda name, shape: fixed.get(name, np.zeros(shape))  # noqa: E731
+        return TextUnet(**self.config.to_dict(), values=values)
 
     def without_text_encoder(self) -> TextUnet:
         """Let go of the text encoder: from now on it is told states."""

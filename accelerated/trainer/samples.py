@@ -79,7 +79,7 @@ class Samples:
         trained = self._trained
         if self._averaged is None:
             self._averaged = GaussianDiffusion(
-                type(trained.model)(**trained.model.config.to_dict()),
+                trained.model.beside(),
                 image_size=trained.image_size,
                 seed=self._config.trainer.seed,
                 **asdict(trained.config),

@@ -121,6 +121,18 @@ def test_a_network_begins_as_its_base_was() -> None:
     assert len(trained) == 2 * (4 * 8 + 2)
 
 
+def test_what_is_not_trained_is_in_memory_once() -> None:
+    trained = TextUnet(**replace(NETWORK, vocabulary=9, lora_rank=2).to_dict(), seed=1)
+    before = {p.name: p.asnumpy().copy() for p in trained.get_parameters()}
+    drawn = trained.beside()
+    for ours, theirs in zip(trained.get_parameters(), drawn.get_parameters(), strict=True):
+        assert ours.name == theirs.name
+        shared = np.shares_memory(ours.asnumpy(), theirs.asnumpy())
+        assert shared == (".lora_" not in ours.name)
+    drawn.load_arrays({name: array + (".lora_" in name) for name, array in before.items()})
+    same({p.name: p.asnumpy() for p in trained.get_parameters()}, before)
+
+
 def test_both_sides_draw_the_same_first_factors() -> None:
     config = replace(NETWORK, vocabulary=9, lora_rank=2, lora_text_encoder=True)
     from ddpm_mindspore.accelerated.randomness import Purpose, stream
