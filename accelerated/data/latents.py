@@ -97,7 +97,7 @@ class LatentImages(RecordImages):
         missing = [p for p in rows.missing(progress=progress) if p not in self._broken]
         if not missing:
             return True
-        encode = make()
+        encode: Encode | None = None  # which those alone that cannot be decoded do not need
         with bar(None, "encoding pictures", len(missing), disable=not progress) as shown:
             for start in range(0, len(missing), AT_ONCE):
                 places = missing[start : start + AT_ONCE]
@@ -106,6 +106,7 @@ class LatentImages(RecordImages):
                     if isinstance(found, str):
                         self.skip(place, found)
                     else:
+                        encode = make() if encode is None else encode
                         sides = [found, found[..., ::-1]] if self._flips else [found]
                         rows[place] = np.stack([encode(to_model_range(side)) for side in sides])
                     shown.update()

@@ -101,7 +101,7 @@ def encode(
     """Compute what is missing; the autoencoder, whose scale factor is known now, if there is one.
 
     Args:
-        place: where the run is trained. The processes of a machine wait for the first of them.
+        place: where the run is trained. The first process does it, and the others read.
         data: of it, states of texts are told from now on where the text encoder is frozen.
         texts: what may be said besides the captions.
         interrupted: set, it ends this.
@@ -117,20 +117,24 @@ def encode(
     folder = place.run.path / ENCODED
     if config.data_cache is not None:
         folder = Path(config.data_cache).expanduser()
-    rows = images.open(folder, coder.digest, config.crop)
-    with rows.alone():
-        if not images.encode(coder.encoder, progress=place.world.leads, stops=interrupted.is_set):
-            _stop(place, rows, "pictures")
-    _make_room(place, rows)
-    if config.scale_factor == MEASURED and not config.resume:
-        coder = coder.with_scale(scale_factor(rows[i][0] for i in images.encoded()))
-    if place.world.leads and not config.resume:
-        write_coder(place.run, coder)
-    assert coder.scale is not None
-    images.scale = coder.scale
-    if diffusion.model.config.text_is_frozen and diffusion.states is None:
-        said = (text for i in images.encoded() for text in images.captions(i))
-        diffusion.states = _states(place, folder, diffusion, ("", *texts), said, interrupted)
+    with place.turn():
+        rows = images.open(folder, coder.digest, config.crop)
+        with rows.alone():
+            done = images.encode(
+                coder.encoder, progress=place.world.leads, stops=interrupted.is_set
+            )
+            if not done:
+                _stop(place, rows, "pictures")
+        _make_room(place, rows)
+        if config.scale_factor == MEASURED and not config.resume:
+            coder = coder.with_scale(scale_factor(rows[i][0] for i in images.encoded()))
+        if place.world.leads and not config.resume:
+            write_coder(place.run, coder)
+        assert coder.scale is not None
+        images.scale = coder.scale
+        if diffusion.model.config.text_is_frozen and diffusion.states is None:
+            said = (text for i in images.encoded() for text in images.captions(i))
+            diffusion.states = _states(place, folder, diffusion, ("", *texts), said, interrupted)
     give_back()
     return coder
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config import TrainerConfig
 from ..runs.folder import RunFolder
 from ..system.distributed import ALONE, World
+from ..system.files import make_folder
 
 
 class Place(NamedTuple):
@@ -15,6 +20,30 @@ class Place(NamedTuple):
 
     world: World
     run: RunFolder
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Within it one process of a machine is at a time, and the first of the run before others.
+
+        It shows how far it is and hears who asks to stop. The others wait for it as long as it
+        takes, while the exchange between processes gives a late one up.
+        """
+        world = self.world
+        if world.size == 1:
+            yield
+            return
+        make_folder(self.run.path)  # another machine may not have it
+        folder = os.open(self.run.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if not world.leads:
+                world.wait()
+            with suppress(OSError):  # file systems that have no locks, or none for folders
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            if world.leads:
+                world.wait()
+            yield
+        finally:
+            os.close(folder)
 
 
 def take_place(config: TrainerConfig) -> Place:

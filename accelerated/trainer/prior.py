@@ -167,8 +167,9 @@ def make_prior(
     world, run = place
     kind = np.uint8 if diffusion.config.auto_normalize else np.float32
     pictures: NDArray[Any] = np.zeros((config.prior_number, *diffusion.shape), kind)
-    if world.leads:
-        pictures = _drawn(run, config, diffusion, texts, interrupted)
+    with place.turn():
+        if world.leads:
+            pictures = _drawn(run, config, diffusion, texts, interrupted)
     if world.size > 1:
         shared = pictures.astype(np.int32) if kind == np.uint8 else pictures
         pictures = world.gather(shared)[0].astype(kind)

@@ -38,6 +38,7 @@ from ddpm_mindspore.reference import latents
 from ddpm_mindspore.reference.config import wukong
 from ddpm_mindspore.reference.networks import autoencoder, transformer
 
+from .test_distributed import share_of_the_bound, start
 from .test_published import CODER, NETWORK, checkpoint, tensors
 
 SAID = ["左边是紫色的三", "一只猫", "第二只猫", "狗"]
@@ -411,3 +412,38 @@ def test_what_was_let_go_is_given_back_to_the_machine() -> None:
     give_back()
     assert before - resident() > 64e6
     assert last.any()
+
+
+@pytest.mark.slow
+def test_two_processes_encode_once_and_are_one_with_twice_the_batch(
+    published: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are stopped between two updates and two more; the first one is late."""
+    options = [
+        *("--from", str(published), "--data", str(data), "--image-size", "8"),
+        *("--augment-horizontal-flip", "--scale-factor", "measured", "--adam-eps", "0.01"),
+        *("--save-every", "4", "--num-samples", "2", "--sampling-timesteps", "1"),
+    ]
+    script = str(Path(__file__).with_name("latents_job.py"))
+    process = start(tmp_path, [script, str(tmp_path), *options, "--batch-size", "2"])
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    first, second = (json.loads((tmp_path / f"rank-{i}.json").read_text()) for i in (0, 1))
+    # Four pictures, five captions and nothing said.
+    assert (first["written"], second["written"]) == (10, 0)
+    assert first["weights"] == second["weights"] and len(set(first["weights"])) == 2
+    two, one, parts = (tmp_path / name for name in ("two", "one", "parts"))
+    for run, more in (
+        (one, ["--batch-size", "4"]),
+        (parts, ["--batch-size", "2", "--gradient-accumulate-every", "2"]),
+    ):
+        folder = ["--results-folder", str(run), "--steps", "4"]
+        assert main(["train", *options, *more, *folder]) == 0
+        monkeypatch.setattr(Trainer, "_draw", lambda *_: None)  # of the second
+    assert read_coder(two).scale == read_coder(one).scale
+    assert share_of_the_bound(two, one, parts, 4) <= 1.0
+    drawn, expected = (
+        np.asarray(Image.open(run / "samples" / "step-00000004.png"), np.int16)
+        for run in (two, one)
+    )
+    assert np.abs(drawn - expected).max() <= 1
