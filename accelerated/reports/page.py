@@ -161,6 +161,10 @@ def _warnings(found: Findings, remarks: Sequence[str]) -> str:
         lines.append(said("skipped", count=f"{skipped:,}"))
     if found.nonfinite:
         lines.append(said("nonfinite", count=f"{found.nonfinite:,}"))
+    if (evaluation := found.evaluation) is not None:
+        step = f"{evaluation['step']:,}"
+        cast = evaluation.get("colour", {}).get("flags", ())
+        lines += [said("colour_cast", step=step, what=what) for what in cast]
     lines += [said("not_drawn", why=remark) for remark in remarks]
     if not lines:
         return ""

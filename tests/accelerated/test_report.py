@@ -43,6 +43,7 @@ from ..browser import Browser, Page, browser, contrast, in_browser
 from .quick_trainer import Quick, quick
 
 __all__ = ["quick"]
+CAST = "grey is brighter than the data by 9 sampling errors"
 EVIL = "<script>alert('x')</script>&\"</td>"
 
 
@@ -80,6 +81,7 @@ def make_run(path: Path) -> RunFolder:
         "step": 1000,
         "counts": {"samples": 40, "training": 200},
         "feature_space": f"pixels {EVIL}",
+        "colour": {"flags": [CAST]},
     }
     (path / "evaluation" / "evaluation.json").write_text(json.dumps(document))
     (path / "nonfinite.jsonl").write_text("{}\n{}\n")
@@ -138,7 +140,13 @@ def test_the_page_is_whole_and_what_a_run_holds_is_text(html: str) -> None:
     assert "<script>alert" not in html and EVIL not in html
     assert not re.findall(r"(?:src|href)=\"(?!data:image/)", html)
     assert "url(" not in html and "@import" not in html and "http://" not in html
-    for said in ("my run &lt;b&gt; &amp; &#x27;sons&#x27;", "1,234", "90 min", "15 parameters"):
+    for said in (
+        "my run &lt;b&gt; &amp; &#x27;sons&#x27;",
+        "1,234",
+        "90 min",
+        "15 parameters",
+        CAST,
+    ):
         assert said in html, said
     assert "--results-folder &#x27;" in html and html.count("<img") == 2 + SHOWN + 1
     assert len(html) < 600_000
@@ -337,6 +345,10 @@ def test_it_fits_a_phone_and_a_desk(page: Page, width: int, language: int) -> No
     page.look(width)
     page.click(f".switch button[value='{language}']")
     assert page.ask("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+    beyond = (
+        "((e) => e.scrollWidth - e.clientWidth)([...document.querySelectorAll('.table')].at(-1))"
+    )
+    assert page.ask(beyond) <= 0, "real halves are not beside what is drawn"
     assert page.complaints == []
 
 
