@@ -199,6 +199,13 @@ def _channels(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _counts(counts: Sequence[int], names: Sequence[str]) -> str:
+    """How many of each class; by name, unless those are their numbers."""
+    if len(names) != len(counts) or list(names) == [str(i) for i in range(len(counts))]:
+        return " ".join(map(str, counts))
+    return ", ".join(f"{name}: {count}" for name, count in zip(names, counts, strict=True))
+
+
 def _classes(found: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     lines = []
     if found["agreement"] is not None:
@@ -210,8 +217,8 @@ def _classes(found: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         lines.append(_line("  the worst class", f"{name}, {share:.1%}"))
     if len(found["counts"]) <= 20:
         lines += [
-            _line("classes drawn", " ".join(map(str, found["counts"]))),
-            _line("  of the training items", " ".join(map(str, found["counts_of_training"]))),
+            _line("classes drawn", _counts(found["counts"], names)),
+            _line("  of the training items", _counts(found["counts_of_training"], names)),
         ]
     lines.append(
         _line(

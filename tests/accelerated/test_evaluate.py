@@ -130,10 +130,13 @@ def test_a_reciting_model_is_seen_through(monkeypatch: pytest.MonkeyPatch) -> No
     assert all(pair["training"] == pair["drawn"] + 300 for pair in copies["closest"])
 
 
-def test_only_what_is_asked_for_is_compared_with_its_own() -> None:
+def test_only_what_is_asked_for_is_compared_with_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = evaluated("--label", "3", "5", "--output", "label")
     assert found["counts"]["training_in_all"] == 183 + 182
     assert found["classes"]["counts_of_training"] == [100, 100]
+    assert re.search("of the training items +3: 100, 5: 100\n", capsys.readouterr().out)
     assert found["classes"]["agreement"] is not None
 
 
