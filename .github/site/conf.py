@@ -31,6 +31,12 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True, "ignore-module-all": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+# Names that the modules give to longer types: a signature shows the name.
+_NAMES = (
+    *("Array", "Arrays", "Average", "Denoiser", "Draw", "ImageSize", "Params", "Predict"),
+    *("Probe", "Shapes", "Sides", "Table", "Times"),
+)
+autodoc_type_aliases = {name: name for name in _NAMES}
 
 
 class Search(SearchChinese):
