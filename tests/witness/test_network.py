@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 import pytest
 import safetensors.numpy
 from mindspore import Tensor
 
 from ddpm_mindspore.accelerated import Unet
+from ddpm_mindspore.accelerated.system.runtime import select_device
 from ddpm_mindspore.accelerated.weights.config import unet_config
 from ddpm_mindspore.reference.config import UnetConfig
 from ddpm_mindspore.reference.networks.unet import param_shapes, unet
@@ -127,7 +127,7 @@ def inputs(config: UnetConfig) -> tuple[np.ndarray, np.ndarray | None]:
 def on_mindspore(
     config: UnetConfig, params: dict[str, np.ndarray], *arrays: np.ndarray | None
 ) -> np.ndarray:
-    ms.set_device("CPU")
+    select_device("CPU")
     network = Unet(**config.to_dict())
     network.load_arrays(params)
     tensors = [None if a is None else Tensor(a) for a in arrays]

@@ -144,7 +144,7 @@ def test_the_states_on_the_way_are_those_of_the_package(
     path = saved_by_its_trainer(peer, trained, tmp_path / "model-3.pt")
     import_weights(ImportConfig(path, SIZE, str(tmp_path / "run")))
     ours = open_run(tmp_path / "run").diffusion.sample(
-        COUNT, return_all_timesteps=True, sampling_timesteps=STEPS, seed=SEED
+        COUNT, return_all_timesteps=True, sampler="ddim", sampling_timesteps=STEPS, seed=SEED
     )
     start = normal(SEED, Purpose.SAMPLE_START, 0, range(COUNT), (1, *SIZE))
     with peer.drawing(start, iter([np.zeros_like(start)] * STEPS)):
@@ -162,7 +162,7 @@ def test_an_imported_run_draws_the_pictures_that_the_package_draws(
     path = saved_by_its_trainer(peer, trained, tmp_path / "model-3.pt")
     import_weights(ImportConfig(path, SIZE, str(tmp_path / "run")))
     ours = open_run(tmp_path / "run").diffusion
-    drawn = ours.sample(COUNT, sampling_timesteps=STEPS, seed=SEED)
+    drawn = ours.sample(COUNT, sampler="ddim", sampling_timesteps=STEPS, seed=SEED)
 
     start = normal(SEED, Purpose.SAMPLE_START, 0, range(COUNT), (1, *SIZE))
     no_noise: Iterator[np.ndarray] = iter([np.zeros_like(start)] * STEPS)
