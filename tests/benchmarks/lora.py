@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ddpm_mindspore.accelerated.choices import SCENE_PAINTER
 from ddpm_mindspore.accelerated.cli import main as command
 from ddpm_mindspore.accelerated.data.digits import digit_labels, load_digits
 from ddpm_mindspore.accelerated.data.sayings import COLOURS, LAYOUTS, SAYINGS, Facts, saying
@@ -38,7 +39,7 @@ from ddpm_mindspore.accelerated.process import to_uint8
 from ddpm_mindspore.accelerated.reports import pictures
 from ddpm_mindspore.accelerated.runs.opened import OpenedRun
 from ddpm_mindspore.accelerated.weights.lora import add_lora, read_lora
-from ddpm_mindspore.accelerated.weights.shipped import open_shipped
+from ddpm_mindspore.accelerated.weights.shipped import SHIPPED, open_shipped
 
 PURPLE = {"purple": (200, 60, 230)}
 SIGN = "紫"
@@ -164,7 +165,7 @@ def measure(folder: Path, count: int, picture: Path | None) -> dict[str, Any]:
     if command(["export", str(run)]):
         raise SystemExit("the factors could not be exported")
     file = run / "lora.safetensors"
-    before, after = open_shipped(), open_shipped()
+    before, after = (open_shipped(SHIPPED[Path(SCENE_PAINTER)]) for _ in range(2))
     config: Any = after.diffusion.model.config
     after = add_lora(after, read_lora(file, config))
     reader = Reader(colours=RGB | PURPLE)
