@@ -191,7 +191,7 @@ def test_the_names_that_people_know(tmp_path: Path) -> None:
         GaussianDiffusion(Unet1D(**TINY_1D), image_size=8)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_points_of_the_plane_are_learned(tmp_path: Path) -> None:
     """Clusters of unequal shares: estimates come near the exact ones, and drawn points the data."""
     means = 1.5 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
