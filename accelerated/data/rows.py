@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import weakref
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.alone import alone
 from ..system.files import make_folder
 from ..system.say import bar
 
@@ -79,16 +78,9 @@ class Rows:
         shown = bar(places, task, delay=2, leave=False, disable=not progress)
         return [place for place in shown if self._read(place) is None]
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Within it no other process of this machine is; where a file system has no locks, all."""
-        with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        return alone(self._file)
 
     def _read(self, place: int) -> NDArray[np.float32] | None:
         row = os.pread(self._file, self._size + _CHECKSUM, place * (self._size + _CHECKSUM))

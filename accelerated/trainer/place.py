@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config import TrainerConfig
 from ..runs.folder import RunFolder
+from ..system.alone import alone
 from ..system.distributed import ALONE, World
 from ..system.files import make_folder
 
@@ -37,11 +37,10 @@ class Place(NamedTuple):
         try:
             if not world.leads:
                 world.wait()
-            with suppress(OSError):  # file systems that have no locks, or none for folders
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            if world.leads:
-                world.wait()
-            yield
+            with alone(folder):
+                if world.leads:
+                    world.wait()
+                yield
         finally:
             os.close(folder)
 
