@@ -38,9 +38,14 @@ class Weighted(nn.Cell):
                     f"parameter {name!r} has shape {tuple(parameter.shape)} in the network and "
                     f"{arrays[name].shape} in the weights: give weights of this configuration"
                 )
+        self.set_arrays(arrays)
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Set the parameters of these names, of the shapes that they have."""
         # In place: a compiled graph goes on with the memory that it has run with once.
-        for name, parameter in parameters.items():
-            ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))
+        for parameter in self.get_parameters():
+            if parameter.name in arrays:
+                ops.assign(parameter, Tensor(arrays[parameter.name].astype(np.float32)))
 
 
 class Network(Weighted):

@@ -84,7 +84,10 @@ class TextUnet(Network):
     def beside(self) -> TextUnet:
         """Another one, which shares the parameters that are not trained: of a base, nearly all."""
         fixed = {p.name: p for p in self.get_parameters() if not p.requires_grad}
-        values: Values = lambda name, shape: fixed.get(name, np.zeros(shape))  # noqa: E731
+
+        def values(name: str, shape: tuple[int, ...]) -> Any:
+            return fixed[name] if name in fixed else np.zeros(shape)
+
         return TextUnet(**self.config.to_dict(), values=values)
 
     def without_text_encoder(self) -> TextUnet:

@@ -77,6 +77,7 @@ class Samples:
     def diffusion(self) -> GaussianDiffusion:
         """The diffusion with the averaged parameters of now, in a network of its own."""
         trained = self._trained
+        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
         if self._averaged is None:
             self._averaged = GaussianDiffusion(
                 trained.model.beside(),
@@ -87,9 +88,10 @@ class Samples:
             )
             if trained.states is not None and isinstance(self._averaged.model, TextUnet):
                 self._averaged.model.without_text_encoder()
+            self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
+        else:  # what is not trained is there
+            self._averaged.model.set_arrays(average)
         self._averaged.tokenizer, self._averaged.states = trained.tokenizer, trained.states
-        average = self._optimizer.by_name(self._optimizer.ema.asnumpy())
-        self._averaged.model.load_arrays(average | fixed_arrays(trained.model))
         return self._averaged
 
     def missing(self, step: int) -> bool:
