@@ -75,6 +75,11 @@ class Bench:
         return [python, str(HERE / script), json.dumps(spec)], variables
 
 
+def told(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def training(unet: Spec, image_size: int, batch_size: int, **more: Any) -> Spec:
     """A training step: gradient, clipping at a norm of 1, Adam, moving average."""
     trainer = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 from bench import NETWORK_A, Bench, details, sampling, training
 from rows import Row
-
-HALF = {"amp": ["O1", "bfloat16"]}
-AUTOCAST = {"autocast": True, "channels_last": True}
+from strongest import HALF
 
 
 def share_of_peak(bench: Bench) -> Iterator[Row]:
@@ -18,9 +17,9 @@ def share_of_peak(bench: Bench) -> Iterator[Row]:
     measured = bench.compare(
         {
             "ours": spec,
-            "ours half": spec | HALF,
+            "ours half": spec | HALF["ours half"],
             "peer": spec | {"count": True},
-            "peer half": spec | AUTOCAST,
+            "peer half": spec | HALF["peer half"],
             "peer product": product,
             "peer product half": product | {"dtype": "bfloat16"},
         },
@@ -36,7 +35,7 @@ def share_of_peak(bench: Bench) -> Iterator[Row]:
     for precision, suffix in (("float32", ""), ("bfloat16", " half")):
         peak = per_flop[f"peer product{suffix}"]
         shares = {side: _shares(flops, per_flop[side + suffix], peak) for side in ("ours", "peer")}
-        rate = 1 / sorted(peak)[len(peak) // 2]
+        rate = 1 / statistics.median(peak)
         what = f"A's training step, {precision}: share of the peak of {rate / 1e9:,.0f} GFLOP/s"
         yield Row("P", what, shares["ours"], shares["peer"], "share", note=note)
 
@@ -51,7 +50,7 @@ def openvino(bench: Bench) -> Iterator[Row]:
         measured = bench.compare(
             {
                 "ours": spec,
-                "ours half": spec | HALF,
+                "ours half": spec | HALF["ours half"],
                 "peer": spec | {"openvino": "f32"},
                 "peer half": spec | {"openvino": "bf16"},
             },

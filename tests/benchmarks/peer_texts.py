@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peer_networks
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler
 from PIL import Image
 from torch.nn import Module
 from torch.nn import functional as F  # noqa: N812
-from transformers import CLIPTextConfig, CLIPTextModel
 
 T = 1000
 SIDE = 16
@@ -38,43 +37,22 @@ class Captioned(Module):
 
     def __init__(self, network: dict[str, Any]) -> None:
         super().__init__()
-        attention = network["attention"]
-        self.unet = UNet2DConditionModel(
-            in_channels=3,
-            out_channels=3,
-            down_block_types=tuple(
-                "CrossAttnDownBlock2D" if there else "DownBlock2D" for there in attention
-            ),
-            up_block_types=tuple(
-                "CrossAttnUpBlock2D" if there else "UpBlock2D" for there in reversed(attention)
-            ),
-            block_out_channels=tuple(network["dim"] * times for times in network["dim_mults"]),
-            layers_per_block=network["blocks"],
-            cross_attention_dim=network["context_dim"],
-            attention_head_dim=network["heads"],  # its name for their number
-            norm_num_groups=network["groups"],
-            flip_sin_to_cos=True,
-            freq_shift=0,
-        )
-        for module in self.unet.modules():
-            if network["gelu"] == "tanh" and type(module).__name__ == "GEGLU":
-                module.gelu = partial(F.gelu, approximate="tanh")  # type: ignore[assignment]
-        self.text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=network["vocabulary"],
-                hidden_size=network["context_dim"],
-                intermediate_size=4 * network["context_dim"],
-                num_hidden_layers=network["text_layers"],
-                num_attention_heads=network["text_heads"],
-                max_position_embeddings=network["length"],
-                hidden_act="quick_gelu",
-                pad_token_id=0,
-                bos_token_id=0,
-                eos_token_id=2,
-            )
+        self.vocabulary, self.length = network["vocabulary"], network["length"]
+        widths = [network["dim"] * times for times in network["dim_mults"]]
+        fields = ("blocks", "heads", "context_dim", "groups", "gelu")
+        named = {name: network[name] for name in fields}
+        self.unet = peer_networks.unet(3, 3, widths, network["attention"], **named)
+        width = network["context_dim"]
+        self.text = peer_networks.text_encoder(
+            vocabulary=self.vocabulary,
+            length=self.length,
+            width=width,
+            inner=4 * width,
+            layers=network["text_layers"],
+            heads=network["text_heads"],
+            norm_eps=network["text_norm_eps"],
         )
         self.scheduler = DDIMScheduler(num_train_timesteps=T, clip_sample=True)
-        self.vocabulary, self.length = network["vocabulary"], network["length"]
 
     def ids(self, count: int) -> torch.Tensor:
         """Texts: what they say makes no difference to how long they take."""

@@ -326,7 +326,7 @@ def test_every_workload_makes_rows_of_what_was_measured(
 
     monkeypatch.setattr(bench.Bench, "compare", compare)
     monkeypatch.setattr(bench.Bench, "peer_has", lambda *_: True)
-    monkeypatch.setattr(workloads, "_told", told)
+    monkeypatch.setattr(workloads, "told", told)
     monkeypatch.setattr(parts["strongest"].shutil, "which", lambda name: name)
     for part in (workloads, parts["texts"]):
         monkeypatch.setattr(part, "seconds_of", lambda command, rounds: [1.0] * rounds)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import HERE, THREADS, Bench, training, versus
+from bench import HERE, THREADS, Bench, told, training, versus
 from rows import Row
 from starts import seconds_of
 
@@ -36,8 +35,7 @@ def text_to_image(bench: Bench) -> Iterator[Row]:
     if not bench.peer_has("diffusers", "transformers"):
         yield Row("T", "text to image", failed=MISSING)
         return
-    said = subprocess.run([bench.ours, "-c", PRESET], check=True, capture_output=True, text=True)
-    preset = json.loads(said.stdout)
+    preset = json.loads(told(bench.ours, "-c", PRESET))
     network, size = preset["network"], preset["trainer"]["train_batch_size"]
     spec = training(network, preset["image_size"], size, images=1024, captioned=True)
     measured = bench.compare({"ours": spec, "peer": spec}, 20)
@@ -55,8 +53,8 @@ def _painted(bench: Bench, network: dict[str, Any]) -> Row:
         command += ["--run", "painter-scenes", "--num-samples", str(PICTURES)]
         command += ["--sampler", "ddim", "--sampling-timesteps", str(STEPS)]
         spec = {"network": network, "num_samples": PICTURES, "steps": STEPS}
-        script, told = str(HERE / "peer_texts.py"), json.dumps(spec | {"threads": int(THREADS)})
+        script, spoken = str(HERE / "peer_texts.py"), json.dumps(spec | {"threads": int(THREADS)})
         mine = seconds_of(command, rounds)
-        peer = seconds_of([bench.peer, script, told, str(theirs)], rounds)
+        peer = seconds_of([bench.peer, script, spoken, str(theirs)], rounds)
     note = f"{PICTURES} pictures in {STEPS} DDIM steps with guidance, the graph compiled before."
     return Row("T", "digit scenes: one paint from the shell", mine, peer, note=note)

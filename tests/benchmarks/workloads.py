@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import HERE, NETWORK_A, NETWORK_C, Bench, memory, sampling, training, versus
+from bench import HERE, NETWORK_A, NETWORK_C, Bench, memory, sampling, told, training, versus
 from others import openvino, share_of_peak
 from rows import Row, show, slope
 from starts import first_steps, seconds_of, waiting
@@ -73,7 +72,7 @@ def a_sampling(bench: Bench) -> Iterator[Row]:
 
 def b_digits(bench: Bench) -> Iterator[Row]:
     """The model that ``ddpm-mindspore train`` trains without options."""
-    preset = json.loads(_told(bench.ours, "-c", PRESET))
+    preset = json.loads(told(bench.ours, "-c", PRESET))
     unet, image_size, trainer = preset["network"], preset["image_size"], preset["trainer"]
     batch_size = trainer["train_batch_size"]
     kept = ("train_batch_size", "train_lr", "ema_decay", "ema_update_every")
@@ -147,13 +146,13 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
     script = str(HERE / "picture_files.py")
     steps = max(2, bench.steps(FEEDING_STEPS))  # the first is not counted
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        _told(bench.ours, script, "make", folder)
+        told(bench.ours, script, "make", folder)
         for what, name, size in (
             ("10,000 PNG files of 32x32", "png", 32),
             ("1,000 photographs, to 64x64", "jpeg", 64),
         ):
             files = Path(folder, name)
-            took = json.loads(_told(bench.ours, script, "decode", str(files), str(size)))
+            took = json.loads(told(bench.ours, script, "decode", str(files), str(size)))
             note = (
                 f"{took['images'] / took['opened']:,.0f} images a second, once. Read anew in every "
                 f"epoch, as what is larger than memory: {show([took['batch']], 's')} a batch of 16."
@@ -164,11 +163,6 @@ def f_feeding(bench: Bench) -> Iterator[Row]:
                 note = f"Of {steps} steps of {show([seconds], 's')}, as the trainer counts it."
                 what_of = f"{what}, {how}: share of time waiting for them"
                 yield Row("F", what_of, [share], (), "share", NO_WAIT, note)
-
-
-def _told(*command: str) -> str:
-    """What a command prints."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 WORKLOADS: list[tuple[str, Callable[[Bench], Iterator[Row]]]] = [

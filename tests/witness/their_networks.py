@@ -6,16 +6,16 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeAlias
 
 import diffusers
 import numpy as np
 import torch
-import transformers
 
 from ddpm_mindspore.reference.config import AutoencoderConfig, LatentUnetConfig, TransformerConfig
 from ddpm_mindspore.reference.networks import autoencoder, latent_unet, transformer
+
+from ..benchmarks import peer_networks
 
 Array: TypeAlias = np.ndarray
 
@@ -110,28 +110,17 @@ def text_tensors(name: str, array: Array) -> Iterator[tuple[str, Array]]:
 
 
 def their_unet(config: LatentUnetConfig) -> Any:
-    levels = config.has_attention
-    model = diffusers.UNet2DConditionModel(
-        in_channels=config.in_channels,
-        out_channels=config.out_channels,
-        down_block_types=tuple(
-            "CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in levels
-        ),
-        up_block_types=tuple(
-            "CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(levels)
-        ),
-        block_out_channels=config.widths,
-        layers_per_block=config.blocks,
-        cross_attention_dim=config.context_dim,
-        attention_head_dim=config.heads,  # its name for their number
-        norm_num_groups=config.groups,
-        flip_sin_to_cos=True,
-        freq_shift=0,
+    model = peer_networks.unet(
+        config.in_channels,
+        config.out_channels,
+        config.widths,
+        config.has_attention,
+        blocks=config.blocks,
+        heads=config.heads,
+        context_dim=config.context_dim,
+        groups=config.groups,
+        gelu=config.gelu,
     )
-    if config.gelu == "tanh":
-        for module in model.modules():
-            if type(module).__name__ == "GEGLU":
-                module.gelu = partial(torch.nn.functional.gelu, approximate="tanh")
     shapes = latent_unet.param_shapes(config)
     names = {n: unet_name(config, n) for n in shapes}
     return filled(model, ((names[n], value(n, s)) for n, s in shapes.items()))
@@ -154,20 +143,14 @@ def their_autoencoder(config: AutoencoderConfig) -> Any:
 
 
 def their_text_encoder(config: TransformerConfig) -> Any:
-    model = transformers.CLIPTextModel(
-        transformers.CLIPTextConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.width,
-            intermediate_size=config.inner,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            max_position_embeddings=config.length,
-            hidden_act="quick_gelu",
-            layer_norm_eps=config.norm_eps,
-            pad_token_id=0,
-            bos_token_id=0,
-            eos_token_id=2,
-        )
+    model = peer_networks.text_encoder(
+        vocabulary=config.vocabulary,
+        length=config.length,
+        width=config.width,
+        inner=config.inner,
+        layers=config.layers,
+        heads=config.heads,
+        norm_eps=config.norm_eps,
     )
     shapes = transformer.param_shapes(config)
     tensors = (pair for n, s in shapes.items() for pair in text_tensors(n, value(n, s)))
