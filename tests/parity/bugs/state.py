@@ -41,9 +41,9 @@ STATE = [
     ),
     Bug(
         "weights are loaded beside the memory that a graph uses",
-        "networks.network.Weighted.load_arrays",
-        "ops.assign(parameter, Tensor(arrays[name].astype(np.float32)))",
-        "parameter.set_data(Tensor(arrays[name].astype(np.float32)))",
+        "networks.network.Weighted.set_arrays",
+        "ops.assign(parameter, Tensor(arrays[parameter.name].astype(np.float32)))",
+        "parameter.set_data(Tensor(arrays[parameter.name].astype(np.float32)))",
         "unet: forward_compiled",
     ),
     Bug(
