@@ -65,7 +65,7 @@ def describe(facts: dict[str, Any]) -> str:
     """The facts for people, one a line."""
     cpu, memory, cache = facts["cpu"], facts["memory"], facts["compile_cache"]
     isa = f", oneDNN held to {cpu['onednn_isa']}" if cpu["onednn_isa"] else ""
-    kept = f"{cache['graphs']} graphs, {cache['bytes'] / 1e6:.1f} MB in {cache['folder']}"
+    kept = f"{cache['bytes'] / 1e6:.1f} MB in {cache['folder']} (graphs: {cache['graphs']})"
     if cache["problem"]:
         kept = f"nothing can be read in {cache['folder']}: {cache['problem']}"
     bfloat16 = BFLOAT16

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import re
 from contextlib import redirect_stderr
+from functools import lru_cache
 from itertools import dropwhile, takewhile
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -28,13 +29,41 @@ def parse(kind: type[T], command: str, text: str, args: list[str], default: T | 
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return cast(T, tyro.cli(kind, prog=prog, description=text, args=args, default=default))
+            return cast(
+                T,
+                tyro.cli(
+                    kind, prog=prog, description=text, args=args, default=default, registry=_rules()
+                ),
+            )
     except BrokenPipeError:  # as in "ddpm-mindspore train --help | head"
         raise SystemExit(0) from None
     except SystemExit as stop:
         if not stop.code:
             raise
     raise ValueError(f"{_complaint(said.getvalue())} (see {prog} --help)")
+
+
+@lru_cache
+def _rules() -> Any:
+    """How an option that may have no value is shown: "None|INT", where tyro has braces."""
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def nothing(info: Any) -> Any:
+        if info.type is not type(None):
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="None",
+            choices=("None",),
+            instance_from_str=lambda words: None,
+            is_instance=lambda value: value is None,
+            str_from_instance=lambda value: ["None"],
+        )
+
+    return registry
 
 
 def check_empty(args: list[str]) -> None:

@@ -29,12 +29,12 @@ def in_use() -> bool:
 
 def describe() -> str:
     """Which operators are used, in one line for people."""
-    reason = _reason_against()
-    if reason:
+    if reason := _reason_against():
         return f"stock MindSpore operators: {reason}"
     filters = " (of 3x3 pixels by Winograd's filtering)" if by_winograd() else ""
+    where = f"({runtime.kernel_library()}, threads: {threads()})"
     used = f"convolutions{filters}, linear maps, attention, norms"
-    return f"{used}: compiled operators on oneDNN ({runtime.kernel_library()}, {threads()} threads)"
+    return f"{used}: compiled operators on oneDNN {where}"
 
 
 def threads() -> int:

@@ -12,8 +12,11 @@ Nothing here is particular to NumPy: whoever has weights on the host adds factor
 
 from __future__ import annotations
 
-from .layers import Array, Params
-from .parameters import Shapes
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # who trains needs no autodiff, which takes 35 MB to import
+    from .layers import Array, Params
+    from .parameters import Shapes
 
 DOWN, UP = ".lora_down.weight", ".lora_up.weight"
 """How the names of A and B end."""

@@ -250,7 +250,7 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(here: Path) -> None:
         (
             "sample --help",
             [
-                *("RUN", "Examples:", "--num-samples", "--sampling-timesteps", "--eta"),
+                *("RUN", "Examples:", "--num-samples None|INT", "--sampling-timesteps", "--eta"),
                 *("--seed", "--batch-size", "--output", "RUN/drawn"),
             ],
         ),
@@ -269,7 +269,7 @@ def test_help_is_for_people(
     for text in needed:
         assert text in described
     assert max(map(len, out.splitlines())) <= 100
-    assert "CONFIG." not in out and "TRAINER." not in out.upper()
+    assert "{None}" not in out and "CONFIG." not in out and "TRAINER." not in out.upper()
     if command == "train --help":
         written = re.findall(r"^[│ ]+(--[a-z][\w-]+)", out, re.MULTILINE)
         assert len(written) == len(set(written)) > 40
@@ -324,6 +324,15 @@ def test_help_and_wrong_options_import_little(here: Path, command: str) -> None:
         [sys.executable, "-c", program, *command.split()], capture_output=True, cwd=here
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_who_trains_imports_no_library_of_statistics(here: Path) -> None:
+    """It takes 35 MB, and comes with autodiff's special functions."""
+    program = "import sys; from ddpm_mindspore.accelerated import Trainer; "
+    program += (
+        "import ddpm_mindspore.accelerated.commands.train; sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=here).returncode == 0
 
 
 def test_a_closed_pipe_ends_help_quietly(here: Path) -> None:

@@ -48,7 +48,7 @@ def test_people_get_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert len({line.index(lines[line.split()[0]]) for line in out.splitlines()}) == 1  # aligned
     assert f"mindspore {mindspore.__version__}" in lines["versions"]
-    assert lines["compiled"] == f"1 graphs, 1.5 MB in {os.environ[runtime.CACHE]}"
+    assert lines["compiled"] == f"1.5 MB in {os.environ[runtime.CACHE]} (graphs: 1)"
 
 
 def test_what_is_turned_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
