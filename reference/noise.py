@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from .schedule import Array
 
@@ -35,6 +34,8 @@ def assigned(x_0: Array, noise: Array) -> Array:
     Args:
         x_0, noise: (B, ...), the whole batch that a device sees.
     """
+    from scipy.optimize import linear_sum_assignment  # 14 MB that few need
+
     known = np.nan_to_num(x_0.reshape(len(x_0), -1).astype(np.float64))
     products = known @ noise.reshape(len(noise), -1).astype(np.float64).T
     _, order = linear_sum_assignment(np.rint(GRID * products), maximize=True)

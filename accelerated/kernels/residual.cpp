@@ -4,8 +4,9 @@
 //
 // where * is a 3x3 convolution, f the norm, modulation and SiLU of blocked.h, and r = w_r * x + b_r by
 // a 1x1 convolution, or x. x may come in two parts, whose channels follow each other. Images are
-// stay in blocks of 16 channels between convolutions and norms, where they are rounded to bfloat16 if the
-// factors of products are to be; x, out and all gradients that leave the block are plain float32.
+// kept in blocks of 16 channels between convolutions and norms, where they are rounded to bfloat16 if the
+// factors of products are to be; x, out and all gradients that leave the block are plain float32. Gradients
+// need no plain x, which may be gone by then, and compute f of c_1 again: an image that is not kept.
 
 #include <algorithm>
 
@@ -23,15 +24,13 @@ struct Block {
   Shape image, hidden, w1, w2, wr;
   bool shortcut;  // by a convolution
 
-  explicit Block(const Arguments& args) : w1(args.shape(kW1)), w2(args.shape(kW2)), wr(args.shape(kWr)) {
-    image = args.shape(kX);
-    const int64_t pixels = image[2] * image[3];
-    const auto second = args.shape(kY);
-    x = {image[0], image[1], pixels};
-    y = {image[0], second.size() == 4 ? second[1] : 0, pixels};
+  // out: the place of its shape; y has the channels that x lacks.
+  Block(const Arguments& args, int out, int64_t x_channels)
+      : image(args.shape(out)), hidden(image), w1(args.shape(kW1)), w2(args.shape(kW2)), wr(args.shape(kWr)) {
     image[1] = w1[1];
-    hidden = image;
-    hidden[1] = w1[0];
+    const int64_t pixels = image[2] * image[3];
+    x = {image[0], x_channels, pixels};
+    y = {image[0], image[1] - x_channels, pixels};
     all = {image[0], image[1], pixels};
     result = {image[0], hidden[1], pixels};
     shortcut = wr.size() == 4;
@@ -49,15 +48,12 @@ struct Block {
   }
 };
 
-// What a block keeps for its gradients: x, c_1, what comes of it, and c_2.
+// What a block keeps for its gradients: x, c_1 and c_2.
 template <class T>
 struct Kept {
-  T *x, *c1, *a1, *c2;
+  T *x, *c1, *c2;
   Kept(float* data, const Block& b)
-      : x(reinterpret_cast<T*>(data)),
-        c1(x + b.all.size()),
-        a1(c1 + b.result.size()),
-        c2(a1 + b.result.size()) {}
+      : x(reinterpret_cast<T*>(data)), c1(x + b.all.size()), c2(c1 + b.result.size()) {}
 };
 
 // Call work(first, number) for parts of n numbers.
@@ -90,18 +86,19 @@ FOR_EVERY_CPU void add(const float* from, int64_t n, float* to) {
 template <class T>
 void forward(const Arguments& args) {
   constexpr int type = type_of<T>();
-  const Block b(args);
+  const Block b(args, kInputs, args.shape(kX)[1]);
   float* const out = args.floats(kInputs);
   const Kept<T> kept(args.floats(kInputs + 1), b);
   to_blocks(args.floats(kX), b.x, b.all.channels, 0, kept.x);
   if (b.y.channels > 0) to_blocks(args.floats(kY), b.y, b.all.channels, b.x.channels, kept.x);
   b.run(kForward, type, b.image, b.w1, type,
         {kept.x, args.floats(kW1), args.floats(kB1), kept.c1});
-  b.first<T>(args).forward(kept.c1, kept.a1);
+  const Scratch scratch(b.result.size() * sizeof(float));
+  T* const a1 = static_cast<T*>(scratch.data());
+  b.first<T>(args).forward(kept.c1, a1);
   b.run(kForward, type, b.hidden, b.w2, type,
-        {kept.a1, args.floats(kW2), args.floats(kB2), kept.c2});
+        {a1, args.floats(kW2), args.floats(kB2), kept.c2});
   if (b.shortcut) {
-    const Scratch scratch(b.result.size() * sizeof(float));
     b.run(kForward, type, b.image, b.wr, onednn::f32,
         {kept.x, args.floats(kWr), args.floats(kBr), scratch.data()});
     from_blocks(static_cast<float*>(scratch.data()), b.result.channels, 0, b.result, false, out);
@@ -115,7 +112,7 @@ void forward(const Arguments& args) {
 template <class T>
 void backward(const Arguments& args) {
   constexpr int type = type_of<T>();
-  const Block b(args);
+  const Block b(args, kInputs + 1, args.shape(kX)[0]);
   const Kept<T> kept(args.floats(kInputs), b);
   const float* const dout = args.floats(kInputs + 1);
   const auto gradient = [&](int input) { return args.floats(kInputs + 2 + input); };
@@ -126,8 +123,10 @@ void backward(const Arguments& args) {
   float *const aside = back + std::max(b.all.size(), b.result.size());
 
   b.second<T>(args).backward(kept.c2, dout, true, dc2, gradient(kG2), nullptr);
+  T* const a1 = reinterpret_cast<T*>(back);  // used up before back is written
+  b.first<T>(args).forward(kept.c1, a1);
   b.run(kWeightGradient, type, b.hidden, b.w2, type,
-        {kept.a1, dc2, gradient(kW2), gradient(kB2)});
+        {a1, dc2, gradient(kW2), gradient(kB2)});
   b.run(kInputGradient, type, b.hidden, b.w2, onednn::f32,
         {dc2, args.floats(kW2), back});
   b.first<T>(args).backward(kept.c1, back, false, dc1, gradient(kG1), gradient(kModulation));
@@ -162,7 +161,7 @@ void backward(const Arguments& args) {
 DDPM_OPERATOR(residual) { forward<float>(args); }
 DDPM_OPERATOR(residual_bfloat16) { forward<Half>(args); }
 
-// inputs, kept, dL/dout -> the gradients by all inputs
+// inputs, but of x and y one number for each channel alone, kept, dL/dout -> the gradients by all inputs
 DDPM_OPERATOR(residual_gradient) { backward<float>(args); }
 DDPM_OPERATOR(residual_bfloat16_gradient) { backward<Half>(args); }
 

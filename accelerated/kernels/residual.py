@@ -54,10 +54,12 @@ class CompiledResidualBlock(nn.Cell):
 
         def results(x: Any, y: Any, modulation: Any, w1: Any, *rest: Any) -> tuple[Any, Any]:
             pixels, (dim_out, dim, *_) = x[0] * x[2] * x[3], w1
-            return (x[0], dim_out, *x[2:]), ((dim + 3 * dim_out) * pixels // share,)
+            return (x[0], dim_out, *x[2:]), ((dim + 2 * dim_out) * pixels // share,)
 
-        def inputs(*shapes: Any) -> tuple[Any, ...]:
-            return shapes[:11]
+        def inputs(x: Any, y: Any, *others: Any) -> tuple[Any, ...]:
+            (batch, _, *sides), (dim, *_) = others[-1], others[1][1:]
+            images = (batch, x[0], *sides)
+            return images, y if x[0] == dim else (batch, y[0], *sides), *others[:9]
 
         self.compute = _operator(name, results, 2)
         self.gradient = _operator(f"{name}_gradient", inputs, 11)
@@ -105,4 +107,9 @@ class CompiledResidualBlock(nn.Cell):
             # Not before it is needed, and no common subexpression with the first time.
             later = ops.depend(x, dout[0])
             _, kept = self.compute(later, y, modulation, w1, b1, g1, w2, b2, g2, wr, br)
-        return self.gradient(x, y, modulation, w1, b1, g1, w2, b2, g2, wr, br, kept, dout[0])
+        # Of x and y their numbers of channels alone: nothing else has to stay of them until now.
+        of_x = ops.zeros((x.shape[1],), ms.float32)
+        of_y = y if y.ndim == 1 else ops.zeros((y.shape[1],), ms.float32)
+        return self.gradient(
+            *(of_x, of_y, modulation, w1, b1, g1, w2, b2, g2, wr, br, kept, dout[0])
+        )

@@ -26,6 +26,7 @@ from ..runs.images import as_source, called, check_classes, noted
 from ..runs.vocabulary import tokenizer_for, write_tokenizer
 from ..runs.warm_up import remark
 from ..system.distributed import GradientReducer
+from ..system.memory import return_large_blocks
 from ..system.say import bar, say
 from ..system.signals import first_interrupt_waits
 from ..training import TrainStep
@@ -218,6 +219,7 @@ class Trainer:
             closing(self._log(shown)) as log,  # before images are read: it tells which break
             Prefetch(self._batches, self.step + 1) as batches,
         ):
+            return_large_blocks()
             with log.spent("compiling"):
                 measured = self._update(next(batches), self._train_step.waiter())
             waiter = self._train_step.waiter()

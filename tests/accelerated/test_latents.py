@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import shutil
 import signal
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,6 @@ from ddpm_mindspore.accelerated.runs.checkpoint import load_newest
 from ddpm_mindspore.accelerated.runs.folder import RunFolder
 from ddpm_mindspore.accelerated.runs.opened import build, open_run
 from ddpm_mindspore.accelerated.runs.vocabulary import read_tokenizer
-from ddpm_mindspore.accelerated.system.memory import give_back
 from ddpm_mindspore.accelerated.trainer.loop import Trainer
 from ddpm_mindspore.accelerated.weights.autoencoder import read_coder
 from ddpm_mindspore.accelerated.weights.published import import_published
@@ -397,21 +394,6 @@ def test_what_does_not_go_with_latents_is_refused(
         assert main(given) == 2, given
         assert told in capsys.readouterr().err, given
     assert not (run / "encoded").exists()
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_what_was_let_go_is_given_back_to_the_machine() -> None:
-    def resident() -> int:
-        text = Path("/proc/self/statm").read_text(encoding="utf-8")
-        return int(text.split()[1]) * resource.getpagesize()
-
-    blocks = [np.ones(8000) for _ in range(2000)]  # 128 MB, in pieces that stay with the library
-    last = blocks.pop()
-    del blocks
-    before = resident()
-    give_back()
-    assert before - resident() > 64e6
-    assert last.any()
 
 
 @pytest.mark.slow

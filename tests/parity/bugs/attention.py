@@ -122,8 +122,8 @@ ATTENTION = [
     Bug(
         "backwards a residual block as a whole knows of no modulation",
         f"{BLOCK}.bprop",
-        "self.gradient(x, y, modulation,",
-        "self.gradient(x, y, 0.0 * modulation,",
+        "of_x, of_y, modulation,",
+        "of_x, of_y, 0.0 * modulation,",
         "precision: whole_block",
     ),
     Bug(
