@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -77,7 +76,7 @@ def run(
             door_run.write_run(folder / "source", door, 10, {other: values})
             source = {"from_run": str(folder / "source"), "from_weights": started_from}
         left = door_run.Left(door, folder / "run", given, spoiled, source)
-        kept = nullcontext() if small else door_run.graphs_kept_in(folder / "graphs")
+        kept = door_run.graphs_kept_in(folder / "graphs")
         with explained_by_message(partial(of_run, door, given, values)), kept:
             left.train(start)
             compare(left, "", door, given, expected, bounds)

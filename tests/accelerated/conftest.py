@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,12 @@ from .quick_trainer import quick as quick
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _graphs_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The commands that are tested keep compiled graphs, for each other and for no one else."""
-    os.environ[runtime.CACHE] = str(tmp_path_factory.mktemp("graphs"))
+def _graphs_of_these_tests(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[None]:
+    """Compiled graphs are kept, as the commands do it, for each other and for no one else."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+    os.environ[runtime.CACHE] = str(folder / "graphs")
+    with runtime.compile_cache_allowed():
+        yield

@@ -216,7 +216,7 @@ def newest_step(folder: Path) -> int:
     return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_process_that_is_killed_again_and_again_ends_as_if_undisturbed(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:

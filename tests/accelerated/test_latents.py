@@ -396,7 +396,7 @@ def test_what_does_not_go_with_latents_is_refused(
     assert not (run / "encoded").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_processes_encode_once_and_are_one_with_twice_the_batch(
     published: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -319,7 +319,7 @@ def test_what_is_exported_adds_the_same_to_the_base(
     assert painted.diffusion.tokenizer.vocabulary == expected.diffusion.tokenizer.vocabulary
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_text_encoder_is_three_pairs_elsewhere(
     base: RunFolder, concept: Path, tmp_path: Path
 ) -> None:

@@ -148,7 +148,7 @@ SMALL = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("rotated", [False, True], ids=["as they are", "rotated by one"])
 def test_captions_that_are_rotated_in_the_batch_teach_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotated: bool

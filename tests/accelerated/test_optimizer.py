@@ -127,7 +127,7 @@ def test_updates_are_adam_on_clipped_gradients_with_an_average(limit: float) -> 
     assert min(lengths) < 1.5 < max(lengths)  # not clipped, and clipped
 
 
-@pytest.mark.parametrize("count", [5, pytest.param(700, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [5, pytest.param(700, marks=pytest.mark.nightly)])
 def test_any_number_of_parameters_is_cut_from_the_vector(
     monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

@@ -66,15 +66,18 @@ TEXT = {
 }
 
 
-@pytest.mark.slow
+def case(*values: Any, mark: Any = pytest.mark.slow) -> Any:
+    return pytest.param(*values, marks=mark)
+
+
 @pytest.mark.parametrize(
     ("stock", "kind", "size", "batch", "options", "share"),
     [
-        (False, "unet", 64, 16, UNET, 0.9 if usable("float32") else 1.0),
-        (False, "unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0),
-        (False, "text", 32, 16, TEXT, 0.9),
-        (True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9),
-        (True, "text", 16, 8, TEXT, 0.9),
+        case(False, "unet", 64, 16, UNET, 0.9 if usable("float32") else 1.0),
+        case(False, "unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0, mark=pytest.mark.nightly),
+        case(False, "text", 32, 16, TEXT, 0.9),
+        case(True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9),
+        case(True, "text", 16, 8, TEXT, 0.9, mark=pytest.mark.nightly),
     ],
 )
 def test_the_same_numbers_in_less_memory(
