@@ -338,7 +338,7 @@ def test_the_text_encoder_is_trained_too_where_that_is_asked_for(
     assert found["counts"]["training_in_all"] == 32
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_network_of_ones_own_learns_latents_from_nothing(
     published: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -449,7 +449,7 @@ def test_painting_with_a_file_says_so(
     assert "lora_scale 0.5 is of a file: name it (--lora)" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_without_a_run_it_is_added_to_the_model_of_the_package(
     concept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,7 +118,7 @@ def test_processes_share_what_one_would_see() -> None:
         np.testing.assert_array_equal(part.levels, whole.levels[own])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_its_own_pictures_are_drawn_by_the_weights_it_starts_from(
     base: RunFolder, folder: Path, tmp_path: Path
 ) -> None:

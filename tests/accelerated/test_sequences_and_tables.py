@@ -91,7 +91,7 @@ def test_a_table_is_trained_on_and_drawn_as_a_table(here: Path) -> None:
     assert main(["export", "run"]) == 2  # no other package has this network
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_recordings_are_trained_on_resumed_and_drawn_as_recordings(here: Path) -> None:
     words = ["train", "--data", "wavs", "--sequence-length", "16", *options(TINY_1D), *QUICK]
     assert main([*words, "--results-folder", "whole"]) == 0

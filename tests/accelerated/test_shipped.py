@@ -62,18 +62,18 @@ def test_scenes_are_painted_as_told() -> None:
     assert rotated["digits"].value < 0.3 and rotated["scenes"].value < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pictures_are_painted_as_told() -> None:
-    """Of 30 captions; 400 of each kind: tests/benchmarks/painter_pictures.py."""
+    """Of 60 captions; 400 of each kind: tests/benchmarks/painter_pictures.py."""
     diffusion, judge = open_shipped(SHIPPED[PICTURE]).diffusion, Pictures()
-    asked = read_spread(PictureImages(), 30).captions
+    asked = read_spread(PictureImages(), 60).captions
     assert asked is not None
     drawn = to_uint8(diffusion.sample(len(asked), condition=asked, seed=2))
     found = judge.shares(drawn, asked)
     assert found["first_5"].value > 0.5 and found["thing"].value > 0.4
     assert found["style"].value > 0.8 and found["background"].value > 0.95
     rotated = judge.shares(drawn, np.roll(asked, 1).tolist())
-    assert rotated["first_5"].value < 0.1 and rotated["background"].value < 0.6
+    assert rotated["first_5"].value < 0.1 and rotated["background"].value < 0.4
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ it draws, is measured in ``test_score.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,29 @@ from .compiled import has_compiler, is_compiled
 from .planting import Bug, planted
 from .properties import PROPERTIES
 
-QUICK = [bug for bug in BUGS if bug.caught_by in PROPERTIES]
+COSTLY = frozenset(
+    {
+        *("distributed: steps", "gradients: gradients", "guidance: walk", "precision: left_out"),
+        *("trainer: run", "training: steps", "training: steps_compiled"),
+    }
+)
+"""Properties that take seconds for an example: CI tries one bug of each, the nightly run all."""
+
 _sound: set[str] = set()
 
 
-@pytest.mark.slow
+def quick() -> Iterator[Any]:
+    seen: set[str] = set()
+    for bug in BUGS:
+        if bug.caught_by in PROPERTIES:
+            another = bug.caught_by in seen & COSTLY
+            marks = pytest.mark.nightly if another else pytest.mark.slow
+            yield pytest.param(bug, id=bug.name, marks=marks)
+            seen.add(bug.caught_by)
+
+
 @pytest.mark.filterwarnings("ignore:divide by zero")
-@pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", quick())
 def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
     if bug.where.startswith(("kernels.", "kernels/")) and not kernels.in_use():
         pytest.skip(f"not on the way here: {kernels.describe()}")
