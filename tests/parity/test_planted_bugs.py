@@ -42,7 +42,7 @@ def quick() -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")
-@pytest.mark.parametrize("bug", quick())
+@pytest.mark.parametrize("bug", list(quick()))
 def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
     if bug.where.startswith(("kernels.", "kernels/")) and not kernels.in_use():
         pytest.skip(f"not on the way here: {kernels.describe()}")
