@@ -20,7 +20,7 @@ def test_known_for_ascend() -> None:
 
 @pytest.mark.slow
 def test_training_known_for_ascend() -> None:
-    """the same of the training steps that take longest to compile, of a whole network"""
+    """the same of the training steps that take longest to compile"""
     for graph in graphs.COSTLY:
         known(graph=graph)
 

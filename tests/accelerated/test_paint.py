@@ -330,6 +330,7 @@ def test_a_folder_with_a_list_of_captions_is_trained_on(
     assert asked == "黑\n红\n"
 
 
+@pytest.mark.slow
 def test_a_run_on_captions_is_gone_on_with_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_an_update_is_replayed_with_its_own_pictures(
     assert json.loads((run / "prior" / "drawn.json").read_text(encoding="utf-8")) == kept
 
 
+@pytest.mark.slow
 def test_stopped_anywhere_it_goes_on_with_the_same_pictures(
     base: RunFolder,
     folder: Path,

@@ -31,7 +31,8 @@ def steps(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", [forward, gradient, pytest.param(steps, marks=pytest.mark.slow)]
+    "example",
+    [forward, *(pytest.param(each, marks=pytest.mark.slow) for each in (gradient, steps))],
 )
 def test_a_compiled_network_is_compared_with_the_weights_of_each_example(
     example: Callable[[int], None],
