@@ -229,6 +229,26 @@ def test_the_letters_of_a_figure_can_be_read_on_a_phone(opened: Browser, tmp_pat
     assert page.complaints == []
 
 
+@in_browser
+def test_an_option_is_broken_nowhere_but_where_it_is_longer_than_a_line(
+    opened: Browser, tmp_path: Path
+) -> None:
+    shutil.copy(SITE / "site.css", tmp_path)
+    words = ("--sampling-timesteps", "20", "--results-folder", "my-run", "x" * 99)
+    code = " ".join(f'<span class="pre">{word}</span>' for word in words)
+    parts = ['<link rel="stylesheet" href="site.css">']
+    parts += [f"<p>{'is ' * count}<code>{code}</code></p>" for count in range(12)]
+    file = tmp_path / "options.html"
+    file.write_text(SHELL.format(*PAPERS[False], "".join(parts)), encoding="utf-8")
+    page = opened.page()
+    page.look(360)
+    page.go(file.as_uri())
+    heights = page.ask("[...document.querySelectorAll('.pre')].map(e => e.offsetHeight)")
+    line = min(heights)
+    assert [height > line for height in heights] == ([False] * 4 + [True]) * 12
+    assert page.ask("document.documentElement.scrollWidth") <= 360
+
+
 def test_a_page_that_fetches_something_is_no_page_of_the_site(tmp_path: Path) -> None:
     build, page = loaded("build"), tmp_path / "page.html"
     for alone in ('<a href="https://example.com/">', '<script src="a.js">', "url(math.woff)"):
