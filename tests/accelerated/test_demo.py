@@ -378,6 +378,7 @@ def test_the_page_fits_in_both_languages_in_the_light_and_in_the_dark(
             for text, colour, ground in found:
                 assert contrast(colour, ground) >= 4.5, text
     assert tab.ask("document.documentElement.lang") == "zh"
+    assert tab.ask("get('told').textContent") == "第 1,234 步 · 权重的滑动平均"
     controls = "[...document.querySelectorAll('input, select, textarea')]"
     assert tab.ask(controls + ".every((e) => e.labels.length === 1)")
     assert tab.complaints == []
