@@ -44,14 +44,13 @@ def gather(device: str = "auto") -> dict[str, Any]:
     """
     chosen = runtime.select_device(device)
     from .. import kernels
-    from ..kernels import residual
 
     return {
         "device": chosen,
         "devices": runtime.devices_here(),
         "operators": kernels.describe(),
         "bfloat16": kernels.why_no_bfloat16() if chosen == "CPU" else "",
-        "whole_blocks": residual.usable("bfloat16"),
+        "whole_blocks": kernels.in_lanes("bfloat16"),
         "cpu": _cpu(),
         "memory": _memory(),
         "versions": {name: version(name) for name in PACKAGES}

@@ -31,7 +31,7 @@ def describe() -> str:
     """Which operators are used, in one line for people."""
     if reason := _reason_against():
         return f"stock MindSpore operators: {reason}"
-    filters = " (of 3x3 pixels by Winograd's filtering)" if by_winograd() else ""
+    filters = " (of 3x3 pixels by Winograd's filtering)" if in_lanes() else ""
     where = f"({runtime.kernel_library()}, threads: {threads()})"
     used = f"convolutions{filters}, linear maps, attention, norms"
     return f"{used}: compiled operators on oneDNN {where}"
@@ -42,9 +42,9 @@ def threads() -> int:
     return min(runtime.usable_cores(), int(ms.get_context("runtime_num_threads")))
 
 
-def by_winograd(factors: str = "float32") -> bool:
-    """Whether convolutions of 3x3 pixels take less than half of their products here (AVX-512)."""
-    return in_use() and bool(_opened().ddpm_kernels_winograd(int(factors == "bfloat16")))
+def in_lanes(factors: str = "float32") -> bool:
+    """Whether 16 channels are computed at a time: with AVX-512, and for bfloat16 without AMX."""
+    return in_use() and bool(_opened().ddpm_kernels_lanes(int(factors == "bfloat16")))
 
 
 def why_no_bfloat16() -> str:

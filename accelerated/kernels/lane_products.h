@@ -58,7 +58,7 @@ AVX512_INLINE void multiply(const Left& a, const uint32_t* b, int64_t b_block, c
   for (int i = 0; i < R; ++i)
     for (int j = 0; j < J; ++j)
       sums[i][j] = adds ? load(c.at + j * c.block + i * c.row)
-                        : _mm512_set1_ps(start == nullptr ? 0.0f : start[i]);
+                        : all_of(start == nullptr ? 0.0f : start[i]);
   const uint32_t* words = a.words;
   for (int64_t n = 0; n < a.blocks; ++n, words += a.block)
     for (int64_t k = 0; k < a.steps; ++k, b += kBlock) {

@@ -25,6 +25,7 @@ using Lanes = __m512;
 
 constexpr __mmask16 kAll = 0xffff;
 
+AVX512_INLINE Lanes all_of(float x) { return _mm512_set1_ps(x); }
 AVX512_INLINE Lanes load(const float* at, __mmask16 there = kAll) {
   return _mm512_maskz_loadu_ps(there, at);
 }

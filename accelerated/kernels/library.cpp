@@ -1,4 +1,4 @@
-#include "library.h"
+#include "lanes.h"
 
 #include <dlfcn.h>
 #ifdef __GLIBC__
@@ -138,4 +138,14 @@ EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
   }
   the_library = opened;
   return nullptr;
+}
+
+// Whether whole residual blocks, and convolutions of 3x3 pixels, with factors of float32 or bfloat16
+// are computed sixteen channels at a time.
+EXPORT int ddpm_kernels_lanes(int bfloat16) {
+#ifdef DDPM_LANES
+  return has_lanes_for(bfloat16 ? onednn::bf16 : onednn::f32);
+#else
+  return 0;
+#endif
 }

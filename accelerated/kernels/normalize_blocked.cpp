@@ -1,107 +1,48 @@
+#include "blocked.h"
+
 #include <cmath>
 
-#include "blocked.h"
-#include "exponential.h"
-#include "halves.h"
+#include "lanes.h"
+
+#ifdef DDPM_LANES
 
 namespace {
 
-// n pixels of a block as floats: in `space`, unless they are such already.
-INLINE const float* floats_of(const float* x, int, float*) { return x; }
-INLINE const float* floats_of(const Half* __restrict x, int n, float* __restrict space) {
-  for (int i = 0; i < n * kBlock; ++i) space[i] = widened(x[i]);
-  return space;
+// exp(x) by the polynomial of exponential.h.
+AVX512_INLINE Lanes exponential(Lanes x) {
+  x = _mm512_max_ps(all_of(-87.0f), _mm512_min_ps(all_of(88.0f), x));
+  const Lanes n = _mm512_roundscale_ps(x * all_of(1.44269504f), 0);  // to a whole number
+  const Lanes upper = _mm512_fnmadd_ps(n, all_of(0.693359375f), x);
+  const Lanes r = _mm512_fmadd_ps(n, all_of(2.12194440e-4f), upper);  // x - n ln 2
+  Lanes p = all_of(1.9875691500e-4f);
+  for (const float next : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
+                           5.0000001201e-1f, 1.0f, 1.0f})
+    p = _mm512_fmadd_ps(p, r, all_of(next));
+  return _mm512_scalef_ps(p, n);
+}
+
+AVX512_INLINE Lanes sigmoid(Lanes z) {
+  return all_of(1.0f) / (all_of(1.0f) + exponential(-z));
 }
 
 // 1 / max(||x||, 1e-12) of n pixels, whose blocks stand `stride` apart.
 template <class T>
-INLINE void invert_norms(const T* x, int64_t blocks, int64_t stride, int n, float* inverse) {
-  float squares[kTile * kBlock] = {};
-  for (int64_t b = 0; b < blocks; ++b)
-    for (int i = 0; i < n * kBlock; ++i) {
-      const float v = widened(x[b * stride + i]);
-      squares[i] += v * v;
+AVX512 void inverse_norms(const T* x, int64_t blocks, int64_t stride, int n, float* inverse) {
+  constexpr int at_once = 8;
+  for (int i = 0; i < n; i += at_once) {
+    Lanes squares[at_once];
+    for (Lanes& each : squares) each = _mm512_setzero_ps();
+    for (int64_t b = 0; b < blocks; ++b)
+      for (int j = 0; j < at_once; ++j) {
+        const Lanes v = load(x + b * stride + (i + j) * kBlock, i + j < n ? kAll : 0);
+        squares[j] = _mm512_fmadd_ps(v, v, squares[j]);
+      }
+    for (int j = 0; j < at_once && i + j < n; ++j) {
+      const float sum = _mm512_reduce_add_ps(squares[j]);
+      inverse[i + j] = 1.0f / std::sqrt(sum < 1e-24f ? 1e-24f : sum);  // a NaN stays one
     }
-  for (int i = 0; i < n; ++i) {
-    float sum = 0.0f;
-    for (int l = 0; l < kBlock; ++l) sum += squares[i * kBlock + l];
-    inverse[i] = 1.0f / std::sqrt(sum < 1e-24f ? 1e-24f : sum);  // a NaN stays one
   }
 }
-
-INLINE void modulate_block(const float* __restrict x, const float* __restrict inverse,
-                           const float* __restrict gain, const float* __restrict shift, int n,
-                           float* __restrict out) {
-  for (int i = 0; i < n; ++i)
-    for (int l = 0; l < kBlock; ++l) {
-      const float z = x[i * kBlock + l] * inverse[i] * gain[l] + shift[l];
-      out[i * kBlock + l] = z * sigmoid(z);
-    }
-}
-
-template <class T>
-INLINE void put_block(const float* __restrict x, int n, T* __restrict out) {
-  for (int i = 0; i < n * kBlock; ++i) put(x[i], out + i);
-}
-
-// dL/du of one block; adds to the sums of dz u and dz over the pixels, and to each pixel's <u, dL/du>.
-INLINE void modulate_block_gradient(const float* __restrict x, const float* __restrict inverse,
-                                    const float* __restrict gain, const float* __restrict shift,
-                                    const float* __restrict dout, int n, float* __restrict du,
-                                    float* __restrict product, float* __restrict by_gain,
-                                    float* __restrict by_shift) {
-  float gains[kBlock] = {}, shifts[kBlock] = {};
-  for (int i = 0; i < n; ++i)
-    for (int l = 0; l < kBlock; ++l) {
-      const int at = i * kBlock + l;
-      const float unit = x[at] * inverse[i];
-      const float z = unit * gain[l] + shift[l], gate = sigmoid(z);
-      const float dz = dout[at] * (gate + z * gate * (1.0f - gate));
-      gains[l] += dz * unit;
-      shifts[l] += dz;
-      du[at] = dz * gain[l];
-      product[at] += unit * du[at];
-    }
-  std::copy_n(gains, kBlock, by_gain);
-  std::copy_n(shifts, kBlock, by_shift);
-}
-
-template <class T>
-INLINE void project_out(const T* __restrict x, const float* __restrict inverse,
-                        const float* __restrict product, const float* __restrict du, int n,
-                        T* __restrict dx) {
-  for (int i = 0; i < n; ++i)
-    for (int l = 0; l < kBlock; ++l) {
-      const int at = i * kBlock + l;
-      put((du[at] - widened(x[at]) * inverse[i] * product[i]) * inverse[i], dx + at);
-    }
-}
-
-// The same for both types, compiled for every processor.
-#define FOR_NUMBERS(T)                                                                            \
-  FOR_EVERY_CPU void inverse_norms(const T* x, int64_t blocks, int64_t stride, int n,             \
-                                   float* inverse) {                                              \
-    invert_norms(x, blocks, stride, n, inverse);                                                  \
-  }                                                                                               \
-  FOR_EVERY_CPU void silu_block(const T* x, const float* inverse, const float* gain,              \
-                                const float* shift, int n, float* out) {                          \
-    float space[kTile * kBlock];                                                                  \
-    modulate_block(floats_of(x, n, space), inverse, gain, shift, n, out);                         \
-  }                                                                                               \
-  FOR_EVERY_CPU void round_block(const float* x, int n, T* out) { put_block(x, n, out); }         \
-  FOR_EVERY_CPU void silu_block_gradient(const T* x, const float* inverse, const float* gain,     \
-                                         const float* shift, const float* dout, int n, float* du, \
-                                         float* product, float* by_gain, float* by_shift) {       \
-    float space[kTile * kBlock];                                                                  \
-    modulate_block_gradient(floats_of(x, n, space), inverse, gain, shift, dout, n, du, product,   \
-                            by_gain, by_shift);                                                   \
-  }                                                                                               \
-  FOR_EVERY_CPU void project_block(const T* x, const float* inverse, const float* product,        \
-                                   const float* du, int n, T* dx) {                               \
-    project_out(x, inverse, product, du, n, dx);                                                  \
-  }
-FOR_NUMBERS(float)
-FOR_NUMBERS(Half)
 
 // Of a block of channels: gain and shift.
 struct Modulated {
@@ -119,19 +60,63 @@ struct Modulated {
   }
 };
 
-// Call give(image, channel, first pixel, number of pixels, result of the block).
+template <class T, class R>
+AVX512 void silu_block(const T* x, const float* inverse, const Modulated& m, int n, R* out) {
+  const Lanes gain = load(m.gain), shift = load(m.shift);
+  for (int i = 0; i < n; ++i) {
+    const Lanes unit = load(x + i * kBlock) * all_of(inverse[i]);
+    const Lanes z = _mm512_fmadd_ps(unit, gain, shift);
+    store(z * sigmoid(z), out + i * kBlock);
+  }
+}
+
+// dL/du of one block; the sums of dz u and dz over the pixels; adds to each pixel's <u, dL/du>.
+template <class T>
+AVX512 void silu_block_gradient(const T* x, const float* inverse, const Modulated& m,
+                                const float* dout, int n, float* du, float* product,
+                                float* by_gain, float* by_shift) {
+  const Lanes gain = load(m.gain), shift = load(m.shift), one = all_of(1.0f);
+  Lanes gains = _mm512_setzero_ps(), shifts = gains;
+  for (int i = 0; i < n; ++i) {
+    const int at = i * kBlock;
+    const Lanes unit = load(x + at) * all_of(inverse[i]);
+    const Lanes z = _mm512_fmadd_ps(unit, gain, shift), gate = sigmoid(z);
+    const Lanes dz = load(dout + at) * _mm512_fmadd_ps(z * gate, one - gate, gate);
+    gains = _mm512_fmadd_ps(dz, unit, gains);
+    shifts += dz;
+    store(dz * gain, du + at);
+    store(_mm512_fmadd_ps(unit, dz * gain, load(product + at)), product + at);
+  }
+  store(gains, by_gain);
+  store(shifts, by_shift);
+}
+
+// Each pixel's <u, dL/du>, from what its lanes have of it.
+AVX512 void add_up(const float* product, int n, float* sums) {
+  for (int i = 0; i < n; ++i) sums[i] = _mm512_reduce_add_ps(load(product + i * kBlock));
+}
+
+template <class T>
+AVX512 void project_block(const T* x, const float* inverse, const float* product, const float* du,
+                          int n, T* dx) {
+  for (int i = 0; i < n; ++i) {
+    const int at = i * kBlock;
+    const Lanes along = load(x + at) * all_of(inverse[i] * product[i]);
+    store((load(du + at) - along) * all_of(inverse[i]), dx + at);
+  }
+}
+
+// Call give(where the block is, 1 / norms, what modulates it, image, channel, first pixel, number of
+// pixels) for every block of a run.
 template <class T, class Give>
 void normalize(const NormSilu<T>& norm, const T* x, Give give) {
   const Extent e = norm.extent;
   for_each_run(e, [&](int64_t image, int64_t begin, int n, int64_t) {
-    float inverse[kTile], result[kTile * kBlock];
+    float inverse[kTile];
     const T* const from = x + image * e.channels * e.pixels + begin * kBlock;
     inverse_norms(from, e.channels / kBlock, e.pixels * kBlock, n, inverse);
-    for (int64_t c = 0; c < e.channels; c += kBlock) {
-      const Modulated m(norm, image, c);
-      silu_block(from + c * e.pixels, inverse, m.gain, m.shift, n, result);
-      give(image, c, begin, n, result);
-    }
+    for (int64_t c = 0; c < e.channels; c += kBlock)
+      give(from + c * e.pixels, inverse, Modulated(norm, image, c), image, c, begin, n);
   });
 }
 
@@ -139,14 +124,19 @@ void normalize(const NormSilu<T>& norm, const T* x, Give give) {
 
 template <class T>
 void NormSilu<T>::forward(const T* x, T* out) const {
-  normalize(*this, x, [&](int64_t image, int64_t c, int64_t begin, int n, const float* result) {
-    round_block(result, n, out + (image * extent.channels + c) * extent.pixels + begin * kBlock);
+  normalize(*this, x, [&](const T* from, const float* inverse, const Modulated& m, int64_t image,
+                          int64_t c, int64_t begin, int n) {
+    silu_block(from, inverse, m, n,
+               out + (image * extent.channels + c) * extent.pixels + begin * kBlock);
   });
 }
 
 template <class T>
 void NormSilu<T>::forward_onto(const T* x, float* out) const {
-  normalize(*this, x, [&](int64_t image, int64_t c, int64_t begin, int n, const float* result) {
+  normalize(*this, x, [&](const T* from, const float* inverse, const Modulated& m, int64_t image,
+                          int64_t c, int64_t begin, int n) {
+    float result[kTile * kBlock];
+    silu_block(from, inverse, m, n, result);
     put_turned(result, extent.pixels, n, true,
                out + (image * extent.channels + c) * extent.pixels + begin);
   });
@@ -161,7 +151,7 @@ void NormSilu<T>::backward(const T* x, const float* dout, bool plain, T* dx, flo
   const Scratch scratch(2 * e.batch * runs * e.channels * sizeof(float));
   float* const sums = static_cast<float*>(scratch.data());
   for_each_run(e, [&](int64_t image, int64_t begin, int n, int64_t run) {
-    float inverse[kTile], product[kTile * kBlock] = {}, given[kTile * kBlock];
+    float inverse[kTile], product[kTile * kBlock] = {}, given[kTile * kBlock], sums_of[kTile];
     const Scratch own(kTile * e.channels * sizeof(float));
     float* const du = static_cast<float*>(own.data());
     const int64_t place = image * e.channels * e.pixels + begin * kBlock;
@@ -174,16 +164,12 @@ void NormSilu<T>::backward(const T* x, const float* dout, bool plain, T* dx, flo
         d = given;
       }
       float* const own_sums = sums + 2 * run * e.channels + c;
-      silu_block_gradient(x + place + c * e.pixels, inverse, m.gain, m.shift, d, n, du + c * kTile,
-                          product, own_sums, own_sums + e.channels);
+      silu_block_gradient(x + place + c * e.pixels, inverse, m, d, n, du + c * kTile, product,
+                          own_sums, own_sums + e.channels);
     }
-    for (int i = 0; i < n; ++i) {
-      float sum = 0.0f;
-      for (int l = 0; l < kBlock; ++l) sum += product[i * kBlock + l];
-      product[i] = sum;
-    }
+    add_up(product, n, sums_of);
     for (int64_t c = 0; c < e.channels; c += kBlock)
-      project_block(x + place + c * e.pixels, inverse, product, du + c * kTile, n,
+      project_block(x + place + c * e.pixels, inverse, sums_of, du + c * kTile, n,
                     dx + place + c * e.pixels);
   });
   const float root = std::sqrt(static_cast<float>(e.channels));
@@ -203,3 +189,5 @@ void NormSilu<T>::backward(const T* x, const float* dout, bool plain, T* dx, flo
 
 template struct NormSilu<float>;
 template struct NormSilu<Half>;
+
+#endif

@@ -12,6 +12,9 @@
 
 #include "blocked.h"
 #include "convolution.h"
+#include "lanes.h"
+
+#ifdef DDPM_LANES
 
 namespace {
 
@@ -165,21 +168,4 @@ DDPM_OPERATOR(residual_bfloat16) { forward<Half>(args); }
 DDPM_OPERATOR(residual_gradient) { backward<float>(args); }
 DDPM_OPERATOR(residual_bfloat16_gradient) { backward<Half>(args); }
 
-// Whether oneDNN would choose these blocks here itself, for float32 or bfloat16.
-EXPORT int ddpm_kernels_blocks(int bfloat16) {
-  const int type = bfloat16 ? onednn::bf16 : onednn::f32;
-  const auto& dnn = library().dnn;
-  try {
-    const Shape image{8, 64, 32, 32}, weight{64, 64, 3, 3};
-    const onednn::dims ones{1, 1}, none{};
-    const Primitive chosen(make(dnn.primitive_desc_destroy,
-                                dnn.convolution_forward_primitive_desc_create, dnn.engine,
-                                onednn::forward_training, onednn::convolution_direct,
-                                any(image, type), any(weight, type),
-                                any({64}, onednn::f32), any(image, type), ones, none, ones,
-                                ones, attributes()));
-    return dnn.memory_desc_equal(chosen.layout(onednn::arg_src), blocked(image, type));
-  } catch (const std::exception&) {
-    return 0;
-  }
-}
+#endif

@@ -7,32 +7,15 @@ that leave the block are float32.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from ..system import runtime
-from . import _operator, in_use, loaded, why_no_bfloat16
+from . import _operator
 
 CHANNELS = 16
 """Whose multiple all numbers of channels have to be."""
-
-
-def usable(factors: str) -> bool:
-    """Whether the processor convolves best in blocks of 16 channels (AVX2 and AMX do not)."""
-    if not in_use() or (factors == "bfloat16" and why_no_bfloat16()):
-        return False
-    library = runtime.kernel_library()
-    assert library is not None
-    return _prefers_blocks(library, factors)
-
-
-@lru_cache
-def _prefers_blocks(library: Path, factors: str) -> bool:
-    return bool(loaded(library).ddpm_kernels_blocks(int(factors == "bfloat16")))
 
 
 class CompiledResidualBlock(nn.Cell):

@@ -6,7 +6,7 @@ columns of each transformed tile is zero then (``winograd_tiles.h``), and no enl
 
 from __future__ import annotations
 
-from . import CompiledConvolution, by_winograd
+from . import CompiledConvolution, in_lanes
 
 CHANNELS, WEIGHTS, PIXELS = 16, 2**20, 64
 """Of what all numbers of channels are a multiple; how many filters there may be; and the fewest
@@ -19,4 +19,4 @@ def enlarging(factors: str, dim: int, dim_out: int) -> CompiledConvolution | Non
     None where there is none for so many channels.
     """
     fits = dim % CHANNELS == dim_out % CHANNELS == 0 and dim * dim_out <= WEIGHTS
-    return CompiledConvolution(1, factors, 2) if fits and by_winograd(factors) else None
+    return CompiledConvolution(1, factors, 2) if fits and in_lanes(factors) else None

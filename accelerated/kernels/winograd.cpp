@@ -278,8 +278,3 @@ bool by_winograd(const Convolution&) { return false; }
 void convolve_by_winograd(const Convolution&, const std::vector<void*>&) {}
 
 #endif
-
-// Whether any convolution is computed so, with factors of float32 or bfloat16.
-EXPORT int ddpm_kernels_winograd(int bfloat16) {
-  return has_lanes_for(bfloat16 ? onednn::bf16 : onednn::f32);
-}

@@ -170,7 +170,7 @@ AVX512 void transform_sum(const float* m, int64_t first, int64_t position, int64
 
 // G g of three weights.
 AVX512_INLINE void widen(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
-  const Lanes half = _mm512_set1_ps(0.5f), ends = half * (g0 + g2), middle = half * g1;
+  const Lanes half = all_of(0.5f), ends = half * (g0 + g2), middle = half * g1;
   u[0] = g0;
   u[1] = ends + middle;
   u[2] = ends - middle;
@@ -194,7 +194,7 @@ AVX512_INLINE void transform_weight(const float* w, int64_t stride, bool turned,
 // G^T u of four numbers.
 AVX512_INLINE void narrow(const Lanes& u0, const Lanes& u1, const Lanes& u2, const Lanes& u3,
                           Lanes* g) {
-  const Lanes half = _mm512_set1_ps(0.5f), ends = half * (u1 + u2);
+  const Lanes half = all_of(0.5f), ends = half * (u1 + u2);
   g[0] = u0 + ends;
   g[1] = half * (u1 - u2);
   g[2] = ends + u3;

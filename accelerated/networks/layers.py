@@ -18,8 +18,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ...reference.config import NetworkConfig
-from ..kernels import CompiledConvolution, upsampling
-from ..kernels.residual import CHANNELS, CompiledResidualBlock, usable
+from ..kernels import CompiledConvolution, in_lanes, upsampling
+from ..kernels.residual import CHANNELS, CompiledResidualBlock
 from ..precision import MixedCell, cast
 from .convolutions import Conv2d, Linear, Rng, convolution
 from .operators import Convolution, Normalize, NormalizeSilu, fastest
@@ -199,9 +199,9 @@ class ResnetBlock(nn.Cell):
         self.kept_scale = 1.0 / (1.0 - dropout)
         fits = rank == 2 and dim % CHANNELS == dim_out % CHANNELS == 0
         self.exact = self.rounded = None
-        if fits and usable("float32"):
+        if fits and in_lanes("float32"):
             self.exact = CompiledResidualBlock("float32")
-        if fits and usable("bfloat16"):
+        if fits and in_lanes("bfloat16"):
             self.rounded = CompiledResidualBlock("bfloat16")
         self.fits = fits
 

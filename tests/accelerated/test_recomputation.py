@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ddpm_mindspore.accelerated import kernels
-from ddpm_mindspore.accelerated.kernels.residual import usable
+from ddpm_mindspore.accelerated.kernels import in_lanes
 from ddpm_mindspore.accelerated.system.runtime import KERNELS
 
 UPDATES = """
@@ -73,7 +73,7 @@ def case(*values: Any, mark: Any = pytest.mark.slow) -> Any:
 @pytest.mark.parametrize(
     ("stock", "kind", "size", "batch", "options", "share"),
     [
-        case(False, "unet", 64, 16, UNET, 0.9 if usable("float32") else 1.0),
+        case(False, "unet", 64, 16, UNET, 0.9 if in_lanes() else 1.0),
         case(False, "unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0, mark=pytest.mark.nightly),
         case(False, "text", 32, 16, TEXT, 0.9, mark=pytest.mark.nightly),
         case(True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9),

@@ -48,7 +48,7 @@ def quick() -> list[Any]:
 def test_bug_is_caught(bug: Bug, caught: Callable[[Bug, float], None]) -> None:
     if bug.where.startswith(("kernels.", "kernels/")) and not kernels.in_use():
         pytest.skip(f"not on the way here: {kernels.describe()}")
-    if is_compiled(bug) and not (kernels.by_winograd() and has_compiler()):
+    if is_compiled(bug) and not (kernels.in_lanes() and has_compiler()):
         pytest.skip("no compiler is here, or the processor computes no convolution in this way")
     compare(bug, once=True)
     LEDGER.start("planted")

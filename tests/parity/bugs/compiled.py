@@ -8,6 +8,7 @@ from ..properties import CONV2D
 WINOGRAD = "kernels/winograd.cpp"
 POINTWISE = "kernels/pointwise.cpp"
 TILES = "kernels/winograd_tiles.h"
+NORM = "kernels/normalize_blocked.cpp"
 SUM = {**CONV2D, "dims": (32, 48), "size": (16, 18), "batch": 3}
 UPSAMPLE = {"kind": "upsample", "dims": (32, 48), "size": (8, 9), "batch": 3}
 BLOCK = {"dims": (32, 16), "size": (16, 10), "batch": 2}
@@ -124,6 +125,22 @@ COMPILED = [
         "a1 = reinterpret_cast<T*>(back);  // used up before back is written\n  b.second<T>",
         "precision: whole_block",
         {"dims": (32, 32), "skip": 16},
+    ),
+    Bug(
+        "the gradient of a block's SiLU takes its sigmoid for a constant",
+        NORM,
+        "_mm512_fmadd_ps(z * gate, one - gate, gate)",
+        "gate",
+        "precision: whole_block",
+        {**BLOCK, "level": "O0", "dtype": "float32"},
+    ),
+    Bug(
+        "the gradient of a block's norm goes along its pixels by too much",
+        NORM,
+        "all_of(inverse[i] * product[i])",
+        "all_of(product[i])",
+        "precision: whole_block",
+        BLOCK,
     ),
 ]
 """Where the processor has AVX-512: others convolve by the definition, which oneDNN has."""
