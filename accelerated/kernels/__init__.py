@@ -44,14 +44,14 @@ def threads() -> int:
 
 def in_lanes(factors: str = "float32") -> bool:
     """Whether 16 channels are computed at a time: with AVX-512, and for bfloat16 without AMX."""
-    return in_use() and bool(_opened().ddpm_kernels_lanes(int(factors == "bfloat16")))
+    return in_use() and bool(_function("ddpm_kernels_lanes")(int(factors == "bfloat16")))
 
 
 def why_no_bfloat16() -> str:
     """Why convolutions cannot multiply bfloat16 here, or nothing."""
     if reason := _reason_against():
         return reason
-    if _opened().ddpm_kernels_bfloat16():
+    if _function("ddpm_kernels_bfloat16")():
         return ""
     return "the processor has no instructions for it (AVX-512 BF16, AMX)"
 
@@ -79,10 +79,14 @@ def _open(library: Path, onednn: Path) -> str:
     return "" if reason is None else reason.decode()
 
 
-def _opened() -> ctypes.CDLL:
+def _function(name: str) -> Any:
     library = runtime.kernel_library()
     assert library is not None
-    return loaded(library)
+    if not hasattr(loaded(library), name):
+        raise RuntimeError(
+            f"{library} has no {name!r}: it was built from other sources; install the package again"
+        )
+    return getattr(loaded(library), name)
 
 
 def loaded(path: Path) -> ctypes.CDLL:
@@ -95,11 +99,7 @@ def _operator(name: str, shapes: Any, results: int, told: Any = "") -> ops.Custo
     if reason := _reason_against():  # opens the library, without which it would crash
         raise RuntimeError(f"compiled operators are not in use here: {reason}")
     library = runtime.kernel_library()
-    if not hasattr(_opened(), name):
-        raise RuntimeError(
-            f"{library} has no operator {name!r}: it was built from other sources; "
-            "install the package again"
-        )
+    _function(name)
     dtypes = ms.float32 if results == 1 else (ms.float32,) * results
     operator = ops.Custom(f"{library}:{name}", shapes, lambda *_: dtypes, "aot")
     # Of two with one name and equal attributes, eager execution asks only the first for shapes.
