@@ -36,6 +36,12 @@ WHOLE = [
 WHOLE += [{**case, "size": (16, 10)} for case in WHOLE]
 # Without a convolution in its shortcut, whose two parts are then added as they are.
 WHOLE += [{**WHOLE[1], "dims": (32, 32), "recomputed": again} for again in (False, True)]
+# Attention over an even number of keys, and over an odd one.
+ATTENTION = [
+    {**SIZES, "kind": kind, "heads": 2, "dim_head": 16, "size": size, "level": "O1"}
+    for kind in ("attention", "linear_attention")
+    for size in ((4, 6), (3, 7))
+]
 
 
 @first(LEFT_OUT)
@@ -61,6 +67,7 @@ def test_float16(case: Case) -> None:
     layer(**case, dtype="float16", modes=("eager",))
 
 
+@first(ATTENTION)
 @budget.examples(0.2)
 @given(case=half_cases())
 def test_bfloat16(case: Case) -> None:

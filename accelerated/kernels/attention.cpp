@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lanes.h"
 #include "products.h"
 
 namespace {
@@ -24,10 +25,42 @@ View tokens(const Arguments& args, int i, int64_t d) {
   return {args.floats(i), shape[1] * shape[2], d, shape[2], 1};
 }
 
+#ifdef DDPM_LANES
+// Sixteen channels of sixteen tokens at a time: tokens that stand side by side, one after another.
+AVX512 void turn_tokens(const float* from, int64_t channel, int64_t count, int64_t d, float* to) {
+  for (int64_t c = 0; c < d; c += 16)
+    for (int64_t i = 0; i < count; i += 16) {
+      Lanes x[16];
+      load_turned(from + c * channel + i, channel, first_of(count - i), x);
+      for (int j = 0; j < 16 && i + j < count; ++j) store(x[j], to + (i + j) * d + c);
+    }
+}
+
+AVX512 void turn_back(const float* from, int64_t channel, int64_t count, int64_t d, float* to) {
+  for (int64_t c = 0; c < d; c += 16)
+    for (int64_t i = 0; i < count; i += 16) {
+      Lanes x[16];
+      for (int j = 0; j < 16; ++j) x[j] = load(from + (i + j) * d + c, i + j < count ? kAll : 0);
+      transpose(x);
+      for (int l = 0; l < 16; ++l) store(x[l], to + (c + l) * channel + i, first_of(count - i));
+    }
+}
+
+bool turns_by_lanes(const View& view, int64_t d) {
+  return view.token == 1 && d % 16 == 0 && has_lanes_for(onednn::f32);
+}
+#else
+void turn_tokens(const float*, int64_t, int64_t, int64_t, float*) {}
+void turn_back(const float*, int64_t, int64_t, int64_t, float*) {}
+bool turns_by_lanes(const View&, int64_t) { return false; }
+#endif
+
 // Tokens of one head, one after another, and back again.
 void gather(const View& view, const float* from, int64_t count, int64_t d, float* to) {
   if (view.channel == 1) {
     for (int64_t i = 0; i < count; ++i) std::copy_n(from + i * view.token, d, to + i * d);
+  } else if (turns_by_lanes(view, d)) {
+    turn_tokens(from, view.channel, count, d, to);
   } else {
     for (int64_t c = 0; c < d; ++c)
       for (int64_t i = 0; i < count; ++i) to[i * d + c] = from[i * view.token + c * view.channel];
@@ -37,6 +70,8 @@ void gather(const View& view, const float* from, int64_t count, int64_t d, float
 void scatter(const View& view, const float* from, int64_t count, int64_t d, float* to) {
   if (view.channel == 1) {
     for (int64_t i = 0; i < count; ++i) std::copy_n(from + i * d, d, to + i * view.token);
+  } else if (turns_by_lanes(view, d)) {
+    turn_back(from, view.channel, count, d, to);
   } else {
     for (int64_t c = 0; c < d; ++c)
       for (int64_t i = 0; i < count; ++i) to[i * view.token + c * view.channel] = from[i * d + c];
@@ -100,7 +135,7 @@ inline void keep(const float* from, int64_t n, Half* to) { factors(from, n, to);
 // Reads a head's queries, keys and values, and computes its weights; those in `scores`.
 template <class T>
 void weigh(const Problem& p, int64_t b, int64_t h, Space<T>& s, const Product& scores, void* pad,
-           void* stream) {
+           OwnStream& stream) {
   gather(p.q, p.q.at(b, h), p.queries, p.d, s.read);
   keep(s.read, p.queries * p.d, s.q);
   const View* const views[][2] = {{&p.memory_k, &p.k}, {&p.memory_v, &p.v}};
@@ -123,7 +158,7 @@ void forward(const Problem& p, const View& out) {
   const size_t pad = std::max(scores.pad(), sums.pad()), bytes = bytes_of<Space<T>>(p);
   for_each_item(p.items * p.heads, p.work(), [&](int64_t item) {
     const int64_t b = item / p.heads, h = item % p.heads;
-    const Handle stream = own_stream();
+    OwnStream stream;
     const Scratch scratch(pad + bytes);
     Parts parts(static_cast<char*>(scratch.data()) + pad);
     Space<T> s(parts, p);
@@ -146,7 +181,7 @@ void backward(const Problem& p, const View& dout, const View& dq, const View& dk
   const size_t bytes = bytes_of<BackwardSpace<T>>(p);
   for_each_item(p.items * p.heads, 3 * p.work(), [&](int64_t item) {
     const int64_t b = item / p.heads, h = item % p.heads;
-    const Handle stream = own_stream();
+    OwnStream stream;
     const Scratch scratch(pad + bytes);
     void* const aside = scratch.data();
     Parts parts(static_cast<char*>(aside) + pad);

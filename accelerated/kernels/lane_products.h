@@ -50,14 +50,15 @@ struct Place {
   int64_t row, block;
 };
 
-// R rows of 16 J columns of a b, added to what stands there or, unless `adds`, to `start` of each row.
+// R rows of 16 J columns of a b, of which `last` are there in the last block, added to what stands there
+// or, unless `adds`, to `start` of each row.
 template <class T, int R, int J>
 AVX512_INLINE void multiply(const Left& a, const uint32_t* b, int64_t b_block, const Place& c,
-                            bool adds, const float* start = nullptr) {
+                            bool adds, const float* start = nullptr, __mmask16 last = kAll) {
   Lanes sums[R][J];
   for (int i = 0; i < R; ++i)
     for (int j = 0; j < J; ++j)
-      sums[i][j] = adds ? load(c.at + j * c.block + i * c.row)
+      sums[i][j] = adds ? load(c.at + j * c.block + i * c.row, j < J - 1 ? kAll : last)
                         : all_of(start == nullptr ? 0.0f : start[i]);
   const uint32_t* words = a.words;
   for (int64_t n = 0; n < a.blocks; ++n, words += a.block)
@@ -69,7 +70,8 @@ AVX512_INLINE void multiply(const Left& a, const uint32_t* b, int64_t b_block, c
           add_products(sums[i][j], words[i * a.row + k * a.step], factors[j], T());
     }
   for (int i = 0; i < R; ++i)
-    for (int j = 0; j < J; ++j) store(sums[i][j], c.at + j * c.block + i * c.row);
+    for (int j = 0; j < J; ++j)
+      store(sums[i][j], c.at + j * c.block + i * c.row, j < J - 1 ? kAll : last);
 }
 
 // All of a b, in tiles of R rows and 16 J columns: of `rows` rows, a multiple of R, and `columns`

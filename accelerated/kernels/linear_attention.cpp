@@ -139,7 +139,7 @@ struct Factors {
 
 template <class T>
 Factors<T> compute(const Problem& p, int64_t item, Space<T>& s, const Product& contexts, void* pad,
-                   void* stream) {
+                   OwnStream& stream) {
   const float* q = p.qkv + p.at(item, 0);
   for (int64_t i = 0; i < p.pixels; i += kTile)
     column_softmax(q + i, p.d, p.pixels, static_cast<int>(std::min<int64_t>(kTile, p.pixels - i)),
@@ -162,7 +162,7 @@ void forward(const Problem& p, float* out) {
   const Product& results = product(type, p.d, p.pixels, p.d, kPlain, kPlain);
   const size_t pad = std::max(contexts.pad(), results.pad()), bytes = bytes_of<Space<T>>(p);
   for_each_item(p.items * p.heads, p.work(), [&](int64_t item) {
-    const Handle stream = own_stream();
+    OwnStream stream;
     const Scratch scratch(pad + bytes);
     Parts parts(static_cast<char*>(scratch.data()) + pad);
     Space<T> s(parts, p);
@@ -189,7 +189,7 @@ void backward(const Problem& p, const float* dout, float* dqkv, float* dmemory) 
   const Scratch own(2 * all * each * sizeof(float));
   float* const memories = static_cast<float*>(own.data());
   for_each_item(all, 3 * p.work(), [&](int64_t item) {
-    const Handle stream = own_stream();
+    OwnStream stream;
     const Scratch scratch(pad + bytes);
     void* const aside = scratch.data();
     Parts parts(static_cast<char*>(aside) + pad);

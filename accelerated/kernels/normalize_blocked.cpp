@@ -2,28 +2,11 @@
 
 #include <cmath>
 
-#include "lanes.h"
+#include "exponential_lanes.h"
 
 #ifdef DDPM_LANES
 
 namespace {
-
-// exp(x) by the polynomial of exponential.h.
-AVX512_INLINE Lanes exponential(Lanes x) {
-  x = _mm512_max_ps(all_of(-87.0f), _mm512_min_ps(all_of(88.0f), x));
-  const Lanes n = _mm512_roundscale_ps(x * all_of(1.44269504f), 0);  // to a whole number
-  const Lanes upper = _mm512_fnmadd_ps(n, all_of(0.693359375f), x);
-  const Lanes r = _mm512_fmadd_ps(n, all_of(2.12194440e-4f), upper);  // x - n ln 2
-  Lanes p = all_of(1.9875691500e-4f);
-  for (const float next : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
-                           5.0000001201e-1f, 1.0f, 1.0f})
-    p = _mm512_fmadd_ps(p, r, all_of(next));
-  return _mm512_scalef_ps(p, n);
-}
-
-AVX512_INLINE Lanes sigmoid(Lanes z) {
-  return all_of(1.0f) / (all_of(1.0f) + exponential(-z));
-}
 
 // 1 / max(||x||, 1e-12) of n pixels, whose blocks stand `stride` apart.
 template <class T>

@@ -3,6 +3,7 @@
 #include <memory>
 #include <tuple>
 
+#include "lanes.h"
 #include "plans.h"
 
 namespace {
@@ -18,12 +19,12 @@ Handle matrix(int64_t rows, int64_t columns, int type, Stored stored) {
               strides);
 }
 
-Handle multiplication(int factors, int64_t m, int64_t n, int64_t k, Stored a, Stored b) {
+Handle multiplication(const MatrixShapes& p) {
   const auto& dnn = library().dnn;
   const void* none = nullptr;
   return make(dnn.primitive_desc_destroy, dnn.matmul_primitive_desc_create, dnn.engine,
-              matrix(m, k, factors, a), matrix(k, n, factors, b), none,
-              matrix(m, n, onednn::f32, kPlain), attributes());
+              matrix(p.m, p.k, p.factors, p.a), matrix(p.k, p.n, p.factors, p.b), none,
+              matrix(p.m, p.n, onednn::f32, kPlain), attributes());
 }
 
 FOR_EVERY_CPU void round_to_half(const float* __restrict x, int64_t n, Half* __restrict to) {
@@ -66,16 +67,22 @@ FOR_EVERY_CPU void gradient_row(const float* y, float* dy, int64_t n) {
 
 }  // namespace
 
-Product::Product(int factors, int64_t m, int64_t n, int64_t k, Stored a, Stored b)
-    : primitive_(multiplication(factors, m, n, k, a, b)) {}
+Product::Product(const MatrixShapes& shapes) : shapes_(shapes) {
+  if (!shapes.by_lanes()) primitive_ = std::make_unique<Primitive>(multiplication(shapes));
+}
 
-void Product::operator()(const void* a, const void* b, float* c, void* pad, void* stream) const {
+size_t Product::pad() const {
+  return primitive_ ? aligned(primitive_->bytes(onednn::arg_scratchpad)) : shapes_.pad();
+}
+
+void Product::operator()(const void* a, const void* b, float* c, void* pad, OwnStream& stream) const {
+  if (!primitive_) return shapes_.multiply(a, b, c, pad);
   Run run;
-  run.bind(primitive_, onednn::arg_src, const_cast<void*>(a));
-  run.bind(primitive_, onednn::arg_weights, const_cast<void*>(b));
-  run.bind(primitive_, onednn::arg_dst, c);
-  run.bind(primitive_, onednn::arg_scratchpad, pad);
-  run(primitive_, stream);
+  run.bind(*primitive_, onednn::arg_src, const_cast<void*>(a));
+  run.bind(*primitive_, onednn::arg_weights, const_cast<void*>(b));
+  run.bind(*primitive_, onednn::arg_dst, c);
+  run.bind(*primitive_, onednn::arg_scratchpad, pad);
+  run(*primitive_, stream);
 }
 
 const Product& product(int factors, int64_t m, int64_t n, int64_t k, Stored a, Stored b) {
@@ -88,14 +95,16 @@ const Product& product(int factors, int64_t m, int64_t n, int64_t k, Stored a, S
   auto& found = products[{factors, m, n, k, a, b}];
   if (found == nullptr)
     found = made_for(*library().alone,
-                     [&] { return std::make_unique<Product>(factors, m, n, k, a, b); });
+                     [&] { return std::make_unique<Product>(MatrixShapes{factors, m, n, k, a, b}); });
   return *found;
 }
 
-Handle own_stream() {
+OwnStream::operator void*() {
   const auto& dnn = library().dnn;
-  return make(dnn.stream_destroy, dnn.threadpool_interop_stream_create, dnn.engine,
-              static_cast<void*>(static_cast<onednn::threadpool*>(library().alone)));
+  if (static_cast<void*>(stream_) == nullptr)
+    stream_ = make(dnn.stream_destroy, dnn.threadpool_interop_stream_create, dnn.engine,
+                   static_cast<void*>(static_cast<onednn::threadpool*>(library().alone)));
+  return stream_;
 }
 
 const Half* factors(const float* x, int64_t n, Half* space) {
@@ -104,6 +113,7 @@ const Half* factors(const float* x, int64_t n, Half* space) {
 }
 
 void softmax(float* x, int64_t rows, int64_t n) {
+  if (has_lanes_for(onednn::f32)) return softmax_by_lanes(x, rows, n);
   for (int64_t row = 0; row < rows; ++row) softmax_row(x + row * n, n);
 }
 

@@ -21,26 +21,45 @@ inline const float* factors(const float* x, int64_t, float*) { return x; }
 // Whether a matrix is stored as its transpose.
 enum Stored { kPlain, kTurned };
 
+// Of a product: the factors' type, a (m, k), b (k, n), and how they are stored.
+struct MatrixShapes {
+  int factors;
+  int64_t m, n, k;
+  Stored a, b;
+  // Whether it is computed by lanes, without oneDNN; the memory that takes; and doing it.
+  bool by_lanes() const;
+  size_t pad() const;
+  void multiply(const void* a, const void* b, float* c, void* pad) const;
+};
+
+// For oneDNN to run on the caller's thread alone; made when it is needed.
+class OwnStream {
+ public:
+  operator void*();
+
+ private:
+  Handle stream_{library().dnn.stream_destroy};
+};
+
 // c = a b for a (m, k), b (k, n) of one type; c and the sums are float32.
 class Product {
  public:
-  Product(int factors, int64_t m, int64_t n, int64_t k, Stored a, Stored b);
-  size_t pad() const { return aligned(primitive_.bytes(onednn::arg_scratchpad)); }
-  void operator()(const void* a, const void* b, float* c, void* pad, void* stream) const;
+  explicit Product(const MatrixShapes& shapes);
+  size_t pad() const;
+  void operator()(const void* a, const void* b, float* c, void* pad, OwnStream& stream) const;
 
  private:
-  Primitive primitive_;
+  MatrixShapes shapes_;
+  std::unique_ptr<const Primitive> primitive_;  // null where it is computed by lanes
 };
 
 // The product of these shapes, made once.
 const Product& product(int factors, int64_t m, int64_t n, int64_t k, Stored a, Stored b);
 
-// For oneDNN to run on the caller's thread alone.
-Handle own_stream();
-
 // Of each row of n numbers the weights exp(x) / sum(exp(x)), and dL/dx = w (dL/dw - <w, dL/dw>) of
 // dL/dw, both in place.
 void softmax(float* x, int64_t rows, int64_t n);
+void softmax_by_lanes(float* x, int64_t rows, int64_t n);
 void softmax_gradient(const float* weights, float* dweights, int64_t rows, int64_t n);
 
 // Parts of one piece of memory, one after another.

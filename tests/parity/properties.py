@@ -344,6 +344,10 @@ PROPERTIES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         {"level": "O1", "params": 3, "dtype": "bfloat16"},
     ),
     "precision: float16": (layers.layer, {**LAYER, **HALF, "kind": "block"}),
+    "precision: bfloat16": (
+        layers.layer,
+        {**LAYER, **HEADS, "kind": "attention", "level": "O1", "dtype": "bfloat16"},
+    ),
     "distributed: steps": (distributed.steps, {**STEPS, "processes": 2}),
     "distributed: means": (
         distributed.means,

@@ -8,6 +8,7 @@ from ..properties import CONV2D
 WINOGRAD = "kernels/winograd.cpp"
 POINTWISE = "kernels/pointwise.cpp"
 TILES = "kernels/winograd_tiles.h"
+PRODUCTS = "kernels/products_lanes.cpp"
 NORM = "kernels/normalize_blocked.cpp"
 SUM = {**CONV2D, "dims": (32, 48), "size": (16, 18), "batch": 3}
 UPSAMPLE = {"kind": "upsample", "dims": (32, 48), "size": (8, 9), "batch": 3}
@@ -141,6 +142,28 @@ COMPILED = [
         "all_of(product[i])",
         "precision: whole_block",
         BLOCK,
+    ),
+    Bug(
+        "every second bfloat16 of a small matrix is lost",
+        PRODUCTS,
+        "return _mm512_or_si512(one, _mm512_slli_epi32(other, 16));",
+        "return one;",
+        "precision: bfloat16",
+    ),
+    Bug(
+        "a softmax by lanes counts what is beyond the end of its row",
+        PRODUCTS,
+        "sum = _mm512_mask_add_ps(sum, there, sum, power);",
+        "sum = sum + power;",
+        "layers: attention",
+    ),
+    Bug(
+        "attention over pixels writes every sixteen channels over the first ones",
+        "kernels/attention.cpp",
+        "to + (c + l) * channel + i",
+        "to + l * channel + i",
+        "layers: attention",
+        {"dim_head": 32},
     ),
 ]
 """Where the processor has AVX-512: others convolve by the definition, which oneDNN has."""
