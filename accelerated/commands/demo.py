@@ -17,7 +17,7 @@ from ..weights.shipped import place_of
 from .batches import opened
 from .demo_options import DemoConfig
 from .exit_codes import DONE
-from .paint import remarks
+from .remarks import Remark, remarks, untaught
 
 TINY = 2**10
 """Pixels of images of which several are drawn at a time."""
@@ -41,12 +41,13 @@ def demo(config: DemoConfig) -> int:
     count = network.num_classes or 0
     labels = diffusion.class_names or tuple(map(str, range(count)))
 
-    def unknown(text: str) -> list[str]:
+    def said_of(text: str) -> list[Remark]:
         tokenizer = diffusion.tokenizer
-        told = tokenizer is not None and isinstance(network, TextUnetConfig)
-        return remarks([text], tokenizer, network) if told else []  # type: ignore[arg-type]
+        if tokenizer is None or not isinstance(network, TextUnetConfig):
+            return []
+        return [*remarks([text], tokenizer, network), *untaught([text], run.config.data)]
 
-    artist, jobs = Artist(run, config.run.absolute().name, number, labels, unknown), Jobs()
+    artist, jobs = Artist(run, config.run.absolute().name, number, labels, said_of), Jobs()
     try:
         server = Server(page(artist.facts()), artist.offer, jobs, config.port)
     except OSError as error:

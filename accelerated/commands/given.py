@@ -23,6 +23,7 @@ from ..process import to_uint8, to_unit_range
 from ..randomness import Purpose, normal
 from ..runs.drawing import Drawing
 from ..runs.folder import RunFolder
+from ..runs.forms import Pictures
 from ..runs.images import class_names_of
 from ..runs.opened import OpenedRun
 from ..runs.provenance import drawn_by
@@ -164,6 +165,10 @@ class Walk:
     first: int
 
 
+IN_ROW = 16
+"""Pictures that are shown side by side, where each lies between its neighbours."""
+
+
 def carry_out(
     config: PictureConfig,
     asked: Asked,
@@ -192,7 +197,8 @@ def carry_out(
         OSError: a full disk.
     """
     output = output_of(config, task["task"])
-    with Drawing(output, number) as drawing:
+    row = number if together and number <= IN_ROW else None  # one follows from the other
+    with Drawing(output, number, form=Pictures(columns=row)) as drawing:
         device, run = opened(config)
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")

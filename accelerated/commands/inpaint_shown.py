@@ -25,7 +25,7 @@ from ..tasks.inpainting import Shown
 from .batches import in_batches, opened, tell_the_end, what_drew
 from .exit_codes import DONE, INTERRUPTED
 from .given import output_of
-from .paint import remarks
+from .remarks import remarks
 from .task_options import InpaintConfig
 
 Array = NDArray[np.float32]
@@ -63,7 +63,7 @@ def inpaint_shown(config: InpaintConfig) -> int:
         tokenizer = run.diffusion.tokenizer
         assert tokenizer is not None and run.encode is not None
         for remark in remarks([prompt], tokenizer, known.network):  # type: ignore[arg-type]
-            say(remark, error=True)
+            say(remark.english, error=True)
         say(f"device: {device}; weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
         latents = run.encode(without_hidden(picture, mask)[None])[0]

@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...reference.config import SamplingConfig, TextUnetConfig
-from ...reference.text.tokenizer import SPECIAL, Tokenizer
 from ..config import RunConfig
+from ..data.lexicon import lexicon
 from ..data.texts import EXAMPLES
 from ..precision import set_precision
 from ..runs.drawing import Drawing
@@ -34,12 +34,10 @@ from .batches import (
 from .exit_codes import DONE, INTERRUPTED
 from .labels import check_guidance, sampling_of
 from .paint_options import PaintConfig
+from .remarks import remarks, untaught
 
 PAINTED = "painted"
 """Where pictures are written to that a model of the program has drawn."""
-
-FEW = 60
-"""So many pieces of a vocabulary are named in a warning."""
 
 
 def paint(config: PaintConfig) -> int:
@@ -50,6 +48,10 @@ def paint(config: PaintConfig) -> int:
             that cannot be written or holds what is no drawing.
         OSError: a full disk.
     """
+    if config.words:
+        for place in SHIPPED if config.run is None else [config.run]:
+            say(f"{place}\n{lexicon(place_of(place).config.read().data)}\n")
+        return DONE
     texts = _texts(config)
     place = painter_of(texts) if config.run is None else config.run
     config = replace(config, run=place)
@@ -75,8 +77,9 @@ def paint(config: PaintConfig) -> int:
             run = add_lora(run, factors, config.lora_scale)
         set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
         assert run.diffusion.tokenizer is not None
-        for remark in remarks([*texts, config.negative], run.diffusion.tokenizer, known.network):
-            say(remark, error=True)
+        found = remarks([*texts, config.negative], run.diffusion.tokenizer, known.network)
+        for remark in [*found, *untaught(texts, known.data)]:
+            say(remark.english, error=True)
         what = f"{place}, " if place in SHIPPED else ""
         say(f"device: {device}; {what}weights of step {run.step:,} ({run.weights})")
         say("compiling the network: about 10 s, and less where it was compiled before")
@@ -84,23 +87,6 @@ def paint(config: PaintConfig) -> int:
     done = f"done: {output}/grid.png, {output}/samples.npy, and each image as PNG"
     tell_the_end(drawing, stopped, done)
     return INTERRUPTED if stopped else DONE
-
-
-def remarks(texts: Sequence[str], tokenizer: Tokenizer, network: TextUnetConfig) -> list[str]:
-    """What of texts a network does not know, or does not see."""
-    found = [tokenizer.encode(text, network.length) for text in texts]
-    said = []
-    if unknown := dict.fromkeys(word for one in found for word in one.unknown):
-        pieces = [piece for piece in tokenizer.vocabulary if piece not in SPECIAL]
-        which = f" (it knows {' '.join(pieces)})" if len(pieces) <= FEW else ""
-        said.append(f"the model has never met {', '.join(unknown)}: it will ignore that{which}")
-    for text, one in zip(texts, found, strict=True):
-        if one.cut:
-            said.append(
-                f"the last {one.cut} pieces of {text!r} are not seen: a text has at most "
-                f"{network.length - 2}"
-            )
-    return said
 
 
 def _texts(config: PaintConfig) -> tuple[str, ...]:
@@ -115,7 +101,10 @@ def _texts(config: PaintConfig) -> tuple[str, ...]:
             ) from None
         texts += tuple(line.strip() for line in lines if line.strip())
     if not texts:
-        raise ValueError(f'say what to paint: ddpm-mindspore paint "{EXAMPLES["scenes"]}"')
+        raise ValueError(
+            f'say what to paint: ddpm-mindspore paint "{EXAMPLES["pictures"]}", or ask what the '
+            "models know (--words)"
+        )
     return texts
 
 

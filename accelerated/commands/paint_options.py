@@ -22,6 +22,8 @@ class PaintConfig:
     Attributes:
         text: what to paint, or several texts.
         texts: a file with more of them, one a line.
+        words: show what the models that come with the program, or a run on their data, were taught
+            to paint and how to say it, and paint nothing.
         run: folder of a run that is told texts, or a model that comes with the program:
             painter-scenes (two coloured digits) or painter-pictures (animals, plants, food, faces;
             default: the one of them that knows more of the text).
@@ -50,6 +52,7 @@ class PaintConfig:
 
     text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     texts: Path | None = None
+    words: bool = False
     run: Path | None = None
     lora: Path | None = None
     lora_scale: float = 1.0

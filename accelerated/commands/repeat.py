@@ -26,7 +26,7 @@ from ..runs.images import class_names_of
 from ..runs.names import REPEATED
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import asked_again, facts, guidance, precision_text, run_digest
-from ..system.say import say
+from ..system.say import counted, say
 from ..weights.shipped import place_of
 from .batches import in_batches, opened, tell_the_end, what_drew, written_to
 from .exit_codes import DONE, FAILED, INTERRUPTED
@@ -90,8 +90,8 @@ def repeat(config: SampleConfig, like: Path) -> int:
         set_precision(run.diffusion.model, *drawn.precision)
         run.diffusion.sampling = drawn.sampling
         say(
-            f"device: {device}; drawing {drawn.number} {form.noun} again with the weights of step "
-            f"{run.step:,} ({run.weights})"
+            f"device: {device}; drawing {counted(drawn.number, form.noun)} again with the weights "
+            f"of step {run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         of_all = facts(run.config, run.step, run.weights, drawn.sampling, drawn.seed)

@@ -19,7 +19,7 @@ from ..runs.forms import form_of
 from ..runs.kept import Kept
 from ..runs.opened import OpenedRun, open_run
 from ..runs.provenance import asked_again, facts, guidance, precision_text
-from ..system.say import say
+from ..system.say import counted, say
 from ..weights.shipped import place_of
 from .batches import (
     even_batch_size,
@@ -58,8 +58,8 @@ def sample(config: SampleConfig) -> int:
         device, run = opened(config)
         set_precision(run.diffusion.model, config.amp_level, config.amp_dtype)
         say(
-            f"device: {device}; drawing {drawing.number} {form.noun} with the weights of step "
-            f"{run.step:,} ({run.weights})"
+            f"device: {device}; drawing {counted(drawing.number, form.noun)} with the weights of "
+            f"step {run.step:,} ({run.weights})"
         )
         say("compiling the network: about 10 s, and less where it was compiled before")
         stopped = draw(run, config, sampling, size, drawing, labels)

@@ -87,13 +87,16 @@ Examples:
     "paint": Command(
         """Paint what a Chinese text says.
 
-Paints two coloured digits with the model that comes with the program, or with a run that was
-trained with captions (--run).
+With a model that comes with the program (animals, plants, food and faces, or two coloured
+digits: --words shows what they know and how to say it), or with a run that was trained with
+captions (--run).
 
 Writes each picture as PNG, samples.npy (N, C, H, W), uint8, grid.png, and drawn.json: what drew
-them. Characters that the model has never met are named.
+them. What the model has never met, and what it was taught to be told and is not, is named.
 
 Examples:
+  ddpm-mindspore paint "立体风格的熊猫，蓝色背景"
+  ddpm-mindspore paint --words
   ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"
   ddpm-mindspore paint "上面是黄色的5，下面是绿色的0" --num-samples 4 --guidance 3 --seed 7
   ddpm-mindspore train --data scenes --results-folder my-scenes

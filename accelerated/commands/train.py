@@ -179,7 +179,8 @@ def _how_to_draw(run: RunFolder) -> list[str]:
         return [f"to paint what you say: ddpm-mindspore paint TEXT --run {folder}"]
     if run.config.read().trainer.super_resolve is not None:
         return [f"to enlarge a small picture: ddpm-mindspore super-resolve {folder} IMAGE"]
-    how = [f"to draw more: ddpm-mindspore sample {folder} --num-samples 100"]
+    # Seed 0 draws what is beside the checkpoints once more.
+    how = [f"to draw more: ddpm-mindspore sample {folder} --num-samples 100 --seed 1"]
     if names := class_names_of(run):
         name = shlex.quote(names[-1])
         how.append(f"of one class: ddpm-mindspore sample {folder} --label {name}")

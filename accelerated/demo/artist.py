@@ -45,14 +45,14 @@ class Artist:
         name: what the run is called.
         number: pictures of a drawing.
         labels: its classes, if it is told any.
-        remarks: what of a text the network does not know.
+        remarks: what is to be said of a text, in English and in Chinese.
     """
 
     run: OpenedRun
     name: str
     number: int
     labels: tuple[str, ...] = ()
-    remarks: Callable[[str], Sequence[str]] = lambda text: ()
+    remarks: Callable[[str], Sequence[tuple[str, str]]] = lambda text: ()
     _filling: _Watched | None = field(default=None, init=False)
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ...reference.evaluation.colour import FLAGGED
 from ..runs.folder import RunFolder
 from ..system.files import replace_file
 from . import figures, shown
@@ -28,7 +29,7 @@ _PARTS = ("network", "diffusion", "sampling", "trainer")
 _SUMMARY = {
     "network": ("name", "dim", "dim_mults"),
     "diffusion": ("objective", "timesteps", "beta_schedule"),
-    "sampling": ("sampler", "sampling_timesteps"),
+    "sampling": ("sampler", "sampling_timesteps", "cond_scale"),
     "trainer": ("train_batch_size", "train_lr", "ema_decay", "seed"),
 }
 
@@ -135,7 +136,7 @@ def _subtitle(found: Findings) -> list[str]:
 
 def _tiles(found: Findings) -> dict[str, str]:
     loss = figures.last_of(found.metrics["loss"])
-    tiles = {"tile_loss": None if loss is None else number(loss)}
+    tiles = {} if loss is None else {"tile_loss": number(loss)}
     if speed := found.progress.get("images_per_second"):
         tiles["tile_speed"] = number(speed)
     if seconds := sum(found.progress.get("seconds", {}).values()):
@@ -146,7 +147,7 @@ def _tiles(found: Findings) -> dict[str, str]:
         tiles["tile_distance"] = number(found.evaluation["distances"]["drawn"]["frechet"]["value"])
     if found.checkpoint is not None:
         tiles["tile_checkpoint"] = f"{found.checkpoint:,}"
-    return {key: escape(text) for key, text in tiles.items() if text is not None}
+    return tiles
 
 
 def _terms(terms: Mapping[str, str]) -> str:
@@ -162,14 +163,43 @@ def _warnings(found: Findings, remarks: Sequence[str]) -> str:
     if found.nonfinite:
         lines.append(said("nonfinite", count=f"{found.nonfinite:,}"))
     if (evaluation := found.evaluation) is not None:
-        step = f"{evaluation['step']:,}"
-        cast = evaluation.get("colour", {}).get("flags", ())
-        lines += [said("colour_cast", step=step, what=what) for what in cast]
+        lines += _casts(evaluation)
     lines += [said("not_drawn", why=remark) for remark in remarks]
     if not lines:
         return ""
     items = "".join(f"<li>{line}</li>" for line in lines)
     return f'<div class="warnings"><h2>{said("warnings")}</h2><ul>{items}</ul></div>'
+
+
+def _casts(evaluation: Mapping[str, Any]) -> list[str]:
+    """What ``flags`` of the reference says of colours."""
+    colour, lines = evaluation.get("colour", {}), []
+    names = colour.get("names", ())
+    for c, channel in enumerate(colour.get("channels", ())):
+        name = names[c] if c < len(names) else str(c)
+        for measure, ending, keys in (
+            ("cast", "", ("cast_less", "cast_more")),
+            ("contrast", "_deviation", ("contrast_less", "contrast_more")),
+        ):
+            errors = channel[measure]
+            if abs(errors) <= FLAGGED:
+                continue
+            lines.append(
+                said(
+                    keys[errors > 0],
+                    step=f"{evaluation['step']:,}",
+                    name=name,
+                    errors=f"{abs(errors):.0f}",
+                    drawn=f"{channel[f'drawn{ending}']['value']:.4f}",
+                    real=f"{channel[f'real{ending}']['value']:.4f}",
+                )
+            )
+    return lines
+
+
+def _command(text: str) -> str:
+    """A command whose words are broken nowhere but where one is longer than a line."""
+    return f"<pre>{' '.join(f'<span>{escape(word)}</span>' for word in text.split(' '))}</pre>"
 
 
 def _ways(found: Findings) -> str:
@@ -188,11 +218,11 @@ def _ways(found: Findings) -> str:
         ways["to_enlarge"] = f"ddpm-mindspore super-resolve {folder} IMAGE"
     else:
         label = f" --label {shlex.quote(found.classes[-1])}" if found.classes else ""
-        ways["to_sample"] = f"ddpm-mindspore sample {folder} --num-samples 100{label}"
+        ways["to_sample"] = f"ddpm-mindspore sample {folder} --num-samples 100 --seed 1{label}"
         ways["to_evaluate"] = f"ddpm-mindspore evaluate {folder}"
     ways["to_report"] = f"ddpm-mindspore report {folder}"
     items = "".join(
-        f"<div><h3>{said(key)}</h3><pre>{escape(text)}</pre></div>" for key, text in ways.items()
+        f"<div><h3>{said(key)}</h3>{_command(text)}</div>" for key, text in ways.items()
     )
     return f'<div class="ways">{items}</div>'
 
@@ -233,5 +263,7 @@ def _value(value: Any) -> str:
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+        return said("seconds", count=f"{seconds:.0f}")
+    if minutes < 100:
+        return said("minutes", count=minutes)
+    return said("hours", count=minutes // 60, minutes=f"{minutes % 60:02d}")

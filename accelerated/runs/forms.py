@@ -66,9 +66,11 @@ class Pictures:
 
     Attributes:
         labels: what the classes of pictures 0, 1, ... are called, over and over: each has a row.
+        columns: of the grid (default: as many as it has rows, or one more).
     """
 
     labels: Sequence[str] = ()
+    columns: int | None = None
 
     noun: ClassVar[str] = "images"
     dtype: ClassVar[str] = "|u1"
@@ -85,7 +87,11 @@ class Pictures:
     def close(self, folder: Path, shown: NDArray[Any], text: Mapping[str, str]) -> None:
         shown = shown if shown.shape[1] in (1, 3, 4) else shown[:, :1]
         rows = 1 < len(self.labels) <= len(shown) // 2
-        page = pictures.rows_of_classes(shown, self.labels) if rows else pictures.grid(shown)
+        page = (
+            pictures.rows_of_classes(shown, self.labels)
+            if rows
+            else pictures.grid(shown, self.columns)
+        )
         pictures.save_png(page, folder / GRID, text)
 
 

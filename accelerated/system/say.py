@@ -128,6 +128,11 @@ def bar(*arguments: Any, **options: Any) -> Any:
     return tqdm(*arguments, **{**usual, **options})
 
 
+def counted(count: int, plural: str) -> str:
+    """So many of something."""
+    return f"{count:,} {plural.removesuffix('s') if count == 1 else plural}"
+
+
 def open_streams() -> None:
     """Put something where streams are closed: for commands, at their start.
 

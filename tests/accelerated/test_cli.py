@@ -506,7 +506,7 @@ def test_the_printed_command_goes_on_to_the_end(story: Story) -> None:
     assert named[0] == f"samples/step-{last:08d}.png"
     assert named[1:4] == ["loss.png", "report.html", f"checkpoints/step-{last:08d}"]
     assert all((folder / name).exists() for name in named)
-    assert more == "to draw more: ddpm-mindspore sample 'my run' --num-samples 100"
+    assert more == "to draw more: ddpm-mindspore sample 'my run' --num-samples 100 --seed 1"
 
 
 def test_an_existing_run_is_refused_without_resume(

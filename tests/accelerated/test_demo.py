@@ -80,7 +80,8 @@ class FakeArtist:
                     job.show({"step": step + 1, "of": job.asked.steps, "frames": frames})
                 files = [png(GREY, {"Seed": str(job.asked.seed), "Image": str(i)}) for i in (0, 1)]
                 self.drawn.append(job.asked)
-                told = {"remarks": [f"never met {EVIL}"] if job.asked.seed == 42 else []}
+                remark = f"never met {EVIL}", f"没有见过 {EVIL}"
+                told = {"remarks": [remark] if job.asked.seed == 42 else []}
                 job.end({"pictures": [base64.b64encode(x).decode() for x in files], **told})
             except CancelledError:
                 self.left.append(job.asked)
@@ -403,13 +404,17 @@ def test_what_the_page_is_not_for_is_refused(
 @pytest.mark.slow
 def test_a_text_is_painted_and_a_part_of_a_picture(tmp_path: Path) -> None:
     opened = open_run(make_text_run(tmp_path / "run", replace(SCENES, network=NETWORK)).path)
-    artist = Artist(opened, "run", 2, remarks=lambda text: [text])
+    artist = Artist(opened, "run", 2, remarks=lambda text: [(text, text)])
     offer, seen = artist.offer, list[dict[str, Any]]()
     assert artist.facts()["example"] == "左边是红色的三，右边是蓝色的八"
     assert offer.texts and offer.fills and offer.labels == ()
     _, height, width = offer.shape
     done = artist.draw(Asked(prompt="红色的三", steps=3, guidance=2.0, seed=5), seen.append)
-    assert done["remarks"] == ["红色的三"] and [view["step"] for view in seen] == [1, 2, 3]
+    assert done["remarks"] == [("红色的三", "红色的三")] and [view["step"] for view in seen] == [
+        1,
+        2,
+        3,
+    ]
     assert all(view["of"] == 3 and len(view["frames"]) == 2 for view in seen)
     picture = np.random.default_rng(0).integers(0, 256, offer.shape, np.uint8)
     mask = np.ones((height, width), np.uint8)

@@ -63,6 +63,7 @@ BOOLEAN = {
         "json",
         "full_attn",
         "fail_fast",
+        "words",
     ),
 }
 LARGE = {

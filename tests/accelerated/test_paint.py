@@ -14,8 +14,8 @@ from PIL import Image
 
 from ddpm_mindspore.accelerated import GaussianDiffusion
 from ddpm_mindspore.accelerated.cli import main
-from ddpm_mindspore.accelerated.commands.paint import remarks
 from ddpm_mindspore.accelerated.commands.presets import SCENES
+from ddpm_mindspore.accelerated.commands.remarks import remarks, untaught
 from ddpm_mindspore.accelerated.config import RunConfig
 from ddpm_mindspore.accelerated.data import open_images, read_spread
 from ddpm_mindspore.accelerated.data.pictures import concepts
@@ -166,17 +166,43 @@ def test_painting_writes_pictures_and_what_was_asked_for(
     assert (output / "grid.png").is_file()
 
 
+def test_a_text_that_is_not_like_those_of_training_is_named() -> None:
+    assert untaught(["立体风格的熊猫，蓝色背景", "左边是红色的三，右边是蓝色的八"], "photos") == []
+    assert untaught(["立体风格的熊猫，蓝色背景", "绿色背景，扁平风格，西瓜"], "pictures") == []
+    (said,) = untaught(["一只可爱的熊猫"] * 2, "pictures")
+    assert "names no style, no background: the model was taught texts like 立体" in said.english
+    assert "没有说画风、背景" in said.chinese and "paint --words" in said.chinese
+    (said,) = untaught(["立体风格的桌子，蓝色背景"], "pictures")
+    assert said.english.startswith("'立体风格的桌子，蓝色背景' names no thing:")
+    assert untaught(["红3在左，蓝8在右"], "scenes") == []
+    (said,) = untaught(["红色的三"], "scenes")
+    assert "names no two digits with their colours and places: " in said.english
+
+
+def test_what_the_models_know_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paint", "--words"]) == 0
+    said = capsys.readouterr().out
+    assert "painter-pictures\nways to say it:\n  立体风格的熊猫，蓝色背景\n" in said
+    assert all(concept.name in said for concept in concepts()) and "黑色" in said
+    scenes = said[said.index("painter-scenes\nways to say it:\n") :].split("\n")[2:]
+    ways = [line.strip() for line in scenes[: scenes.index("digits:")]]
+    assert "左边是红色的三，右边是蓝色的八" in ways and len(set(ways)) == 7
+    assert untaught(ways, "scenes") == []
+
+
 def test_a_text_that_is_too_long_is_named(run: RunFolder) -> None:
     network: Any = run.config.read().network
     (said,) = remarks(["左" * 27], read_tokenizer(run), network)
-    assert said.startswith("the last 1 pieces of '左左") and said.endswith("at most 26")
+    english, chinese = said
+    assert english.startswith("the last 1 pieces of '左左") and english.endswith("at most 26")
+    assert chinese.startswith("“左左") and chinese.endswith("最多 26 个")
     assert remarks(["左" * 26, ""], read_tokenizer(run), network) == []
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], 'say what to paint: ddpm-mindspore paint "左边是红色的三，右边是蓝色的八"'),
+        ([], 'say what to paint: ddpm-mindspore paint "立体风格的熊猫，蓝色背景"'),
         (["一", "--texts", "missing.txt"], "texts 'missing.txt' cannot be read"),
         (["一", "--num-samples", "0"], "num_samples 0 must be at least 1"),
         (["一", "--guidance", "-1"], "guidance -1.0 must not be negative"),

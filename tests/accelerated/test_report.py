@@ -43,7 +43,11 @@ from ..browser import Browser, Page, browser, contrast, in_browser
 from .quick_trainer import Quick, quick
 
 __all__ = ["quick"]
-CAST = "grey is brighter than the data by 9 sampling errors"
+CAST: dict[str, Any] = {
+    name: {"value": value}
+    for kind, apart in (("", 0.2), ("_deviation", -0.1))
+    for name, value in ((f"drawn{kind}", 0.5 + apart), (f"real{kind}", 0.5))
+} | {"cast": 9.1, "contrast": -5.4}
 EVIL = "<script>alert('x')</script>&\"</td>"
 
 
@@ -81,7 +85,7 @@ def make_run(path: Path) -> RunFolder:
         "step": 1000,
         "counts": {"samples": 40, "training": 200},
         "feature_space": f"pixels {EVIL}",
-        "colour": {"flags": [CAST]},
+        "colour": {"names": [EVIL], "channels": [CAST]},
     }
     (path / "evaluation" / "evaluation.json").write_text(json.dumps(document))
     (path / "nonfinite.jsonl").write_text("{}\n{}\n")
@@ -145,10 +149,13 @@ def test_the_page_is_whole_and_what_a_run_holds_is_text(html: str) -> None:
         "1,234",
         "90 min",
         "15 parameters",
-        CAST,
+        "is brighter than the data by 9 sampling errors (mean 0.7000, not 0.5000): train longer",
+        "has less contrast than the data by 5 sampling errors (deviation 0.4000, not 0.5000): take",
     ):
         assert said in html, said
-    assert "--results-folder &#x27;" in html and html.count("<img") == 2 + SHOWN + 1
+    assert (
+        "<span>--results-folder</span> <span>&#x27;" in html and html.count("<img") == 2 + SHOWN + 1
+    )
     assert len(html) < 600_000
 
 

@@ -151,6 +151,8 @@ def test_the_ends_of_an_interpolation_are_the_pictures_and_edits_begin_with_them
         main(["interpolate", "run", "digit.png", "other.png", "--frames", "3", "--output", "p"])
         == 0
     )
+    with Image.open("p/grid.png") as row:
+        assert row.width > 2.5 * row.height
     assert main(["invert", "run", "other.png", "--output", "q"]) == 0
     assert np.abs(drawn("p")[2].astype(int) - drawn("q")[0]).max() <= 2
     assert (
