@@ -12,6 +12,9 @@ from ddpm_mindspore.parity.report.workers import take_a_core
 LONG = ("tests/reference/test_readme.py", "tests/accelerated/test_sequences_and_tables.py")
 """Files with few tests that take minutes: started last, one worker would be alone with them."""
 
+FORGETTING = ("tests/parity/", "parity/")
+"""Tests that forget all that was compiled, which takes the longer the more it is: early ones."""
+
 take_a_core()
 
 # Who starts a runner in the background, or with nohup, has it ignore Ctrl-C or a closed terminal,
@@ -43,7 +46,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def schedule(self) -> None:
             super().schedule()
-            for scope in [scope for scope in self.workqueue if scope.startswith(LONG)]:
-                self.workqueue.move_to_end(scope, last=False)
+            for files in (FORGETTING, LONG):
+                for scope in [s for s in reversed(self.workqueue) if s.startswith(files)]:
+                    self.workqueue.move_to_end(scope, last=False)
 
     return Scheduling(config, log)

@@ -425,6 +425,7 @@ def test_what_belongs_nowhere_is_refused(base: RunFolder, run: RunFolder, tmp_pa
         read_lora(path, config)
 
 
+@pytest.mark.slow
 def test_painting_with_a_file_says_so(
     base: RunFolder, run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

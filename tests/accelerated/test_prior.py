@@ -133,7 +133,7 @@ def test_its_own_pictures_are_drawn_by_the_weights_it_starts_from(
     assert known["texts"] == list(SAYS)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_update_is_replayed_with_its_own_pictures(
     base: RunFolder, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_schedule_is_that_of_latent_diffusion() -> None:
     np.testing.assert_allclose(beta, np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_was_imported_paints(tmp_path: Path) -> None:
     path, folder = checkpoint(tmp_path / "w.ckpt"), tmp_path / "run"
     import_published(path, folder, NETWORK, CODER)

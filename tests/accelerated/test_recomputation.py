@@ -76,7 +76,7 @@ def case(*values: Any, mark: Any = pytest.mark.slow) -> Any:
         case(False, "unet", 64, 16, UNET, 0.9 if in_lanes() else 1.0),
         case(False, "unet", 64, 8, {**UNET, "dropout": 0.1}, 1.0, mark=pytest.mark.nightly),
         case(False, "text", 32, 16, TEXT, 0.9, mark=pytest.mark.nightly),
-        case(True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9),
+        case(True, "unet", 32, 8, {**UNET, "dropout": 0.1}, 0.9, mark=pytest.mark.nightly),
         case(True, "text", 16, 8, TEXT, 0.9, mark=pytest.mark.nightly),
     ],
 )
