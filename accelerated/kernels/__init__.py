@@ -82,11 +82,11 @@ def _open(library: Path, onednn: Path) -> str:
 def _function(name: str) -> Any:
     library = runtime.kernel_library()
     assert library is not None
-    if not hasattr(loaded(library), name):
+    if (function := getattr(loaded(library), name, None)) is None:
         raise RuntimeError(
             f"{library} has no {name!r}: it was built from other sources; install the package again"
         )
-    return getattr(loaded(library), name)
+    return function
 
 
 def loaded(path: Path) -> ctypes.CDLL:

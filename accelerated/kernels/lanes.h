@@ -4,16 +4,23 @@
 
 #include "products.h"
 
-// Whether they are the best that the processor has for factors of float32, or of bfloat16: not with
-// AMX, which oneDNN uses.
-inline bool has_lanes_for(int factors) {
+#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 10)
+#define DDPM_LANES 1
+#endif
+
+// Whether they are there, and the best that the processor has for factors of float32, or of bfloat16:
+// not with AMX, which oneDNN uses.
+inline bool has_lanes_for([[maybe_unused]] int factors) {
+#ifdef DDPM_LANES
   constexpr int half = onednn::isa_avx512_core_bf16;
   if (factors != onednn::bf16) return library().has_lanes;
   return (library().dnn.get_effective_cpu_isa() & (half | onednn::isa_amx_tile)) == half;
+#else
+  return false;
+#endif
 }
 
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 10)
-#define DDPM_LANES 1
+#ifdef DDPM_LANES
 
 #include <immintrin.h>
 

@@ -142,10 +142,6 @@ EXPORT const char* ddpm_kernels_open(const char* path, int threads) {
 
 // Whether whole residual blocks, and convolutions of 3x3 pixels, with factors of float32 or bfloat16
 // are computed sixteen channels at a time.
-EXPORT int ddpm_kernels_lanes([[maybe_unused]] int bfloat16) {
-#ifdef DDPM_LANES
+EXPORT int ddpm_kernels_lanes(int bfloat16) {
   return has_lanes_for(bfloat16 ? onednn::bf16 : onednn::f32);
-#else
-  return 0;
-#endif
 }
